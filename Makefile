@@ -1,0 +1,41 @@
+# Two commands matter: `make demo` and `make test`. Both set up first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test unit check bench constraints setup clean
+
+demo: setup
+	$(BIN)/evener run demo
+
+test: check
+	$(BIN)/python -m pytest
+
+# the tests that start no processes: seconds
+unit: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	@failed=0; for b in exactness overhead learning start; do \
+	  $(BIN)/python benchmarks/$$b.py --quick || failed=1; done; exit $$failed
+
+# pin what is installed here and tested; the build of torch is left to the machine
+constraints: setup
+	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable | \
+	  grep -v -E '^(evener|pip|wheel)==| @ ' | sed 's/+.*//'; } > constraints.new
+	@mv constraints.new constraints.txt
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,313 @@
+"""What happened in a run: frozen events, the only thing processes report and views read.
+
+An event travels and rests as one JSON object: {"kind": ..., "time": ..., "source": ...,
+"number": ..., ...fields}. `source` with `number` is unique, so intake may see one twice.
+Everything a person is shown is `state.fold` of these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Union, get_args
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A launcher began the run, or went on with it."""
+
+    run: str
+    job: str
+    model: str
+    data: str
+    ranks: int
+    agents: int
+    global_batch: int
+    resumed: bool
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSeen:
+    """An agent measured its machine."""
+
+    agent: str
+    machine: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DataPrepared:
+    """The data of the job is on the agent's machine."""
+
+    agent: str
+    samples: int
+    validation_samples: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RankStarted:
+    """A rank's process took its number and builds model and data."""
+
+    agent: str
+    rank: int
+    life: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class RankBuilt:
+    """A rank is ready to be a member."""
+
+    rank: int
+    device: str
+    threads: int
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class RankLost:
+    """A rank's process ended before the run did, or its agent fell silent."""
+
+    agent: str
+    rank: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFormed:
+    """The group stands: these ranks compute together from `step` on."""
+
+    generation: int
+    ranks: tuple[int, ...]
+    step: int
+    lead: int  # the rank that publishes: metrics, checkpoints
+    total_steps: int
+    steps_per_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepCommitted:
+    """One optimizer step on one global batch. Sums over the batch are already divided."""
+
+    step: int
+    epoch: int
+    cursor: int
+    loss: float
+    count: float  # what the loss sum was divided by: samples, tokens, pixels
+    samples: int
+    lr: float
+    grad_norm: float | None
+    seconds: float
+    generation: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    skipped: bool = False  # non-finite gradients: counted, not applied
+
+
+@dataclass(frozen=True, slots=True)
+class RankTimed:
+    """Where one rank's time went: means over the steps since its last report, in seconds."""
+
+    rank: int
+    step: int
+    steps: int
+    share: int
+    samples_per_s: float  # its own speed: samples over the time it computed, waiting left out
+    data_s: float
+    forward_s: float
+    backward_s: float
+    exchange_s: float
+    optimizer_s: float
+    step_s: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharesChanged:
+    """From `step` on the global batch is cut so. Shares are in the order of `ranks`."""
+
+    step: int
+    ranks: tuple[int, ...]
+    shares: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """The whole validation set, every sample once."""
+
+    step: int
+    epoch: int
+    loss: float
+    count: float
+    metrics: dict[str, float]
+    seconds: float
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TextSampled:
+    """What the model wrote at `step`."""
+
+    step: int
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointWritten:
+    """A checkpoint is durable: its manifest and marker are on disk."""
+
+    step: int
+    path: str  # relative to the run's folder
+    size_bytes: int
+    seconds: float
+    best: bool
+    metric: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointDropped:
+    """Retention removed a checkpoint."""
+
+    step: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The model at the end of the run, as a file others read."""
+
+    path: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something a person should know; training goes on. `level` is "note" or "warning"."""
+
+    level: str
+    text: str
+    rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """Somebody wants the run to stop at the next boundary, with a checkpoint."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEnded:
+    """An agent has stopped its ranks and says goodbye: nothing of it will follow."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The end: "finished", "stopped" or "failed" (then with the error that caused it)."""
+
+    outcome: str
+    step: int
+    reason: str = ""
+    error: dict[str, Any] | None = None
+
+
+Event = Union[  # noqa: UP007  (get_args below wants a Union of all kinds)
+    RunStarted, MachineSeen, DataPrepared, RankStarted, RankBuilt, RankLost, GenerationFormed,
+    StepCommitted, RankTimed, SharesChanged, Validated, TextSampled, CheckpointWritten,
+    CheckpointDropped, Exported, Alert, StopAsked, AgentEnded, RunEnded,
+]  # fmt: skip
+KINDS: dict[str, type[Any]] = {k.__name__: k for k in get_args(Event)}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event with its envelope: who said it, when by their clock, and as their how-manieth."""
+
+    event: Event
+    time: float
+    source: str
+    number: int
+
+
+def to_dict(record: Record) -> dict[str, Any]:
+    """As JSON takes it: a number that is not finite becomes null."""
+    return {
+        "v": VERSION,
+        "kind": type(record.event).__name__,
+        "time": record.time,
+        "source": record.source,
+        "number": record.number,
+        **{k: _finite(v) for k, v in asdict(record.event).items()},
+    }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def from_dict(values: Mapping[str, Any]) -> Record | None:
+    """The record, or None for a kind this version does not know. Unknown fields are ignored.
+
+    Raises ValueError where a known kind lacks a field or holds one of another type: that is
+    damage, not another version. So whoever folds records need not doubt what is in them.
+    """
+    kind = KINDS.get(str(values.get("kind")))
+    if kind is None:
+        return None
+    known: dict[str, Any] = {}
+    for name, fits in _FIELDS[kind]:
+        if name in values:
+            value = values[name]
+            known[name] = tuple(value) if isinstance(value, list) else value
+            if not fits(known[name]):
+                raise ValueError(f"damaged {kind.__name__} event: {name} is no {_type(kind, name)}")
+    try:
+        time, number = float(values["time"]), int(values["number"])
+        if not (math.isfinite(time) and _whole(number)):
+            raise ValueError(f"time {time} or number {number} is out of range")
+        return Record(event=kind(**known), time=time, source=str(values["source"]), number=number)
+    except (TypeError, KeyError, OverflowError) as error:
+        raise ValueError(f"damaged {kind.__name__} event: {error}") from error
+
+
+def _type(kind: type[Any], name: str) -> str:
+    return str(kind.__dataclass_fields__[name].type)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and -(2**63) <= value < 2**63  # what SQLite holds
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, float) or _whole(value)
+
+
+def _table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "str": lambda v: isinstance(v, str),
+    "bool": lambda v: isinstance(v, bool),
+    "int": _whole,
+    "float": _real,
+    "int | None": lambda v: v is None or _whole(v),
+    "float | None": lambda v: v is None or _real(v),
+    "tuple[int, ...]": lambda v: isinstance(v, tuple) and all(map(_whole, v)),
+    "dict[str, float]": lambda v: _table(v) and all(map(_real, v.values())),
+    "dict[str, Any]": _table,
+    "dict[str, Any] | None": lambda v: v is None or _table(v),
+}
+_FIELDS = {
+    kind: tuple((f.name, _FITS[_type(kind, f.name)]) for f in fields(kind))
+    for kind in KINDS.values()
+}

@@ -1,0 +1,153 @@
+"""What an agent tells its ranks and what they answer: one small vocabulary of frozen messages.
+
+A message travels as one line of JSON (`wire` frames it): {"order": "Halt", ...fields}.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any
+
+from evener.membership.generation import Ballot, Generation, Member
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A rank process is up, has imported torch and hosts a store on `store_port`."""
+
+    pid: int
+    store_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Become rank `rank`, in its life number `life`; build model and data."""
+
+    rank: int
+    life: int
+    threads: int
+    device: str
+    resume: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Model and data are there; the rank may be made a member."""
+
+    rank: int
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Stop at the next boundary all ranks agree on; when `urgent`, break the collective now."""
+
+    ballot: Ballot
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """The rank stands still. `step` is its last committed step, -1 when it has no state."""
+
+    ballot: Ballot
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Form the process group of `generation` and go on."""
+
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Formed:
+    """The group stands and the state is level: training goes on from `step`."""
+
+    ballot: Ballot
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The group of `ballot` failed under this rank: a peer is gone, or it never formed."""
+
+    ballot: Ballot
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The rank has committed `step`. Throttled: for liveness, not for the record."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wind:
+    """Stop for good at the next boundary all ranks agree on, with a checkpoint."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Events for the run's record, in order, as dictionaries of `events`."""
+
+    events: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The rank has ended its work: `outcome` is "finished" or "stopped", at `step`."""
+
+    outcome: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The rank cannot go on and another try would fail alike: an error as a dictionary."""
+
+    error: dict[str, Any]
+
+
+Order = (
+    Hello | Take | Built | Halt | Halted | Form | Formed | Broken | Progress | Wind | Report
+    | Done | Failed
+)  # fmt: skip
+_KINDS: dict[str, type[Any]] = {k.__name__: k for k in Order.__args__}
+
+
+def to_dict(order: Order) -> dict[str, Any]:
+    return {"order": type(order).__name__, **asdict(order)}
+
+
+def from_dict(record: dict[str, Any]) -> Order:
+    """Raises ValueError on what is no order: the reader drops the connection that sent it."""
+    kind = _KINDS.get(str(record.get("order")))
+    if kind is None:
+        raise ValueError(f"not an order: {record.get('order')!r}")
+    try:
+        return _build(kind, {k: v for k, v in record.items() if k != "order"})  # type: ignore[no-any-return]
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"malformed {kind.__name__}: {error}") from error
+
+
+def _build(kind: type[Any], values: dict[str, Any]) -> Any:
+    nested = {"Ballot": Ballot, "Generation": Generation}
+    known: dict[str, Any] = {}
+    for f in fields(kind):
+        if f.name not in values:
+            continue
+        value = values[f.name]
+        inner = nested.get(str(f.type))
+        if inner is not None and not is_dataclass(value):
+            value = _build(inner, value)
+        elif f.name == "members":
+            value = tuple(_build(Member, m) for m in value)
+        elif f.name == "events":
+            value = tuple(value)
+        known[f.name] = value
+    return kind(**known)
