@@ -1,0 +1,154 @@
+"""A rank's process: call the agent, wait to be given a number, build, train, end.
+
+Until `Take` comes this is a warm standby: torch is imported, nothing else. An error a person
+should read goes to the agent, which ends the run with it; the traceback goes to the rank's log.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evener import contract, usercode
+from evener.config.load import job_from_json
+from evener.config.schema import Job
+from evener.contract import RankEnv
+from evener.data.order import Order
+from evener.data.sources import open_data
+from evener.engine.keeper import Keeper
+from evener.engine.loop import run as run_generations
+from evener.engine.report import Reporter
+from evener.engine.task import build_task
+from evener.engine.training import Training
+from evener.engine.worker import build_worker
+from evener.errors import EvenerError, OutOfMemory, RankFailed
+from evener.events import RankBuilt
+from evener.lifeline import die_with_parent
+from evener.models import build_model
+from evener.orders import Built, Failed, Hello, Take
+from evener.rank.device import open_device
+from evener.rank.group import StoreHost
+from evener.rank.link import Link
+from evener.rundir.layout import RunDir
+from evener.wire.line import Line
+
+log = logging.getLogger("evener.rank")
+HANDSHAKE_S = 30.0
+
+
+def main() -> None:
+    die_with_parent()
+    environment = contract.from_environ(RankEnv)
+    assert isinstance(environment, RankEnv)
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    hello = {"role": "rank", "agent": environment.agent}
+    line = Line.connect(environment.agent_address, environment.secret, hello, HANDSHAKE_S)
+    link = Link(line)
+    store = StoreHost(contract.LOOPBACK)
+    link.say(Hello(os.getpid(), store.port))
+    take = link.await_take()
+    run = RunDir(Path(environment.run_dir))
+    _own_log(run.rank_log(take.rank))
+    failure = _guarded(lambda: _train(link, store.port, run, take))
+    if failure is not None:
+        link.say(Failed(failure.to_dict()))
+    link.close()
+    # Threads of torch may outlive the interpreter's patience; everything of ours is flushed.
+    logging.shutdown()
+    os._exit(0 if failure is None else failure.exit_status)
+
+
+def _train(link: Link, store_port: int, run: RunDir, take: Take) -> None:
+    job = job_from_json(run.job_file.read_text(encoding="utf-8"))
+    reporter = Reporter(take.rank, take.life, job.log.every_s, link.say)
+    training = build(job, take, link, store_port, run, reporter)
+    reporter.emit(
+        RankBuilt(
+            rank=take.rank,
+            device=take.device,
+            threads=take.threads,
+            parameters=sum(p.numel() for p in training.worker.parameters),
+        )
+    )
+    reporter.flush(training.worker.progress.step)
+    link.say(Built(take.rank, take.device))
+    done = run_generations(training)
+    training.keeper.wait()
+    reporter.flush(done.step)
+    link.say(done)
+
+
+def build(
+    job: Job, take: Take, link: Link, store_port: int, run: RunDir, reporter: Reporter
+) -> Training:
+    """Data, model and optimizer of one rank, with the weights every rank would draw."""
+    device = open_device(take.device, take.threads)
+    data = open_data(job)
+    torch.manual_seed(job.train.seed)
+    model = build_model(job.model, data.shape)
+    own = None
+    if job.train.loss is not None:
+        own = (job.train.loss, usercode.load_callable(job.train.loss, [Path.cwd()]))
+    task = build_task(data.shape, job.train.label_smoothing, own)
+    order = Order(len(data.train), job.train.global_batch, job.train.seed)
+    epochs = job.train.epochs
+    return Training(
+        job=job,
+        rank=take.rank,
+        link=link,
+        store_port=store_port,
+        worker=build_worker(job, model, task, device),
+        data=data,
+        order=order,
+        total_steps=job.train.steps or (epochs or 0) * order.steps_per_epoch,
+        reporter=reporter,
+        keeper=Keeper(run, job.checkpoint, reporter.emit),
+    )
+
+
+def _guarded(work: Callable[[], Any]) -> EvenerError | None:
+    """Run `work`; what went wrong as an error to read, its traceback in the log."""
+    try:
+        work()
+    except EvenerError as error:
+        log.error("%s", error)
+        return error
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        traceback.print_exc()
+        return OutOfMemory(
+            str(error).splitlines()[0] if str(error) else "out of memory",
+            fix="lower train.micro_batch: the share is then computed in smaller pieces",
+        )
+    except Exception as error:  # noqa: BLE001  (the top of a process: everything is reported)
+        traceback.print_exc()
+        return RankFailed(
+            f"{type(error).__name__}: {error}",
+            where=_place(error),
+            fix="the rank's log has the traceback: evener logs RUN --rank N",
+        )
+    return None
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def _own_log(path: Path) -> None:
+    """From here on what this process prints is the rank's, not the standby's."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(fd, stream.fileno())
+    os.close(fd)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""What falls due between two steps: validation, a text sample, a checkpoint, the first state.
+
+Each is due by the step alone, or by an ask that all ranks heard in the same step, so all ranks
+come here for the same thing. Whatever breaks off is due again in the next generation.
+"""
+
+from __future__ import annotations
+
+import time
+from time import perf_counter
+
+import torch
+
+from evener import checkpoint
+from evener.data.loader import Request
+from evener.engine import validation
+from evener.engine.keeper import Keeper
+from evener.engine.step import Asks
+from evener.engine.task import Batch
+from evener.engine.training import Training
+from evener.engine.worker import Worker
+from evener.errors import NoCheckpoint
+from evener.events import Alert, TextSampled, Validated
+from evener.models.generate import generate
+from evener.rank.group import Group
+
+Loaded = tuple[Request, Batch | None]
+
+
+def attend(training: Training, group: Group, weights: tuple[int, ...], asks: Asks) -> None:
+    """Do what is due at this step, on all ranks alike; the lead also writes and publishes."""
+    progress, job = training.worker.progress, training.job
+    at_end = progress.step >= training.total_steps
+    best, metric = False, None
+    per_epoch = training.order.steps_per_epoch
+    if training.data.validation is not None and validation.due(
+        job.validation, progress, per_epoch, training.total_steps
+    ):
+        best, metric = _validate(training, group, weights)
+    if _sample_due(training, at_end):
+        _sample(training, group)
+    every = job.checkpoint.every_steps
+    wanted = (
+        asks.save
+        or asks.stop
+        or at_end
+        or training.stopping_early
+        or (best and job.checkpoint.keep_best > 0)
+        or (every is not None and progress.step > 0 and progress.step % every == 0)
+    )
+    if wanted and progress.saved_step != progress.step:
+        _save(training, group, metric, best)
+
+
+def _validate(
+    training: Training, group: Group, weights: tuple[int, ...]
+) -> tuple[bool, float | None]:
+    worker, source = training.worker, training.data.validation
+    assert source is not None
+    began = perf_counter()
+    result = validation.validate(worker, group, source, weights)
+    best = validation.take_in(worker.progress, training.job, result)
+    if group.index == 0:
+        training.reporter.emit(
+            Validated(
+                step=worker.progress.step,
+                epoch=training.order.batch(max(0, worker.progress.cursor - 1)).epoch,
+                loss=result.loss,
+                count=result.count,
+                metrics=result.metrics,
+                seconds=perf_counter() - began,
+                best=best,
+            )
+        )
+    return best, result.value(training.job.checkpoint.metric)
+
+
+def _sample_due(training: Training, at_end: bool) -> bool:
+    wanted, progress = training.job.sample, training.worker.progress
+    if wanted is None or progress.step == 0 or progress.sampled_step == progress.step:
+        return False
+    every = wanted.every_steps
+    return (at_end and wanted.at_end) or (every is not None and progress.step % every == 0)
+
+
+def _sample(training: Training, group: Group) -> None:
+    """The lead writes; the others wait for it in their next sum."""
+    wanted, worker, codec = training.job.sample, training.worker, training.data.codec
+    assert wanted is not None
+    worker.progress.sampled_step = worker.progress.step
+    if group.index != 0 or codec is None:
+        return
+    generator = torch.Generator().manual_seed(training.job.train.seed + worker.progress.step)
+    ids = generate(
+        worker.model,
+        codec.encode(wanted.prompt),
+        wanted.tokens,
+        wanted.temperature,
+        wanted.top_k,
+        generator,
+        training.data.shape.input[0],
+    )
+    training.reporter.emit(TextSampled(worker.progress.step, wanted.prompt, codec.decode(ids)))
+
+
+def _save(training: Training, group: Group, metric: float | None, best: bool) -> None:
+    worker = training.worker
+    worker.merge_buffers(group)
+    worker.progress.saved_step = worker.progress.step
+    training.saved_at = time.monotonic()
+    if group.index == 0:
+        training.keeper.save(worker.snapshot(), metric, best)
+
+
+def restore(worker: Worker, keeper: Keeper) -> None:
+    """A source's first state: the newest checkpoint that verifies, else the fresh weights."""
+    found = checkpoint.newest(keeper.run.checkpoints)
+    if found is None:
+        if list(keeper.run.checkpoints.glob(".damaged-*")):
+            raise NoCheckpoint(
+                "every checkpoint of the run is damaged",
+                where=str(keeper.run.checkpoints),
+                fix="begin a new run; the damaged ones are kept beside, under .damaged-*",
+            )
+        return
+    snapshot, damaged = found
+    worker.restore(snapshot)
+    for path in damaged:
+        keeper.emit(Alert("warning", f"{path.name} does not match its manifest and was set aside"))

@@ -1,0 +1,144 @@
+"""How gradients meet: sums over all ranks, in buckets of a fixed order, while backward runs.
+
+Buckets are filled in reverse order of the parameters, roughly as backward finishes them, and
+are always issued in that one order, from the thread that runs backward: never from a
+collective's callback, which deadlocks Gloo. A bucket that is ready early waits for its turn. On
+an accelerator a bucket is staged through host memory, so that ranks of all kinds may meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from evener.rank.group import Group
+
+SMALLEST_BYTES, LARGEST_BYTES, BUCKETS = 1 << 20, 25 << 20, 8
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Parameters whose gradients travel together; `views` are their places in `flat`."""
+
+    parameters: list[nn.Parameter]
+    flat: Tensor
+    views: list[Tensor]
+    staged: Tensor  # the same memory on a CPU, pinned host memory otherwise
+    missing: int = 0
+
+    def gather(self) -> None:
+        """Bring the gradients in; a parameter without one contributes zero."""
+        pairs = [(v, p.grad) for v, p in zip(self.views, self.parameters, strict=True)]
+        there = [(v, g) for v, g in pairs if g is not None and g is not v]
+        if there:
+            torch._foreach_copy_([v for v, _ in there], [g for _, g in there])
+        for view, gradient in pairs:
+            if gradient is None:
+                view.zero_()
+        if self.staged is not self.flat:
+            self.staged.copy_(self.flat)
+
+    def scatter(self) -> None:
+        if self.staged is not self.flat:
+            self.flat.copy_(self.staged)
+        for view, parameter in zip(self.views, self.parameters, strict=True):
+            parameter.grad = view
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The gradient sums of one generation. `begin` before the last backward, then `finish`."""
+
+    group: Group
+    buckets: list[Bucket]
+    _place: dict[nn.Parameter, int] = field(default_factory=dict)
+    _armed: bool = False
+    _next: int = 0
+    _waits: list[Callable[[], None]] = field(default_factory=list)
+    _hooks: list[torch.utils.hooks.RemovableHandle] = field(default_factory=list)
+
+    def begin(self, control: Tensor) -> None:
+        """Send the step's small numbers off, and the buckets as backward completes them."""
+        self._waits = [self.group.sum_async(control)]
+        self._next = 0
+        for bucket in self.buckets:
+            bucket.missing = len(bucket.parameters)
+        self._armed = True
+
+    def close_backward(self) -> None:
+        """Issue what backward did not complete: all of it, on a rank without samples."""
+        self._armed = False
+        while self._next < len(self.buckets):
+            self._issue()
+
+    def finish(self) -> None:
+        """Wait for everything; gradients then hold the sums over all ranks."""
+        for wait in self._waits:
+            wait()
+        for bucket in self.buckets:
+            bucket.scatter()
+
+    def close(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def watch(self) -> None:
+        for index, bucket in enumerate(self.buckets):
+            for parameter in bucket.parameters:
+                self._place[parameter] = index
+                self._hooks.append(parameter.register_post_accumulate_grad_hook(self._ready))
+
+    def _ready(self, parameter: Tensor) -> None:
+        if not self._armed:
+            return
+        self.buckets[self._place[parameter]].missing -= 1  # type: ignore[index]  # a Parameter
+        while self._next < len(self.buckets) and self.buckets[self._next].missing == 0:
+            self._issue()
+
+    def _issue(self) -> None:
+        bucket = self.buckets[self._next]
+        bucket.gather()
+        self._waits.append(self.group.sum_async(bucket.staged))
+        self._next += 1
+
+
+def open_exchange(group: Group, parameters: Sequence[nn.Parameter]) -> Exchange:
+    """Alone, gradients stay where they are: there are no buckets, and nothing is copied."""
+    if group.size == 1:
+        return Exchange(group, [])
+    exchange = Exchange(group, [_bucket(part) for part in partition(parameters)])
+    exchange.watch()
+    return exchange
+
+
+def partition(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Neighbours of one type and device, last first, up to a size that leaves room to overlap."""
+    total = sum(p.numel() * p.element_size() for p in parameters)
+    limit = min(LARGEST_BYTES, max(SMALLEST_BYTES, total // BUCKETS))
+    parts: list[list[nn.Parameter]] = []
+    size = 0
+    for parameter in reversed([p for p in parameters if p.requires_grad]):
+        size_bytes = parameter.numel() * parameter.element_size()
+        alike = bool(parts) and parts[-1][0].dtype == parameter.dtype
+        if not alike or size + size_bytes > limit:
+            parts.append([])
+            size = 0
+        parts[-1].append(parameter)
+        size += size_bytes
+    return parts
+
+
+def _bucket(parameters: list[nn.Parameter]) -> Bucket:
+    first = parameters[0]
+    flat = torch.zeros(sum(p.numel() for p in parameters), dtype=first.dtype, device=first.device)
+    views = [
+        v.view_as(p)
+        for v, p in zip(flat.split([p.numel() for p in parameters]), parameters, strict=True)
+    ]
+    staged = flat
+    if first.device.type != "cpu":
+        staged = torch.zeros_like(flat, device="cpu", pin_memory=first.device.type == "cuda")
+    return Bucket(parameters, flat, views, staged)

@@ -1,0 +1,75 @@
+"""Checkpoints in the background: training hands over a copy and goes on.
+
+One write is under way at a time. A failed write (a full disk) is a warning, the older checkpoints
+stay whole, and training goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from evener import checkpoint
+from evener.checkpoint import Entry, Snapshot
+from evener.config import schema
+from evener.engine.progress import RISING
+from evener.errors import MachineError
+from evener.events import Alert, CheckpointDropped, CheckpointWritten, Event
+from evener.rundir.layout import RunDir
+
+
+@dataclass(slots=True)
+class Keeper:
+    """The lead's hand on the checkpoint folder. `close` waits for the last write."""
+
+    run: RunDir
+    config: schema.Checkpoint
+    emit: Callable[[Event], None]
+    _thread: threading.Thread | None = None
+
+    def save(self, snapshot: Snapshot, metric: float | None, best: bool) -> None:
+        """Write `snapshot`; waits for the one before it, never for its own."""
+        self.wait()
+        self._thread = threading.Thread(
+            target=self._write, args=(snapshot, metric, best), name="checkpoint"
+        )
+        self._thread.start()
+
+    def wait(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _write(self, snapshot: Snapshot, metric: float | None, best: bool) -> None:
+        began = perf_counter()
+        try:
+            entry = checkpoint.write(self.run.checkpoints, snapshot, metric)
+            self._report(entry, perf_counter() - began, best)
+            for gone in checkpoint.prune(self.run.checkpoints, self._kept()):
+                self.emit(CheckpointDropped(gone.step, self._relative(gone)))
+        except (MachineError, OSError) as error:
+            what = error.what if isinstance(error, MachineError) else str(error)
+            self.emit(Alert("warning", f"{what}; training goes on with the older ones"))
+
+    def _report(self, entry: Entry, seconds: float, best: bool) -> None:
+        path = self._relative(entry)
+        size = entry.size_bytes
+        self.emit(CheckpointWritten(entry.step, path, size, seconds, best, entry.metric))
+
+    def _kept(self) -> list[int]:
+        found = checkpoint.entries(self.run.checkpoints)
+        newest = [e.step for e in found[-self.config.keep_last :]]
+        return newest + [e.step for e in ranked(found, self.config.metric)][: self.config.keep_best]
+
+    def _relative(self, entry: Entry) -> str:
+        return entry.path.relative_to(self.run.path).as_posix()
+
+
+def ranked(entries: list[Entry], metric: str) -> list[Entry]:
+    """Those with a metric, best first."""
+    sign = -1.0 if metric in RISING else 1.0
+    return sorted(
+        (e for e in entries if e.metric is not None), key=lambda e: sign * (e.metric or 0)
+    )

@@ -1,0 +1,213 @@
+"""The training loop: form a group, level the state, take steps until told otherwise, again.
+
+Read this first. Nothing here knows how many machines there are or of what kind. A generation
+ends in one of three ways: the run is over (Done), all ranks paused at one boundary so that
+somebody may join (None), or the group broke under us (GroupBroken) and the step in flight never
+happened. In the last two cases the next generation goes on from the last committed step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from evener.data.loader import Request, Stream, ahead
+from evener.data.order import Batch, cut
+from evener.engine import boundary, export
+from evener.engine.balance import Balance, speeds_from
+from evener.engine.exchange import Exchange, open_exchange
+from evener.engine.level import level
+from evener.engine.step import Asks, Outcome, Part, Spent, take_step
+from evener.engine.training import Training
+from evener.errors import Diverged
+from evener.events import GenerationFormed, SharesChanged, StepCommitted
+from evener.membership.generation import Generation
+from evener.orders import Broken, Done, Formed
+from evener.rank.group import Group, GroupBroken, form
+
+
+def run(training: Training) -> Done:
+    """Generation after generation, until the run is over."""
+    while True:
+        generation = training.link.await_form(training.worker.step)
+        if generation is None:
+            return Done("stopped", training.worker.progress.step)
+        try:
+            done = _generation(training, generation)
+        except GroupBroken as broken:
+            training.link.say(Broken(generation.ballot, str(broken)))
+            continue
+        if done is not None:
+            return done
+
+
+def _generation(training: Training, generation: Generation) -> Done | None:
+    index = [m.rank for m in generation.members].index(training.rank)
+    timeout_s = training.job.membership.form_s
+    group = form(generation, index, training.store_port, timeout_s, training.link.on_break)
+    try:
+        level(training.worker, group, lambda: boundary.restore(training.worker, training.keeper))
+        _announce(training, group)
+        exchange = open_exchange(group, training.worker.parameters)
+        try:
+            return Round(training, group, exchange, _open_balance(training, group)).steps()
+        finally:
+            exchange.close()
+    finally:
+        group.close()
+
+
+def _announce(training: Training, group: Group) -> None:
+    """Tell the agent that we stand; as the lead, tell everybody who trains now."""
+    step, generation = training.worker.progress.step, group.generation
+    training.link.say(Formed(generation.ballot, step))
+    ranks = tuple(m.rank for m in generation.members)
+    if group.index == 0:
+        if training.last_lead not in (-1, training.rank):
+            training.reporter.repeat()
+        number, per_epoch = generation.ballot.number, training.order.steps_per_epoch
+        training.reporter.emit(
+            GenerationFormed(number, ranks, step, training.rank, training.total_steps, per_epoch)
+        )
+    training.last_lead = ranks[0]
+
+
+def _open_balance(training: Training, group: Group) -> Balance:
+    progress = training.worker.progress
+    balance = Balance(
+        config=training.job.balance,
+        global_batch=training.job.train.global_batch,
+        ahead=ahead(training.job.data),
+        ranks=tuple(m.rank for m in group.generation.members),
+        speeds=speeds_from(progress.balance),
+    )
+    balance.begin(progress.step)
+    return balance
+
+
+@dataclass(slots=True)
+class Round:
+    """The steps of one generation."""
+
+    training: Training
+    group: Group
+    exchange: Exchange
+    balance: Balance
+    asks: Asks = field(default_factory=Asks)  # what all ranks heard in the last step
+    before: Spent = field(default_factory=Spent)  # what the last step cost here
+
+    def steps(self) -> Done | None:
+        """Step by step, with what falls due between them; see the module for how it ends."""
+        training, loading = self.training, self.training.job.data
+        self._tell_shares(training.worker.progress.step, self.balance.current, "a new generation")
+        with Stream(
+            training.data.train, self._requests(), loading.workers, loading.prefetch
+        ) as stream:
+            batches = iter(stream)
+            while True:
+                weights = self.balance.at(training.worker.progress.step)
+                boundary.attend(training, self.group, weights, self.asks)
+                done = self._over()
+                if done is not None or self.asks.pause:
+                    return done
+                outcome = self._commit(batches)
+                self.before, self.asks = outcome.spent, outcome.asks
+                self._rebalance(outcome)
+
+    def _requests(self) -> Iterator[Request]:
+        """What this rank is to load, from the next step on, by the shares in force then."""
+        order, progress = self.training.order, self.training.worker.progress
+        step, cursor = progress.step, progress.cursor
+        while step < self.training.total_steps:
+            batch = order.batch(cursor)
+            for start, stop in self._pieces(step, batch):
+                yield Request(step, batch.epoch, order.ids(batch.epoch, start, stop))
+            step, cursor = step + 1, cursor + batch.stop - batch.start
+
+    def _pieces(self, step: int, batch: Batch) -> list[tuple[int, int]]:
+        """This rank's cut of `batch` in micro-batches; one empty one if it has no samples."""
+        start, stop = cut(batch, self.balance.at(step))[self.group.index]
+        size = self.training.job.train.micro_batch or max(1, stop - start)
+        return [(i, min(i + size, stop)) for i in range(start, stop, size)] or [(start, start)]
+
+    def _commit(self, batches: Iterator[boundary.Loaded]) -> Outcome:
+        """One step; when this returns it has happened, on this rank."""
+        began = time.perf_counter()
+        training, progress = self.training, self.training.worker.progress
+        batch = training.order.batch(progress.cursor)
+        pieces = self._pieces(progress.step, batch)
+        part = Part(
+            lambda: next(batches)[1], len(pieces), pieces[0][0], self._own_asks(), self.before
+        )
+        outcome = take_step(training.worker, self.exchange, part, training.total_steps)
+        progress.step += 1
+        progress.cursor += batch.stop - batch.start
+        training.worker.samples_since_merge += outcome.spent.samples
+        self._publish(outcome, batch, time.perf_counter() - began)
+        self._check_sanity()
+        return outcome
+
+    def _own_asks(self) -> Asks:
+        link = self.training.link
+        lead = self.group.index == 0
+        return Asks(
+            pause=link.halt_asked,
+            stop=link.stop_asked is not None,
+            save=lead and self.training.save_due(),
+        )
+
+    def _publish(self, outcome: Outcome, batch: Batch, seconds: float) -> None:
+        training, progress = self.training, self.training.worker.progress
+        event = StepCommitted(
+            step=progress.step,
+            epoch=batch.epoch,
+            cursor=progress.cursor,
+            loss=outcome.loss,
+            count=outcome.count,
+            samples=batch.stop - batch.start,
+            lr=outcome.lr,
+            grad_norm=outcome.grad_norm,
+            seconds=seconds,
+            generation=self.group.generation.ballot.number,
+            metrics=outcome.metrics,
+            skipped=outcome.skipped,
+        )
+        lead = self.group.index == 0 and progress.step % training.job.log.every_steps == 0
+        training.reporter.committed(event, lead, outcome.spent, seconds)
+
+    def _check_sanity(self) -> None:
+        progress, train = self.training.worker.progress, self.training.job.train
+        if progress.skipped_in_a_row >= train.max_skipped:
+            raise Diverged(
+                f"{progress.skipped_in_a_row} steps in a row had gradients that are not finite",
+                where=f"step {progress.step}",
+                fix="lower train.lr, clip with train.clip_norm, or resume an older checkpoint",
+            )
+
+    def _over(self) -> Done | None:
+        """The end, with everything on disk before any rank leaves."""
+        training, progress = self.training, self.training.worker.progress
+        finished = training.stopping_early or progress.step >= training.total_steps
+        if not (finished or self.asks.stop):
+            return None
+        if self.group.index == 0:
+            training.keeper.wait()
+            if finished:
+                training.reporter.emit(export.final(training.keeper.run, training.worker))
+        self.group.sum(torch.zeros(1))  # nobody is done before the lead has written
+        return Done("finished" if finished else "stopped", progress.step)
+
+    def _rebalance(self, outcome: Outcome) -> None:
+        progress = self.training.worker.progress
+        change = self.balance.observe(progress.step - 1, outcome.seconds, outcome.samples)
+        progress.balance = self.balance.to_dict()
+        if change is not None:
+            self._tell_shares(change.step, change.shares, "measured speeds")
+
+    def _tell_shares(self, step: int, shares: tuple[int, ...], reason: str) -> None:
+        if self.group.index == 0:
+            event = SharesChanged(step, self.balance.ranks, shares, reason)
+            self.training.reporter.emit(event)

@@ -1,0 +1,103 @@
+"""What a rank tells of its work: events, batched, handed to its agent without ever waiting.
+
+The lead publishes the steps. Every rank remembers its last ones, so that when the lead dies with
+words unsaid, the next lead says them; whoever reads counts a step once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from evener import events
+from evener.engine.step import Spent
+from evener.events import Event, RankTimed, Record, StepCommitted
+from evener.orders import Order, Progress, Report
+from evener.rank import device as devices
+
+REMEMBERED_STEPS = 500
+
+
+@dataclass(slots=True)
+class Timer:
+    """Adds up where the time of several steps went."""
+
+    steps: int = 0
+    sums: Spent = field(default_factory=Spent)
+    step_s: float = 0.0
+
+    def add(self, spent: Spent, step_s: float) -> None:
+        self.steps += 1
+        self.step_s += step_s
+        self.sums.samples += spent.samples
+        for name in ("data_s", "forward_s", "backward_s", "exchange_s", "optimizer_s"):
+            setattr(self.sums, name, getattr(self.sums, name) + getattr(spent, name))
+
+
+class Reporter:
+    """Stamps, batches and hands over. `say` is the line to the agent."""
+
+    def __init__(self, rank: int, life: int, every_s: float, say: Callable[[Order], None]) -> None:
+        self._source = f"rank {rank}/{life}-{os.getpid()}"
+        self._rank = rank
+        self._every_s = every_s
+        self._say = say
+        self._lock = threading.Lock()
+        self._number = 0
+        self._pending: list[Record] = []
+        self._due = time.monotonic() + every_s
+        self._recent: deque[StepCommitted] = deque(maxlen=REMEMBERED_STEPS)
+        self._timer = Timer()
+
+    def emit(self, event: Event) -> None:
+        """Any thread may; the event leaves with the next batch."""
+        with self._lock:
+            self._number += 1
+            self._pending.append(Record(event, time.time(), self._source, self._number))
+
+    def committed(self, event: StepCommitted, lead: bool, spent: Spent, step_s: float) -> None:
+        """After every commit: remember it, publish it as the lead, and report when it is time."""
+        self._recent.append(event)
+        self._timer.add(spent, step_s)
+        if lead:
+            self.emit(event)
+        if time.monotonic() >= self._due:
+            self.flush(event.step)
+
+    def repeat(self) -> None:
+        """As a new lead: say again what the last one may have taken with it."""
+        for event in self._recent:
+            self.emit(event)
+
+    def flush(self, step: int) -> None:
+        self._due = time.monotonic() + self._every_s
+        if self._timer.steps:
+            self.emit(self._timed(step))
+            self._timer = Timer()
+            self._say(Progress(step))
+        with self._lock:
+            batch, self._pending = self._pending, []
+        if batch:
+            self._say(Report(tuple(events.to_dict(r) for r in batch)))
+
+    def _timed(self, step: int) -> RankTimed:
+        timer, n = self._timer, self._timer.steps
+        own_s = timer.sums.compute_s
+        return RankTimed(
+            rank=self._rank,
+            step=step,
+            steps=n,
+            share=round(timer.sums.samples / n),
+            samples_per_s=timer.sums.samples / own_s if own_s > 0 else 0.0,
+            data_s=timer.sums.data_s / n,
+            forward_s=timer.sums.forward_s / n,
+            backward_s=timer.sums.backward_s / n,
+            exchange_s=timer.sums.exchange_s / n,
+            optimizer_s=timer.sums.optimizer_s / n,
+            step_s=timer.step_s / n,
+            memory_bytes=devices.memory_bytes(devices.current()),
+        )

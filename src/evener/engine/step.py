@@ -1,0 +1,227 @@
+"""One step on one global batch, as one rank sees it: its samples, everyone's gradients.
+
+The sum of the losses is differentiated, the sums are summed over ranks, and the optimizer sees
+them divided by the sum of the counts. Whether the gradients are finite is asked after the
+reduction, when all ranks hold the same bits, so all skip or none does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import torch
+
+from evener.engine.exchange import Exchange
+from evener.engine.optimizer import learning_rate
+from evener.engine.task import Batch, Loss, move
+from evener.engine.worker import Worker
+from evener.rank import device as devices
+
+GROWTH_STEPS, GROWTH, BACKOFF = 2000, 2.0, 0.5  # of the fp16 scale, as is customary
+
+
+@dataclass(slots=True)
+class Spent:
+    """Seconds of one step on this rank. `exchange_s` is what backward did not hide."""
+
+    data_s: float = 0.0
+    forward_s: float = 0.0
+    backward_s: float = 0.0
+    exchange_s: float = 0.0
+    optimizer_s: float = 0.0
+    samples: int = 0
+
+    @property
+    def compute_s(self) -> float:
+        """Own work only: a rank that waits for others is not slow."""
+        return self.data_s + self.forward_s + self.backward_s
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """What this rank would have all ranks do after the step, each of which one may ask."""
+
+    pause: bool = False
+    stop: bool = False
+    save: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the step came to: identical on all ranks, but for `spent`."""
+
+    loss: float
+    count: float
+    metrics: dict[str, float]
+    grad_norm: float
+    lr: float
+    skipped: bool
+    asks: Asks
+    seconds: tuple[float, ...]  # every rank's compute time in the step before
+    samples: tuple[float, ...]
+    spent: Spent = field(default_factory=Spent)
+
+
+@dataclass(slots=True)
+class Part:
+    """One rank's part of one step: `fetch` yields its micro-batches (None: it has none)."""
+
+    fetch: Callable[[], Batch | None]
+    pieces: int
+    start: int  # its first position in the epoch: seeds dropout
+    asks: Asks
+    before: Spent  # of the previous step, for the balance
+
+
+def take_step(worker: Worker, exchange: Exchange, part: Part, total_steps: int) -> Outcome:
+    """Compute, reduce, and commit by moving the optimizer; raises GroupBroken with no effect."""
+    progress, train = worker.progress, worker.job.train
+    rate = learning_rate(train, progress.step, total_steps)
+    scale = progress.scale if train.precision == "fp16" else 1.0
+    torch.manual_seed(_seed(train.seed, progress.step, part.start))
+    worker.optimizer.zero_grad(set_to_none=True)
+    spent = Spent()
+    with worker.uncommitted():
+        control = _accumulate(worker, exchange, part, scale, spent)
+        began = perf_counter()
+        exchange.finish()
+        spent.exchange_s = perf_counter() - began
+    numbers = control.tolist()
+    began = perf_counter()
+    norm = _apply(worker, numbers[0] * scale, rate)
+    devices.synchronize(worker.device)
+    spent.optimizer_s = perf_counter() - began
+    return _outcome(worker, numbers, norm, rate, exchange.group.size, spent)
+
+
+def _accumulate(
+    worker: Worker, exchange: Exchange, part: Part, scale: float, spent: Spent
+) -> torch.Tensor:
+    """Forward and backward over all pieces; the last one's backward overlaps the exchange."""
+    total = _Sums(worker.task.metrics)
+    for piece in range(part.pieces):
+        began = perf_counter()
+        batch = part.fetch()
+        spent.data_s += perf_counter() - began
+        last = piece == part.pieces - 1
+        if batch is None:
+            exchange.begin(total.control(exchange, part))
+            break
+        began = perf_counter()
+        loss = _forward(worker, batch)
+        total.add(loss)
+        spent.samples += len(batch[0])
+        forwarded = perf_counter()
+        spent.forward_s += forwarded - began
+        if last:
+            exchange.begin(total.control(exchange, part))
+        (loss.sum * scale if scale != 1.0 else loss.sum).backward()
+        devices.synchronize(worker.device)
+        spent.backward_s += perf_counter() - forwarded
+    exchange.close_backward()
+    return total.sent
+
+
+def _forward(worker: Worker, batch: Batch) -> Loss:
+    batch = move(batch, worker.device, worker.dtype)
+    with devices.autocast(worker.job.train.precision, worker.device):
+        return worker.task.loss(worker.forward, batch, training=True)
+
+
+class _Sums:
+    """The step's small numbers: count, loss, asks, metrics, and every rank's last timing."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._count = 0.0
+        self._loss = 0.0
+        self._metrics = [0.0] * len(names)
+
+    def add(self, loss: Loss) -> None:
+        self._count += loss.count
+        self._loss += float(loss.sum.detach())
+        for i, name in enumerate(self._names):
+            self._metrics[i] += float(loss.metrics[name])
+
+    def control(self, exchange: Exchange, part: Part) -> torch.Tensor:
+        size, index = exchange.group.size, exchange.group.index
+        seconds, samples = [0.0] * size, [0.0] * size
+        seconds[index], samples[index] = part.before.compute_s, float(part.before.samples)
+        asks = [float(part.asks.pause), float(part.asks.stop), float(part.asks.save)]
+        self.sent = torch.tensor(
+            [self._count, self._loss, *asks, *self._metrics, *seconds, *samples],
+            dtype=torch.float64,
+        )
+        return self.sent
+
+
+def _apply(worker: Worker, divisor: float, rate: float) -> float:
+    """Divide, clip and step, in one pass over the gradients; returns the norm, divided.
+
+    A norm that is not finite moves nothing: the batch is consumed, the weights stay.
+    """
+    train, progress = worker.job.train, worker.progress
+    parameters = worker.parameters
+    for parameter in parameters:
+        if parameter.grad is None:  # nobody's samples reached it: zero, however many ranks
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = float(torch.nn.utils.get_total_norm(gradients)) / divisor if divisor else float("nan")
+    finite = norm == norm and norm not in (float("inf"), float("-inf"))
+    _rescale(worker, finite)
+    if not finite:
+        progress.skipped += 1
+        progress.skipped_in_a_row += 1
+        return norm
+    progress.skipped_in_a_row = 0
+    factor = 1.0 / divisor
+    if train.clip_norm is not None and norm > train.clip_norm:
+        factor *= train.clip_norm / (norm + 1e-6)
+    torch._foreach_mul_(gradients, factor)
+    for group in worker.optimizer.param_groups:
+        group["lr"] = rate
+    worker.optimizer.step()
+    return norm
+
+
+def _rescale(worker: Worker, finite: bool) -> None:
+    """The fp16 loss scale: halved by a step that overflowed, doubled after many that did not."""
+    progress = worker.progress
+    if worker.job.train.precision != "fp16":
+        return
+    progress.scale_age = progress.scale_age + 1 if finite else 0
+    if not finite:
+        progress.scale = max(1.0, progress.scale * BACKOFF)
+    elif progress.scale_age >= GROWTH_STEPS:
+        progress.scale *= GROWTH
+        progress.scale_age = 0
+
+
+def _outcome(
+    worker: Worker, numbers: list[float], norm: float, rate: float, size: int, spent: Spent
+) -> Outcome:
+    names = worker.task.metrics
+    count, loss, pause, stop, save = numbers[:5]
+    metrics, rest = numbers[5 : 5 + len(names)], numbers[5 + len(names) :]
+    divisor = count or 1.0
+    return Outcome(
+        loss=loss / divisor,
+        count=count,
+        metrics={name: value / divisor for name, value in zip(names, metrics, strict=True)},
+        grad_norm=norm,
+        lr=rate,
+        skipped=worker.progress.skipped_in_a_row > 0,
+        asks=Asks(pause > 0, stop > 0, save > 0),
+        seconds=tuple(rest[:size]),
+        samples=tuple(rest[size:]),
+        spent=spent,
+    )
+
+
+def _seed(seed: int, step: int, start: int) -> int:
+    """Dropout of a step depends on the step and on where in it this rank's samples begin."""
+    digest = hashlib.blake2b(f"{seed}/{step}/{start}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1

@@ -1,0 +1,150 @@
+"""What is learned: a loss as a sum over samples and its count, never a mean.
+
+Sums are what makes a step exact: they add up over micro-batches and over ranks of any share,
+and a rank with nothing to do adds zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from evener import usercode
+from evener.errors import CodeReturnedWrong
+from evener.shape import Shape
+
+Batch = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """`sum` over what `count` counts (samples, tokens); `metrics` are sums over the same."""
+
+    sum: Tensor
+    count: float
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """A loss with the names of the metrics it always returns, in their order."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]: ...
+
+    def loss(self, model: Callable[..., Any], batch: Batch, *, training: bool) -> Loss: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """Squared error, summed over samples and outputs; counted in numbers predicted."""
+
+    metrics: tuple[str, ...] = ()
+
+    def loss(self, model: Callable[..., Any], batch: Batch, *, training: bool) -> Loss:
+        inputs, targets = batch
+        error = functional.mse_loss(model(inputs), targets, reduction="sum")
+        return Loss(error, float(targets.numel()))
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Cross-entropy over classes, with accuracy and, where it says something, top-5."""
+
+    classes: int
+    label_smoothing: float = 0.0
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return ("accuracy", "top5") if self.classes > 10 else ("accuracy",)
+
+    def loss(self, model: Callable[..., Any], batch: Batch, *, training: bool) -> Loss:
+        inputs, labels = batch
+        logits = model(inputs)
+        smoothing = self.label_smoothing if training else 0.0
+        total = functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+        return Loss(total, float(labels.numel()), self._count_hits(logits.detach(), labels))
+
+    def _count_hits(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        hits = {"accuracy": (logits.argmax(1) == labels).sum()}
+        if "top5" in self.metrics:
+            hits["top5"] = (logits.topk(5, 1).indices == labels[:, None]).sum()
+        return hits
+
+
+@dataclass(frozen=True, slots=True)
+class NextToken:
+    """Cross-entropy of every next token, counted in tokens."""
+
+    label_smoothing: float = 0.0
+    metrics: tuple[str, ...] = ()
+
+    def loss(self, model: Callable[..., Any], batch: Batch, *, training: bool) -> Loss:
+        inputs, targets = batch
+        logits = model(inputs)
+        total = functional.cross_entropy(
+            logits.flatten(0, 1),
+            targets.flatten(),
+            reduction="sum",
+            label_smoothing=self.label_smoothing if training else 0.0,
+        )
+        return Loss(total, float(targets.numel()))
+
+
+class UserTask:
+    """The user's own loss function, held to its word."""
+
+    def __init__(self, reference: str, function: Callable[..., Any]) -> None:
+        self._reference = reference
+        self._function = function
+        self.metrics: tuple[str, ...] = tuple(getattr(function, "metrics", ()))
+
+    def loss(self, model: Callable[..., Any], batch: Batch, *, training: bool) -> Loss:
+        result = usercode.call(self._reference, self._function, model, batch)
+        if not isinstance(result, tuple) or len(result) not in (2, 3):
+            raise self._wrong(f"a {type(result).__name__}")
+        total, count, *rest = result
+        metrics = dict(rest[0]) if rest else {}
+        if not isinstance(total, Tensor) or total.ndim != 0:
+            raise self._wrong("a loss sum that is no tensor of one number")
+        if set(metrics) != set(self.metrics):
+            raise self._wrong(f"metrics {sorted(metrics)}, declared are {sorted(self.metrics)}")
+        values = {k: torch.as_tensor(metrics[k]).detach() for k in self.metrics}
+        return Loss(total, float(count), values)
+
+    def _wrong(self, got: str) -> CodeReturnedWrong:
+        return CodeReturnedWrong(
+            f"the loss {self._reference} returned {got}",
+            where="train.loss",
+            fix="return (sum, count), or (sum, count, {name: sum}) with the names listed in "
+            "the function's attribute `metrics`",
+        )
+
+
+def build_task(
+    shape: Shape, label_smoothing: float, own: tuple[str, Callable[..., Any]] | None
+) -> Task:
+    """The loss that fits the data, unless the user brings one."""
+    if own is not None:
+        return UserTask(*own)
+    if shape.kind == "features":
+        return Regression()
+    if shape.kind == "image":
+        return Classification(shape.outputs, label_smoothing)
+    return NextToken(label_smoothing)
+
+
+def move(batch: Batch, device: torch.device, dtype: torch.dtype) -> Batch:
+    """To the device; real numbers in the training's precision, whole numbers as they are."""
+    return tuple(
+        t.to(device, dtype if t.is_floating_point() else t.dtype, non_blocking=True) for t in batch
+    )
+
+
+def has_batch_statistics(model: nn.Module) -> bool:
+    """Whether a step's result depends, through BatchNorm, on how the batch was cut."""
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())

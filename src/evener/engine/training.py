@@ -1,0 +1,44 @@
+"""Everything one rank trains with: built once, alive as long as its process."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from evener.config.schema import Job
+from evener.data.order import Order
+from evener.data.sources import DataSet
+from evener.engine.keeper import Keeper
+from evener.engine.report import Reporter
+from evener.engine.worker import Worker
+from evener.rank.link import Link
+
+
+@dataclass(slots=True)
+class Training:
+    """`loop` moves it; `boundary` attends to it between steps."""
+
+    job: Job
+    rank: int
+    link: Link
+    store_port: int
+    worker: Worker
+    data: DataSet
+    order: Order
+    total_steps: int
+    reporter: Reporter
+    keeper: Keeper
+    last_lead: int = -1
+    saved_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def stopping_early(self) -> bool:
+        """Validation has not improved for as long as the job allows."""
+        stopping = self.job.early_stopping
+        waited = self.worker.progress.without_improvement
+        return stopping is not None and waited >= stopping.patience
+
+    def save_due(self) -> bool:
+        """By the clock: asked for by the lead alone, and then heard by all in the same step."""
+        every_s = self.job.checkpoint.every_s
+        return every_s is not None and time.monotonic() - self.saved_at > every_s

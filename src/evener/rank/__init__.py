@@ -1,0 +1,1 @@
+"""One rank's own ground: its device, its line to the agent, its process group."""

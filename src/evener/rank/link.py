@@ -1,0 +1,110 @@
+"""A rank's line to its agent: orders come in on a thread of their own, answers go out unhindered.
+
+The one rule that keeps membership fast: a rank that stands still answers a `Halt` at once, on
+this thread; a rank that trains answers when it has come to stand, and an urgent `Halt` first
+breaks the group under it. A rank whose agent is gone has nobody to work for and ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable
+
+from evener import orders
+from evener.membership.generation import Generation
+from evener.orders import Form, Halt, Halted, Order, Take, Wind
+from evener.wire.line import Line
+
+log = logging.getLogger("evener.rank")
+AGENT_GONE_EXIT = 75
+
+
+class Link:
+    """What the training loop asks of its agent, and what it is asked."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._lock = threading.Lock()
+        self._takes: queue.SimpleQueue[Take] = queue.SimpleQueue()
+        self._forms: queue.SimpleQueue[Generation | None] = queue.SimpleQueue()
+        self._halt: Halt | None = None
+        self._standing_at: int | None = -1
+        self._break: Callable[[], None] | None = None
+        self._wind: str | None = None
+        threading.Thread(target=self._listen, name="orders", daemon=True).start()
+
+    # ------------------------------------------------------------- asked by the main thread
+
+    def say(self, order: Order) -> None:
+        self._line.send(orders.to_dict(order))
+
+    def await_take(self) -> Take:
+        return self._takes.get()
+
+    def await_form(self, step: int) -> Generation | None:
+        """Stand at `step` until the next generation; None when told to stop while standing."""
+        with self._lock:
+            self._standing_at = step
+            self._break = None
+            if self._halt is not None:
+                self.say(Halted(self._halt.ballot, step))
+        return self._forms.get()
+
+    def on_break(self, breaker: Callable[[], None]) -> None:
+        """`breaker` unblocks the main thread; it is called at once if it is already wanted."""
+        with self._lock:
+            self._break = breaker
+            wanted = self._halt is not None and self._halt.urgent
+        if wanted:
+            breaker()
+
+    @property
+    def halt_asked(self) -> bool:
+        return self._halt is not None
+
+    @property
+    def stop_asked(self) -> str | None:
+        return self._wind
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        self._line.flush(timeout_s)
+        self._line.close()
+
+    # -------------------------------------------------------------------- the orders' thread
+
+    def _listen(self) -> None:
+        while (frame := self._line.receive()) is not None:
+            self._obey(orders.from_dict(frame))
+        log.error("the agent is gone; this rank ends")
+        os._exit(AGENT_GONE_EXIT)
+
+    def _obey(self, order: Order) -> None:
+        match order:
+            case Take():
+                self._takes.put(order)
+            case Halt():
+                self._obey_halt(order)
+            case Form(generation):
+                with self._lock:
+                    self._halt = None
+                    self._standing_at = None
+                self._forms.put(generation)
+            case Wind(reason):
+                with self._lock:
+                    self._wind = reason
+                    if self._standing_at == -1:
+                        self._forms.put(None)
+            case _:
+                log.warning("an order no rank obeys: %s", order)
+
+    def _obey_halt(self, order: Halt) -> None:
+        with self._lock:
+            self._halt = order
+            breaker = self._break if order.urgent else None
+            if self._standing_at is not None:
+                self.say(Halted(order.ballot, self._standing_at))
+        if breaker is not None:
+            breaker()

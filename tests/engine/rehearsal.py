@@ -1,0 +1,157 @@
+"""Whole trainings with ranks as threads of one process: the real engine, without agents.
+
+A `Stage` plays the agent: it forms generations of the ranks that are told to take part, and may
+pause, break or stop them, at a step of its choosing.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from evener import orders
+from evener.config.schema import Job
+from evener.contract import LOOPBACK
+from evener.engine import loop
+from evener.engine.__main__ import build
+from evener.engine.report import Reporter
+from evener.engine.training import Training
+from evener.membership.generation import Ballot, Generation, Member
+from evener.orders import Done, Order, Take
+from evener.rank.group import Group, StoreHost
+from evener.rundir.layout import RunDir
+
+
+class StageLink:
+    """What a rank sees of its agent."""
+
+    def __init__(self) -> None:
+        self.forms: queue.SimpleQueue[Generation | None] = queue.SimpleQueue()
+        self.said: list[Order] = []
+        self.halt_asked = False
+        self.stop_asked: str | None = None
+        self.breaker: Callable[[], None] = lambda: None
+        self.standing: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.groups: list[Group] = []
+
+    def say(self, order: Order) -> None:
+        orders.from_dict(orders.to_dict(order))  # everything said must survive the wire
+        self.said.append(order)
+
+    def await_form(self, step: int) -> Generation | None:
+        self.standing.put(step)
+        return self.forms.get(timeout=120)
+
+    def on_break(self, breaker: Callable[[], None]) -> None:
+        """A rank that closes its group shuts its process's sockets; here all ranks share one.
+
+        So closing is put off until the stage knows that nobody else is still in the group.
+        """
+        self.breaker = breaker
+        group: Group = breaker.__self__  # type: ignore[attr-defined]  # a bound method
+        group.close = lambda: None  # type: ignore[method-assign]
+        self.groups.append(group)
+
+    def leave_groups(self) -> None:
+        for group in self.groups:
+            Group.close(group)
+        self.groups.clear()
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        reports = [o for o in self.said if isinstance(o, orders.Report)]
+        return [e for r in reports for e in r.events if e["kind"] == kind]
+
+
+class Player:
+    """One rank on its thread."""
+
+    def __init__(self, job: Job, rank: int, run: RunDir) -> None:
+        self.rank = rank
+        self.link = StageLink()
+        self.store = StoreHost(LOOPBACK)
+        take = Take(rank=rank, life=0, threads=1, device="cpu", resume=False)
+        reporter = Reporter(rank, 0, 3600.0, self.link.say)
+        self.training: Training = build(
+            job, take, self.link, self.store.port, run, reporter  # type: ignore[arg-type]
+        )
+        self.done: Done | None = None
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.done = loop.run(self.training)
+            self.training.keeper.wait()
+            self.training.reporter.flush(self.done.step)
+        except BaseException as error:  # raised again in the test's own thread
+            self.error = error
+
+    def join(self) -> None:
+        self._thread.join(120)
+        assert not self._thread.is_alive(), "a rank hangs"
+        if self.error is not None:
+            raise self.error
+
+    def weights(self) -> dict[str, Any]:
+        return {k: v.detach().clone() for k, v in self.training.worker.model.state_dict().items()}
+
+
+class Stage:
+    """Plays the agent for `ranks` ranks of `job`; use as a context manager."""
+
+    def __init__(self, job: Job, folder: Path, ranks: int) -> None:
+        self.job = job
+        self.run = RunDir(folder)
+        self.run.create()
+        self.players = [Player(job, i, self.run) for i in range(ranks)]
+        self._number = 0
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for player in self.players:
+            player.link.forms.put(None)
+            player.link.stop_asked = "the test is over"
+            player.link.breaker()
+            player._thread.join(30)
+            player.link.leave_groups()
+
+    def form(self, players: Sequence[Player]) -> Generation:
+        """Wait for all of them to stand, then let them form a generation."""
+        steps = [p.link.standing.get(timeout=120) for p in players]
+        for player in players:
+            player.link.leave_groups()
+        self._number += 1
+        members = tuple(Member("a00", p.rank, 0, LOOPBACK, p.store.port) for p in players)
+        source = steps.index(max(steps))
+        generation = Generation(Ballot(self._number, "a00"), members, max(steps), source)
+        for player in players:
+            player.link.halt_asked = False
+            player.link.forms.put(generation)
+        return generation
+
+    def finish(self, players: Sequence[Player]) -> list[Done]:
+        for player in players:
+            player.join()
+        return [p.done for p in players if p.done is not None]
+
+
+def job(**tables: Any) -> Job:
+    """A small regression in fp64, unless told otherwise."""
+    base: dict[str, Any] = {
+        "model": {"name": "mlp", "hidden": [16]},
+        "data": {"name": "synthetic_regression", "samples": 100, "validation_samples": 30,
+                 "features": 5},
+        "train": {"global_batch": 24, "steps": 12, "lr": 0.01, "precision": "fp64"},
+        "balance": {"policy": "equal"},
+        "checkpoint": {"every_s": 3600.0},
+    }  # fmt: skip
+    for name, table in tables.items():
+        replaced = "name" in table or name not in base
+        base[name] = table if replaced else {**base[name], **table}
+    return Job.model_validate(base)

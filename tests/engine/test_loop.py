@@ -1,0 +1,203 @@
+"""A step is the same mathematics on any ranks, and no history of breaks changes the outcome."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from evener import checkpoint
+from evener.config.schema import Job
+from evener.errors import CodeReturnedWrong, Diverged
+from tests.engine.rehearsal import Stage, job
+
+TOLERANCE = 1e-12
+
+
+def train(job: Job, folder: Path, ranks: int) -> tuple[dict[str, Any], Stage]:
+    with Stage(job, folder, ranks) as stage:
+        stage.form(stage.players)
+        stage.finish(stage.players)
+        return stage.players[0].weights(), stage
+
+
+def difference(a: dict[str, Any], b: dict[str, Any]) -> float:
+    return max(float((a[k] - b[k]).abs().max()) for k in a)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return train(job(), tmp_path_factory.mktemp("alone"), 1)[0]
+
+
+@pytest.mark.parametrize(
+    ("weights", "micro_batch"),
+    [([17, 7], None), ([24, 0], None), ([0, 24], None), ([9, 8, 7], None), ([17, 7], 3)],
+)
+def test_any_split_gives_the_weights_of_one_process(
+    tmp_path: Path, alone: dict[str, Any], weights: list[int], micro_batch: int | None
+) -> None:
+    split = job(
+        balance={"policy": "fixed", "weights": weights}, train={"micro_batch": micro_batch}
+    )
+    with Stage(split, tmp_path, len(weights)) as stage:
+        stage.form(stage.players)
+        done = stage.finish(stage.players)
+        assert [d.outcome for d in done] == ["finished"] * len(weights)
+        for player in stage.players:
+            assert difference(player.weights(), alone) < TOLERANCE
+        first = stage.players[0].weights()
+        for player in stage.players[1:]:  # replicas are bit for bit alike
+            assert difference(player.weights(), first) == 0
+
+
+def test_pausing_for_a_joiner_loses_nothing(tmp_path: Path, alone: dict[str, Any]) -> None:
+    with Stage(job(), tmp_path, 3) as stage:
+        first, second, third = stage.players
+        generation = stage.form([first, second])
+        assert generation.step == -1
+        first.link.halt_asked = True  # one asks, and both stop at the same step
+        generation = stage.form([first, second, third])
+        assert generation.step > 0
+        assert generation.members[generation.source].rank == 0
+        stage.finish(stage.players)
+        for player in stage.players:
+            assert difference(player.weights(), alone) < TOLERANCE
+
+
+def test_a_broken_group_repeats_its_step_and_no_other(tmp_path: Path) -> None:
+    longer = job(train={"steps": 200})
+    unbroken = train(longer, tmp_path / "unbroken", 1)[0]
+    with Stage(longer, tmp_path / "broken", 3) as stage:
+        first, second, third = stage.players
+        stage.form(stage.players)
+        while third.training.worker.progress.step < 20:
+            time.sleep(0.001)
+        third.link.breaker()  # as a death would, in the middle of a step
+        generation = stage.form([first, second])
+        assert 20 <= generation.step < 200
+        done = stage.finish([first, second])
+        assert {d.step for d in done} == {200}
+        for player in (first, second):
+            assert difference(player.weights(), unbroken) < 1e-11
+        steps = [e["step"] for e in first.link.events("StepCommitted")]
+        assert sorted(set(steps)) == list(range(1, 201))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 5])
+def test_a_stopped_run_resumes_on_any_number_of_ranks(
+    tmp_path: Path, alone: dict[str, Any], ranks: int
+) -> None:
+    with Stage(job(), tmp_path, 3) as stage:
+        stage.players[1].link.stop_asked = "enough for today"
+        stage.form(stage.players)
+        done = stage.finish(stage.players)
+        assert {d.outcome for d in done} == {"stopped"}
+        stopped_at = done[0].step
+        assert 0 < stopped_at < 12
+    with Stage(job(), tmp_path, ranks) as stage:
+        stage.form(stage.players)
+        stage.finish(stage.players)
+        steps = [e["step"] for e in stage.players[0].link.events("StepCommitted")]
+        assert steps == list(range(stopped_at + 1, 13))
+        assert difference(stage.players[0].weights(), alone) < TOLERANCE
+
+
+def test_the_record_tells_every_step_once_with_its_cursor(tmp_path: Path) -> None:
+    _, stage = train(job(), tmp_path, 2)
+    events = stage.players[0].link.events("StepCommitted")
+    assert [e["step"] for e in events] == list(range(1, 13))
+    # 100 samples an epoch: four batches of 24 and a tail of 4
+    assert [e["samples"] for e in events[:6]] == [24, 24, 24, 24, 4, 24]
+    assert events[-1]["cursor"] == sum(e["samples"] for e in events)
+    assert not stage.players[1].link.events("StepCommitted")
+
+
+def test_epochs_count_whole_passes(tmp_path: Path) -> None:
+    _, stage = train(job(train={"steps": None, "epochs": 2}), tmp_path, 2)
+    assert stage.players[0].training.worker.progress.cursor == 200
+
+
+def test_validation_sees_every_sample_once(tmp_path: Path) -> None:
+    jobs = job(validation={"every_steps": 5})
+    _, one = train(jobs, tmp_path / "one", 1)
+    _, three = train(jobs, tmp_path / "three", 3)
+    a, b = (s.players[0].link.events("Validated") for s in (one, three))
+    assert [e["step"] for e in a] == [e["step"] for e in b] == [5, 10, 12]
+    for left, right in zip(a, b, strict=True):
+        assert left["count"] == right["count"] == 30
+        assert left["loss"] == pytest.approx(right["loss"], abs=1e-12)
+
+
+def test_early_stopping_ends_the_run_for_all(tmp_path: Path) -> None:
+    stubborn = job(
+        train={"lr": 1e-12},
+        validation={"every_steps": 1},
+        early_stopping={"patience": 3, "min_delta": 0.1},
+    )
+    _, stage = train(stubborn, tmp_path, 2)
+    assert {p.done.step for p in stage.players if p.done} == {4}
+    assert {p.done.outcome for p in stage.players if p.done} == {"finished"}
+
+
+def test_gradients_that_are_not_finite_are_skipped_by_all_and_counted(tmp_path: Path) -> None:
+    bad = job(train={"loss": "tests.engine.losses:explodes", "max_skipped": 3})
+    with Stage(bad, tmp_path, 2) as stage:
+        before = stage.players[0].weights()
+        stage.form(stage.players)
+        for player in stage.players:
+            with pytest.raises(Diverged):
+                player.join()
+            assert player.training.worker.progress.skipped == 3
+            assert difference(player.weights(), before) == 0
+
+
+def test_a_loss_of_the_users_own_is_summed_and_counted(tmp_path: Path) -> None:
+    own = job(train={"loss": "tests.engine.losses:absolute"})
+    weights, one = train(own, tmp_path / "one", 1)
+    split, two = train(own, tmp_path / "two", 2)
+    assert difference(weights, split) < TOLERANCE
+    a = one.players[0].link.events("StepCommitted")[-1]
+    b = two.players[0].link.events("StepCommitted")[-1]
+    assert a["metrics"]["within"] == pytest.approx(b["metrics"]["within"])
+
+
+def test_a_loss_that_is_a_mean_is_refused(tmp_path: Path) -> None:
+    with Stage(job(train={"loss": "tests.engine.losses:a_mean"}), tmp_path, 1) as stage:
+        stage.form(stage.players)
+        with pytest.raises(CodeReturnedWrong, match="a_mean"):
+            stage.players[0].join()
+
+
+def test_checkpoints_fall_due_and_old_ones_go(tmp_path: Path) -> None:
+    kept = job(checkpoint={"every_steps": 2, "keep_last": 2, "keep_best": 0})
+    train(kept, tmp_path, 2)
+    assert [e.step for e in checkpoint.entries(tmp_path / "checkpoints")] == [10, 12]
+
+
+def test_the_best_checkpoint_stays(tmp_path: Path) -> None:
+    kept = job(
+        checkpoint={"keep_last": 1, "keep_best": 1},
+        validation={"every_steps": 3},
+        train={"lr": 0.01},
+    )
+    _, stage = train(kept, tmp_path, 2)
+    validated = stage.players[0].link.events("Validated")
+    best = min(validated, key=lambda e: float(e["loss"]))["step"]
+    assert {best, 12} == {e.step for e in checkpoint.entries(tmp_path / "checkpoints")}
+
+
+def test_batch_statistics_are_levelled(tmp_path: Path) -> None:
+    images = job(
+        model={"name": "resnet18"},
+        data={"name": "synthetic_image", "samples": 64, "validation_samples": 8, "size": 8},
+        train={"global_batch": 16, "steps": 2, "precision": "fp32"},
+    )
+    _, stage = train(images, tmp_path, 2)
+    one, two = (p.weights() for p in stage.players)
+    buffers = [k for k in one if "running" in k]
+    assert buffers
+    assert all(torch.equal(one[k], two[k]) for k in buffers)
