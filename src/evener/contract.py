@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 PREFIX = "EVENER_"
 RUN_DIR_DEFAULT = Path("experiments")
@@ -67,6 +68,9 @@ class HeadEnv:
     expected_agents: int = 1
 
 
+Told = TypeVar("Told", AgentEnv, RankEnv, HeadEnv)
+
+
 def to_environ(record: AgentEnv | RankEnv | HeadEnv) -> dict[str, str]:
     """The variables that carry `record` into a child process."""
     values = ((f.name, getattr(record, f.name)) for f in fields(record))
@@ -75,9 +79,7 @@ def to_environ(record: AgentEnv | RankEnv | HeadEnv) -> dict[str, str]:
     }
 
 
-def from_environ(
-    kind: type[AgentEnv] | type[RankEnv] | type[HeadEnv], environ: Mapping[str, str] | None = None
-) -> AgentEnv | RankEnv | HeadEnv:
+def from_environ(kind: type[Told], environ: Mapping[str, str] | None = None) -> Told:
     """Read `kind` back; a missing variable without a default is a defect of the launcher."""
     source = os.environ if environ is None else environ
     found: dict[str, object] = {}
@@ -86,7 +88,7 @@ def from_environ(
         if text is None:
             continue
         found[f.name] = _CASTS.get(str(f.type), str)(text)
-    return kind(**found)  # type: ignore[arg-type]  # fields() and the casts above keep the types
+    return kind(**found)  # type: ignore[arg-type]  # fields() and the casts keep the types
 
 
 def inherited_environ() -> dict[str, str]:

@@ -19,15 +19,15 @@ VERSION = 1
 class RunStarted:
     """A launcher began the run, or went on with it."""
 
-    run: str
-    job: str
+    run: str  # the name of its folder
+    job: str  # the name in the job file, or else the run's
     model: str
     data: str
     ranks: int
     agents: int
     global_batch: int
-    resumed: bool
-    place: str
+    resumed: bool  # it went on with a run that was there
+    place: str  # "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class MachineSeen:
     """An agent measured its machine."""
 
     agent: str
-    machine: dict[str, Any]
+    machine: dict[str, Any]  # as cluster.Machine has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class RankStarted:
 
     agent: str
     rank: int
-    life: int
+    life: int  # 0 for the first process of that number, then counted up
     pid: int
 
 
@@ -81,9 +81,9 @@ class RankLost:
 class GenerationFormed:
     """The group stands: these ranks compute together from `step` on."""
 
-    generation: int
+    generation: int  # counted up whenever the members change
     ranks: tuple[int, ...]
-    step: int
+    step: int  # the last one committed before
     lead: int  # the rank that publishes: metrics, checkpoints
     total_steps: int
     steps_per_epoch: int
@@ -95,12 +95,12 @@ class StepCommitted:
 
     step: int
     epoch: int
-    cursor: int
-    loss: float
+    cursor: int  # samples consumed since the run began
+    loss: float  # the sum of the losses divided by count
     count: float  # what the loss sum was divided by: samples, tokens, pixels
-    samples: int
+    samples: int  # in this batch: the last of an epoch may be smaller
     lr: float
-    grad_norm: float | None
+    grad_norm: float | None  # before clipping
     seconds: float
     generation: int
     metrics: dict[str, float] = field(default_factory=dict)
@@ -113,16 +113,16 @@ class RankTimed:
 
     rank: int
     step: int
-    steps: int
-    share: int
+    steps: int  # how many the means are over
+    share: int  # samples it takes of a step
     samples_per_s: float  # its own speed: samples over the time it computed, waiting left out
-    data_s: float
+    data_s: float  # waiting for samples
     forward_s: float
     backward_s: float
-    exchange_s: float
+    exchange_s: float  # summing gradients, waiting for slower ranks included
     optimizer_s: float
     step_s: float
-    memory_bytes: int
+    memory_bytes: int  # at its highest
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class Validated:
     count: float
     metrics: dict[str, float]
     seconds: float
-    best: bool
+    best: bool  # better than all before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +165,8 @@ class CheckpointWritten:
     path: str  # relative to the run's folder
     size_bytes: int
     seconds: float
-    best: bool
-    metric: float | None
+    best: bool  # the best one by checkpoint.metric so far
+    metric: float | None  # its value at the last validation
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +266,7 @@ def from_dict(values: Mapping[str, Any]) -> Record | None:
     known: dict[str, Any] = {}
     for name, fits in _FIELDS[kind]:
         if name in values:
-            value = values[name]
-            known[name] = tuple(value) if isinstance(value, list) else value
+            known[name] = _read(values[name], _type(kind, name))
             if not fits(known[name]):
                 raise ValueError(f"damaged {kind.__name__} event: {name} is no {_type(kind, name)}")
     try:
@@ -277,6 +276,15 @@ def from_dict(values: Mapping[str, Any]) -> Record | None:
         return Record(event=kind(**known), time=time, source=str(values["source"]), number=number)
     except (TypeError, KeyError, OverflowError) as error:
         raise ValueError(f"damaged {kind.__name__} event: {error}") from error
+
+
+def _read(value: Any, hint: str) -> Any:
+    """JSON's lists are our tuples; its null, where a number must stand, was not finite."""
+    if hint == "float" and value is None:
+        return math.nan
+    if hint == "dict[str, float]" and isinstance(value, dict):
+        return {k: math.nan if v is None else v for k, v in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _type(kind: type[Any], name: str) -> str:

@@ -34,8 +34,8 @@ def _parse(text: str | float, table: dict[str, float], what: str, *, upper: bool
 def show_size(size_bytes: float) -> str:
     """`1.4 MB`: three figures at most, decimal units."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
-        if abs(size_bytes) < 1000 or unit == "TB":
-            digits = 0 if unit == "B" or size_bytes >= 100 else 1
+        if abs(size_bytes) < 999.5 or unit == "TB":
+            digits = 0 if unit == "B" or abs(size_bytes) >= 99.95 else 1
             return f"{size_bytes:.{digits}f} {unit}"
         size_bytes /= 1000
     raise AssertionError("unreachable")

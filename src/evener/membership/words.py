@@ -48,12 +48,16 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Phase one's answer: my ranks stand still; this was my last generation."""
+    """Phase one's answer: my ranks stand still; `last` is the last generation they trained in.
+
+    `gone`: agents of `last` that are known here to be dead, by evidence and not by silence.
+    """
 
     sender: str
     ballot: Ballot
     standings: tuple[Standing, ...]
     last: Generation | None
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,74 @@
+"""What every test stands on: one thread each, no traces left, and every skip explained."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+
+# Two OpenMP threads that spin for one core are 25 times slower than one; before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import hypothesis
+import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
+
+from tests import leaks
+
+_hypothesis_home = tempfile.TemporaryDirectory(prefix="hypothesis-")
+
+
+def pytest_configure() -> None:
+    set_hypothesis_home_dir(_hypothesis_home.name)
+    # The same examples in every run: what passed here passes in CI. No deadline: machines vary.
+    hypothesis.settings.register_profile(
+        "house", database=None, deadline=None, derandomize=True, print_blob=True
+    )
+    hypothesis.settings.load_profile("house")
+    leaks.start_watching()
+
+
+def pytest_unconfigure() -> None:
+    _hypothesis_home.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def leak_police() -> Iterator[None]:
+    """Fails a test that leaves a thread, a process, an open file or any other change behind."""
+    before = leaks.look()
+    yield
+    found = leaks.left_behind(before)
+    if found:
+        leaks.restore(before)
+        pytest.fail("\n  ".join(["this test left behind:", *found]), pytrace=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    wanting = [item for item in items if item.get_closest_marker("gpu")]
+    if wanting and not _has_cuda():
+        for item in wanting:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device; this machine has none"))
+
+
+def _has_cuda() -> bool:
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Nothing is left out in silence: what was skipped, and what the police could not see."""
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        reasons[str(reason).removeprefix("Skipped: ")] += 1
+    unseen = leaks.blind_spots()
+    if reasons or unseen:
+        terminalreporter.section("not tested here")
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count} skipped: {reason}")
+    for spot in unseen:
+        terminalreporter.line(f"not watched: {spot}")
