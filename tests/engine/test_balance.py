@@ -47,7 +47,7 @@ def test_fixed_cuts_by_weights_and_ignores_speeds() -> None:
 def test_a_change_waits_for_what_is_already_drawn() -> None:
     made = balance(ahead=5)
     change = run(made, [1.0, 2.0], range(8))[0]
-    decided_at = 3  # the end of the first window past the settling
+    decided_at = 5  # the first window of 4 steps, past the 2 that settle
     assert change.step >= decided_at + 1 + 5
     assert made.at(change.step - 1) == (15, 15)
     assert made.at(change.step) == change.shares

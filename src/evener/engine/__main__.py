@@ -1,6 +1,6 @@
 """A rank's process: call the agent, wait to be given a number, build, train, end.
 
-Until `Take` comes this is a warm standby: torch is imported, nothing else. An error a person
+Until `Take` comes this is a warm standby: torch is imported and warm, nothing else. An error a person
 should read goes to the agent, which ends the run with it; the traceback goes to the rank's log.
 """
 
@@ -53,6 +53,7 @@ def main() -> None:
     link = Link(line)
     store = StoreHost(contract.LOOPBACK)
     link.say(Hello(os.getpid(), store.port))
+    _warm_up()
     take = link.await_take()
     run = RunDir(Path(environment.run_dir))
     _own_log(run.rank_log(take.rank))
@@ -139,6 +140,13 @@ def _guarded(work: Callable[[], Any]) -> EvenerError | None:
 def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def _warm_up() -> None:
+    """Pay for torch's first optimizer step (it imports a compiler) before anybody waits."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    parameter.grad = torch.zeros(1)
+    torch.optim.SGD([parameter], fused=True).step()
 
 
 def _own_log(path: Path) -> None:

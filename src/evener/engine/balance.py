@@ -17,6 +17,7 @@ from evener.config import schema
 from evener.shares import Speed
 
 REMEMBERED_WINDOWS = 12
+WINDOW_S = 2.0  # a window also lasts this long: steps of milliseconds are mostly noise
 SETTLE_STEPS = 2  # after a change the first steps are not typical: caches, allocator
 
 
@@ -41,6 +42,8 @@ class Balance:
     pending: Change | None = None
     _seen: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     _windows: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+    _window_steps: int = 0
+    _window_s: float = 0.0
     _quiet_until: int = 0
 
     def begin(self, step: int) -> None:
@@ -77,16 +80,22 @@ class Balance:
         """Take in what every rank measured in `step`; returns a change newly decided."""
         if self.pending is not None and step + 1 >= self.pending.step:
             self.current, self.pending = self.pending.shares, None
-            self._seen.clear()
+            self._start_window()
             self._quiet_until = step + 1 + SETTLE_STEPS
         if self.config.policy != "adaptive" or step < self._quiet_until or self.pending:
             return None
         for rank, time_s, count in zip(self.ranks, seconds, samples, strict=True):
             if count > 0:
                 self._seen.setdefault(rank, []).append((count, time_s))
-        if (step + 1) % self.config.window:
+        self._window_steps += 1
+        self._window_s += max(seconds)
+        if self._window_steps < self.config.window or self._window_s < WINDOW_S:
             return None
         return self._look(step)
+
+    def _start_window(self) -> None:
+        self._seen.clear()
+        self._window_steps, self._window_s = 0, 0.0
 
     def _look(self, step: int) -> Change | None:
         """The end of a window: fit each rank's speed to its medians, and see if a cut pays."""
@@ -100,7 +109,7 @@ class Balance:
             history.append((samples, time_s))
             del history[:-REMEMBERED_WINDOWS]
             self.speeds[rank] = shares.fit(previous, history)
-        self._seen.clear()
+        self._start_window()
         if any(rank not in self.speeds for rank in self.ranks) or len(self.ranks) == 1:
             return None
         speeds = [self.speeds[r] for r in self.ranks]

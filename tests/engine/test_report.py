@@ -1,0 +1,61 @@
+"""Reports are batched, numbered, and what a dead lead left unsaid is said by the next."""
+
+from __future__ import annotations
+
+import pytest
+
+from evener import orders
+from evener.engine.report import REMEMBERED_STEPS, Reporter
+from evener.engine.step import Spent
+from evener.events import StepCommitted
+from evener.orders import Order
+
+
+def commit(step: int) -> StepCommitted:
+    return StepCommitted(
+        step=step, epoch=0, cursor=step, loss=1.0, count=1.0, samples=1, lr=0.1, grad_norm=None,
+        seconds=0.1, generation=1,
+    )  # fmt: skip
+
+
+def events(said: list[Order], kind: str) -> list[int]:
+    reports = [o for o in said if isinstance(o, orders.Report)]
+    return [e["step"] for r in reports for e in r.events if e["kind"] == kind]
+
+
+def test_only_the_lead_publishes_steps_but_every_rank_its_times() -> None:
+    for lead in (True, False):
+        said: list[Order] = []
+        reporter = Reporter(3, 0, 3600, said.append)
+        for step in range(1, 4):
+            spent = Spent(forward_s=0.2, backward_s=0.3, samples=10)
+            reporter.committed(commit(step), lead, spent, 1.0)
+        reporter.flush(3)
+        assert events(said, "StepCommitted") == ([1, 2, 3] if lead else [])
+        report = [o for o in said if isinstance(o, orders.Report)][-1]
+        timed = next(e for e in report.events if e["kind"] == "RankTimed")
+        assert (timed["rank"], timed["steps"], timed["share"]) == (3, 3, 10)
+        assert timed["samples_per_s"] == 20.0
+        assert timed["forward_s"] == pytest.approx(0.2)
+
+
+def test_numbers_rise_and_sources_differ_between_lives() -> None:
+    said: list[Order] = []
+    for life in (0, 1):
+        reporter = Reporter(0, life, 3600, said.append)
+        for step in (1, 2):
+            reporter.emit(commit(step))
+        reporter.flush(2)
+    records = [e for o in said if isinstance(o, orders.Report) for e in o.events]
+    assert [r["number"] for r in records] == [1, 2, 1, 2]
+    assert len({r["source"] for r in records}) == 2
+
+
+def test_a_new_lead_repeats_what_it_remembers() -> None:
+    said: list[Order] = []
+    reporter = Reporter(1, 0, 3600, said.append)
+    for step in range(REMEMBERED_STEPS + 10):
+        reporter.committed(commit(step), False, Spent(), 0.1)
+    reporter.repeat()
+    reporter.flush(0)
+    assert events(said, "StepCommitted") == list(range(10, REMEMBERED_STEPS + 10))
