@@ -29,7 +29,9 @@ PATIENCE_S = 5.0
 # Not under evener's own prefix: the product strips that from what its children inherit.
 MARKER = "PYTEST_SESSION_OF_EVENER"
 SESSION = uuid.uuid4().hex
-OWN_CHANGES = ("PYTEST_CURRENT_TEST",)  # pytest rewrites it between a test and its teardown
+# pytest rewrites the first between a test and its teardown; torch sets the second when its first
+# optimizer makes it import its compiler.
+OWN_CHANGES = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")
 # A thread of a library that Python only learnt of (autograd's workers) lives with the process.
 KNOWN_THREADS = ("Dummy-",)
 # Python starts this once and keeps it: it frees shared memory after a crash.

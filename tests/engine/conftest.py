@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from tests.rank.ring import in_group
 
@@ -11,10 +10,3 @@ from tests.rank.ring import in_group
 @pytest.fixture(scope="session", autouse=True)
 def _torch_opens_what_it_keeps() -> None:
     in_group(2, lambda group: None)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _torch_sets_what_it_sets() -> None:
-    """The first optimizer of a process makes torch import its compiler, which sets a variable."""
-    parameter = torch.nn.Parameter(torch.zeros(1))
-    torch.optim.SGD([parameter]).step()

@@ -76,3 +76,11 @@ def test_all_ranks_and_a_joiner_decide_alike() -> None:
     assert joined.current == again.current
     assert sum(joined.current) == 30
     assert joined.current[0] > joined.current[1]
+
+
+def test_nobody_falls_to_nothing_and_is_forgotten() -> None:
+    made = balance()
+    run(made, [1.0, 500.0], range(40))
+    assert made.at(40) == (29, 1)
+    run(made, [1.0, 1.0], range(40, 120))
+    assert made.at(120) == (15, 15)

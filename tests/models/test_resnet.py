@@ -61,7 +61,6 @@ def test_names_and_shapes_are_torchvisions(name: Name) -> None:
 @pytest.mark.skipif(
     importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed"
 )
-@pytest.mark.usefixtures("torch_compiler")
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_weights_of_torchvisions_load_strictly_and_answer_alike(name: Name) -> None:
     torch.manual_seed(0)

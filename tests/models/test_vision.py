@@ -29,7 +29,6 @@ def test_without_torchvision_the_extra_is_named() -> None:
 
 
 @needs_torchvision
-@pytest.mark.usefixtures("torch_compiler")
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "vit_b_32", "googlenet"])
 def test_a_classifier_answers_for_the_datas_classes(name: str) -> None:
     model = build_model(Torchvision(name=f"torchvision:{name}"), IMAGE)
@@ -37,7 +36,6 @@ def test_a_classifier_answers_for_the_datas_classes(name: str) -> None:
 
 
 @needs_torchvision
-@pytest.mark.usefixtures("torch_compiler")
 def test_arguments_reach_the_builder() -> None:
     config = Torchvision(name="torchvision:mobilenet_v3_small", args={"dropout": 0.75})
     model = build_model(config, IMAGE)
@@ -46,7 +44,6 @@ def test_arguments_reach_the_builder() -> None:
 
 
 @needs_torchvision
-@pytest.mark.usefixtures("torch_compiler")
 def test_a_wrong_name_or_argument_is_answered() -> None:
     with pytest.raises(WrongValue) as caught:
         build_model(Torchvision(name="torchvision:resnet81"), IMAGE)
@@ -60,7 +57,6 @@ def test_a_wrong_name_or_argument_is_answered() -> None:
 
 
 @needs_torchvision
-@pytest.mark.usefixtures("torch_compiler")
 def test_grey_images_are_refused() -> None:
     with pytest.raises(BadCombination, match="3 colour channels"):
         build_model(Torchvision(name="torchvision:resnet18"), Shape("image", (1, 64, 64), 7))

@@ -29,7 +29,7 @@ from evener.engine.task import build_task
 from evener.engine.training import Training
 from evener.engine.worker import build_worker
 from evener.errors import EvenerError, OutOfMemory, RankFailed
-from evener.events import RankBuilt
+from evener.events import Alert, RankBuilt
 from evener.lifeline import die_with_parent
 from evener.models import build_model
 from evener.orders import Built, Failed, Hello, Take
@@ -93,7 +93,9 @@ def build(
     device = open_device(take.device, take.threads)
     data = open_data(job)
     torch.manual_seed(job.train.seed)
-    model = build_model(job.model, data.shape)
+    model = build_model(
+        job.model, data.shape, note=lambda text: reporter.emit(Alert("note", text, take.rank))
+    )
     own = None
     if job.train.loss is not None:
         own = (job.train.loss, usercode.load_callable(job.train.loss, [Path.cwd()]))

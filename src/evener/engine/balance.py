@@ -65,7 +65,7 @@ class Balance:
                 statistics.fmean(s.per_sample_s for s in known),
             )
             speeds = [self.speeds.get(r, typical) for r in self.ranks]
-            self.current = shares.solve(speeds, self.global_batch, None)
+            self.current = _nobody_idle(shares.solve(speeds, self.global_batch, None))
         self._quiet_until = step + SETTLE_STEPS
 
     def at(self, step: int) -> tuple[int, ...]:
@@ -113,7 +113,9 @@ class Balance:
         if any(rank not in self.speeds for rank in self.ranks) or len(self.ranks) == 1:
             return None
         speeds = [self.speeds[r] for r in self.ranks]
-        wanted = shares.revise(self.current, speeds, self.global_batch, self.config.min_gain)
+        wanted = _nobody_idle(
+            shares.revise(self.current, speeds, self.global_batch, self.config.min_gain)
+        )
         if wanted == self.current:
             return None
         self.pending = Change(step + 1 + self.ahead, wanted)
@@ -126,3 +128,14 @@ class Balance:
 
 def speeds_from(record: dict[str, Any]) -> dict[int, Speed]:
     return {int(rank): Speed(*pair) for rank, pair in record.items()}
+
+
+def _nobody_idle(cut: tuple[int, ...]) -> tuple[int, ...]:
+    """A rank without samples is never measured again: it gets one of whoever has most."""
+    given = list(cut)
+    for index, share in enumerate(cut):
+        largest = max(range(len(given)), key=lambda i: given[i])
+        if share == 0 and given[largest] > 1:
+            given[largest] -= 1
+            given[index] += 1
+    return tuple(given)

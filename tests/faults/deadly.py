@@ -1,0 +1,100 @@
+"""Data and a loss that kill their own rank, once, in a named phase of a named step.
+
+What shall die is said in the environment, as `RANK:STEP:PHASE`, with a file that the one death
+creates: whoever comes after finds it and lives.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from evener.shape import Shape
+
+PHASES = ("data", "forward", "backward", "exchange", "optimizer")
+_seen = {"steps": 0}
+
+
+def _rank() -> int:
+    """This rank's number: its log is where its standard error goes."""
+    name = os.readlink(f"/proc/self/fd/{sys.stderr.fileno()}")  # noqa: PTH115
+    stem = Path(name).stem
+    return int(stem.removeprefix("rank_")) if stem.startswith("rank_") else -1
+
+
+def _die_in(phase: str) -> None:
+    rank, step, wanted = os.environ.get("DEADLY", "-1:0:none").split(":")
+    if (phase, _seen["steps"]) != (wanted, int(step)) or _rank() != int(rank):
+        return
+    try:
+        Path(os.environ["DEADLY_ONCE"]).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _in_optimizer(*_: Any) -> None:
+    _die_in("optimizer")
+
+
+register_optimizer_step_pre_hook(_in_optimizer)
+
+
+class Numbers:
+    """y is a fixed mix of x; sample i is the same in every process."""
+
+    shape = Shape("features", (6,), 2)
+
+    def __init__(self, samples: int, pause_s: float, *, training: bool) -> None:
+        self._samples = samples
+        self._pause_s = pause_s
+        self._training = training
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def fetch(self, ids: Any, epoch: int) -> tuple[Tensor, Tensor]:
+        if self._training:
+            _seen["steps"] += 1
+            _die_in("data")
+            time.sleep(self._pause_s)
+        x = torch.sin(torch.from_numpy(np.outer(ids + 1, np.arange(1.0, 7.0))))
+        return x, torch.stack([x.sum(1), x[:, 0] * x[:, 1]], 1)
+
+
+def build(split: str, samples: int = 97, pause_s: float = 0.0) -> Numbers:
+    """`pause_s` in each step leaves a test time to do its harm."""
+    training = split == "train"
+    return Numbers(samples if training else 20, pause_s, training=training)
+
+
+def loss(model: Any, batch: Any) -> Any:
+    inputs, targets = batch
+    if torch.is_grad_enabled():
+        _die_in("forward")
+    outputs = model(inputs)
+    if outputs.requires_grad:
+        outputs.register_hook(_in_backward)
+        first = next(model.parameters())
+        if not hasattr(first, "watched"):
+            first.watched = True
+            first.register_post_accumulate_grad_hook(_in_exchange)
+    return (outputs - targets).pow(2).sum(), targets.numel()
+
+
+def _in_backward(gradient: Tensor) -> None:
+    _die_in("backward")
+
+
+def _in_exchange(parameter: Tensor) -> None:
+    """The first parameter's gradient is the last: other buckets are already on their way."""
+    _die_in("exchange")

@@ -1,0 +1,100 @@
+"""Any rank may be killed in any phase of a step: the run ends with an unbroken one's weights."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from evener.events import (
+    GenerationFormed,
+    RankLost,
+    RankStarted,
+    RunEnded,
+    StepCommitted,
+)
+from evener.rundir.layout import RunDir
+from tests.faults import runs
+from tests.faults.deadly import PHASES
+
+pytestmark = pytest.mark.slow
+TOLERANCE = 1e-11
+STEPS = 60
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    folder = tmp_path_factory.mktemp("unbroken")
+    job = runs.write_job(folder, workers=1, steps=STEPS)
+    done = runs.evener(folder, "run", str(job))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return runs.run_of(folder)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_rank_killed_in_any_phase_costs_nothing(
+    tmp_path: Path, unbroken: RunDir, phase: str
+) -> None:
+    victim = PHASES.index(phase) % 3  # the first rank, which leads, among them
+    job = runs.write_job(tmp_path, steps=STEPS)
+    done = runs.evener(
+        tmp_path, "run", str(job),
+        DEADLY=f"{victim}:20:{phase}", DEADLY_ONCE=str(tmp_path / "died"),
+    )  # fmt: skip
+    run = runs.run_of(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "died").exists()
+    lost = runs.events(run, RankLost)
+    assert [(e.rank, e.reason) for e in lost] == [(victim, "killed by SIGKILL")]
+    steps = [e.step for e in runs.events(run, StepCommitted)]
+    assert sorted(set(steps)) == list(range(1, STEPS + 1))
+    assert runs.difference(run, unbroken) < TOLERANCE
+
+
+def test_the_lost_rank_comes_back_from_the_standby(tmp_path: Path) -> None:
+    job = runs.write_job(tmp_path, steps=1_000_000, pause_s=0.01)
+    run = runs.run_of(tmp_path)
+    with runs.started(tmp_path, "run", str(job)) as process:
+        runs.wait_for(run, StepCommitted, step=20)
+        os.kill(runs.pid_of(run, 1), signal.SIGKILL)
+        runs.wait_for(run, RankLost)
+        second = runs.wait_for(run, RankStarted, life=1)
+        assert second.rank == 1
+        formed = runs.wait_for(run, GenerationFormed, generation=3)
+        assert formed.ranks == (0, 1, 2)
+        assert formed.step > 20
+        runs.wait_for(run, StepCommitted, step=formed.step + 5)
+        assert runs.evener(tmp_path, "stop").returncode == 0
+        process.wait(runs.PATIENCE_S)
+    assert runs.wait_for(run, RunEnded).outcome == "stopped"
+
+
+def test_all_ranks_at_once_go_on_from_the_checkpoint(tmp_path: Path) -> None:
+    job = runs.write_job(tmp_path, steps=400, pause_s=0.02)
+    run = runs.run_of(tmp_path)
+    with runs.started(tmp_path, "run", str(job), "-o", "checkpoint.every_steps=50") as process:
+        runs.wait_for(run, StepCommitted, step=80)
+        for rank in range(3):
+            os.kill(runs.pid_of(run, rank), signal.SIGKILL)
+        process.wait(runs.PATIENCE_S)
+    ended = runs.wait_for(run, RunEnded)
+    assert ended.outcome == "finished"
+    assert ended.step == 400
+
+
+def test_two_agents_share_a_run_and_one_may_die(tmp_path: Path) -> None:
+    job = runs.write_job(tmp_path, workers=4, agents=2, steps=400, pause_s=0.01)
+    run = runs.run_of(tmp_path)
+    with runs.started(tmp_path, "run", str(job)) as process:
+        runs.wait_for(run, StepCommitted, step=50)
+        agent = Path(f"/proc/{runs.pid_of(run, 0)}/stat").read_text().split()[3]
+        os.kill(int(agent), signal.SIGKILL)  # the first agent, which leads, and its ranks
+        formed = runs.wait_for(run, GenerationFormed, generation=2)
+        assert formed.ranks == (2, 3)
+        process.wait(runs.PATIENCE_S)
+    ended = runs.wait_for(run, RunEnded)
+    assert (ended.outcome, ended.step) == ("finished", 400)
+    steps = {e.step for e in runs.events(run, StepCommitted)}
+    assert steps == set(range(1, 401))
