@@ -1,0 +1,287 @@
+"""Starting, stopping and following runs from Python or from the command line. Wires the rooms
+that decide (config, placement) to those that act (rundir, launch), and does neither itself.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import re
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from evener import cluster, errors, placement, watch
+from evener.cluster import Machine
+from evener.config.load import LoadedJob, job_to_json, load_job
+from evener.config.schema import Job
+from evener.events import Record, RunEnded, RunStarted
+from evener.launch.base import Launcher, Rendered
+from evener.launch.local import LocalLauncher
+from evener.placement import Plan
+from evener.probe import probe
+from evener.rundir import layout
+from evener.rundir.layout import RunDir
+from evener.rundir.store import Store
+from evener.state import EMPTY, RunState
+
+PROFILE_NAME = "profile.json"
+SOURCE = "launcher"  # of the events that are recorded here
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+# What a resumed run may change of its data: where they lie and how they are read, not which.
+_FREE_DATA = {"path", "mirror", "workers", "prefetch"}
+# And of the training: all but what the order of samples and the optimizer's state stand on.
+_FIXED_TRAIN = ("seed", "global_batch", "optimizer")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a person asks for. `job` is a job file, a recipe, or with `resume` a run's name."""
+
+    job: str
+    overrides: tuple[str, ...] = ()
+    workers: int | None = None
+    name: str | None = None
+    resume: bool = False
+    folder: Path = field(default_factory=Path)
+    root: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A run that is decided upon; nothing of it is written or started yet."""
+
+    root: Path
+    name: str  # for a new run: the wish; `start` claims the first name that is free
+    job: Job
+    machine: Machine
+    plan: Plan
+    resumed: bool
+    notes: tuple[str, ...] = ()
+    step: int = 0  # where a resumed run stood
+
+    @property
+    def run(self) -> RunDir:
+        return RunDir(self.root / self.name)
+
+
+def need_torch() -> None:
+    """Say what is missing before anything is started, without importing it."""
+    if importlib.util.find_spec("torch") is None:
+        raise errors.ExtraMissing(
+            "torch is not installed here, and it is what trains",
+            where=sys.executable,
+            fix="pip install 'evener[train]'",
+        )
+
+
+# ---------------------------------------------------------------------------- deciding
+
+
+def prepare(request: RunRequest, launcher: Launcher | None = None) -> Ready:
+    """Read, check and plan; write nothing."""
+    need_torch()
+    if request.name is not None and not RUN_NAME.fullmatch(request.name):
+        raise errors.BadCommand(
+            f"{request.name!r} cannot name a run",
+            where="--name",
+            fix="letters, digits, '.', '_' and '-', at most 64",
+        )
+    if request.resume:
+        return _resumed(request, launcher or LocalLauncher())
+    return _fresh(request)
+
+
+def _fresh(request: RunRequest) -> Ready:
+    loaded = _load(request.job, request)
+    root = _root(request, loaded)
+    wanted = request.name or loaded.name
+    name = _free_name(root, wanted)
+    notes: tuple[str, ...] = ()
+    if name != wanted:
+        notes = (f"there is a run called {wanted} already: this one is {name}",)
+    return _planned(root, name, loaded.job, resumed=False, notes=notes)
+
+
+def _resumed(request: RunRequest, launcher: Launcher) -> Ready:
+    """The stored job goes on, whatever became of the job file; overrides may still adjust it."""
+    run = _run_to_resume(request)
+    if launcher.alive(run):
+        raise errors.RunActive(
+            f"{run.name} is still going",
+            where=str(run.path),
+            fix=f"`evener status {run.name}` shows it, `evener stop {run.name}` stops it",
+        )
+    state = watch.present(run, launcher)
+    if state.phase == "finished":
+        raise errors.NothingToResume(
+            f"{run.name} finished, at step {state.step}",
+            where=str(run.path),
+            fix="without --resume a new run is started",
+        )
+    file = str(run.job_file.absolute())
+    stored = load_job(file, (), request.folder).job
+    job = _load(file, request).job
+    _check_same_training(stored, job)
+    ready = _planned(run.path.parent, run.name, job, resumed=True)
+    return replace(ready, step=state.step)
+
+
+def _run_to_resume(request: RunRequest) -> RunDir:
+    """By --name; or JOB is the name of a run; or JOB is a job, whose run has the job's name."""
+    root = request.root or request.folder / Job.model_fields["log"].default.dir
+    if request.name:
+        return layout.find(root, request.name)
+    for run in (RunDir(root / request.job), RunDir(request.folder / request.job)):
+        if run.job_file.is_file():
+            return run
+    try:
+        loaded = _load(request.job, request)
+    except errors.JobNotFound:
+        return layout.find(root, request.job)  # says which run may have been meant
+    return layout.find(_root(request, loaded), loaded.name)
+
+
+def _check_same_training(stored: Job, wished: Job) -> None:
+    for key, before, after in _differences(stored, wished):
+        raise errors.BadCombination(
+            f"{key} was {before!r} when the run began; a resumed run cannot make it {after!r}",
+            where=f"-o {key}",
+            fix="start a new run without --resume, or leave this override out",
+        )
+
+
+def _differences(stored: Job, wished: Job) -> list[tuple[str, Any, Any]]:
+    old, new = stored.model_dump(), wished.model_dump()
+    keys = [("model", k) for k in old["model"] | new["model"]]
+    keys += [("data", k) for k in old["data"] | new["data"] if k not in _FREE_DATA]
+    keys += [("train", k) for k in _FIXED_TRAIN]
+    pairs = [(f"{s}.{k}", old[s].get(k), new[s].get(k)) for s, k in keys]
+    return [(key, before, after) for key, before, after in pairs if before != after]
+
+
+def _load(source: str, request: RunRequest) -> LoadedJob:
+    """The job with the overrides. Fewer workers than the job has agents means fewer agents,
+    unless the number of agents was asked for as well: then that is a contradiction to report."""
+    if request.workers is None:
+        return load_job(source, request.overrides, request.folder)
+    overrides = (*request.overrides, f"local.workers={request.workers}")
+    try:
+        return load_job(source, overrides, request.folder)
+    except errors.BadCombination:
+        if any(text.startswith("local.agents") for text in request.overrides):
+            raise
+        overrides = (*overrides, f"local.agents={request.workers}")
+        return load_job(source, overrides, request.folder)
+
+
+def _planned(
+    root: Path, name: str, job: Job, *, resumed: bool, notes: tuple[str, ...] = ()
+) -> Ready:
+    machine = probe()
+    plan = placement.plan(job, [machine])
+    return Ready(root, name, job, machine, plan, resumed, (*notes, *plan.notes))
+
+
+def _root(request: RunRequest, loaded: LoadedJob) -> Path:
+    return request.root or request.folder / loaded.job.log.dir
+
+
+def _free_name(root: Path, wanted: str) -> str:
+    """What `claim_name` would answer now; it decides again when the run is started."""
+    names = itertools.chain([wanted], (f"{wanted}-{n}" for n in itertools.count(2)))
+    return next(name for name in names if not (root / name).exists())
+
+
+# ------------------------------------------------------------------------------ acting
+
+
+def render(ready: Ready, launcher: Launcher | None = None) -> Rendered:
+    """Exactly what `start` would start, secrets masked."""
+    return (launcher or LocalLauncher()).render(ready.plan, ready.run)
+
+
+def start_run(request: RunRequest, launcher: Launcher | None = None) -> RunDir:
+    """Start a run, or go on with one; it lives on its own from then on."""
+    return start(prepare(request, launcher), launcher)
+
+
+def start(ready: Ready, launcher: Launcher | None = None) -> RunDir:
+    """Write what was decided, record the start, launch. A failed launch is recorded as the end."""
+    launcher = launcher or LocalLauncher()
+    run = _claimed(ready)
+    _write_configs(run, ready)
+    _record(run, _started(run, ready))
+    try:
+        launcher.start(launcher.render(ready.plan, run))
+    except errors.EvenerError as error:
+        _record(run, RunEnded("failed", ready.step, error.what, error.to_dict()))
+        raise
+    except KeyboardInterrupt:
+        _record(run, RunEnded("stopped", ready.step, "interrupted while it was started"))
+        raise
+    return run
+
+
+def _claimed(ready: Ready) -> RunDir:
+    if not ready.resumed:
+        return RunDir(ready.root / layout.claim_name(ready.root, ready.name))
+    return ready.run
+
+
+def _write_configs(run: RunDir, ready: Ready) -> None:
+    run.create()
+    layout.write_json(run.plan_file, placement.to_dict(ready.plan))
+    layout.write_json(run.configs / PROFILE_NAME, cluster.to_dict(ready.machine))
+    layout.write_atomic(run.job_file, job_to_json(ready.job))  # last: it makes the folder a run
+
+
+def _started(run: RunDir, ready: Ready) -> RunStarted:
+    return RunStarted(
+        run=run.name,
+        job=ready.job.name or run.name,
+        model=ready.job.model.name,
+        data=ready.job.data.name,
+        ranks=len(ready.plan.ranks),
+        agents=len(ready.plan.agents),
+        global_batch=ready.job.train.global_batch,
+        resumed=ready.resumed,
+        place=ready.plan.place,
+    )
+
+
+def _record(run: RunDir, event: RunStarted | RunEnded) -> None:
+    """The number only has to be new for this run and this source; the time in microseconds is,
+    and JSON readers of every language can hold it."""
+    with Store.open(run.db, write=True) as store:
+        store.append([Record(event, time.time(), SOURCE, time.time_ns() // 1000)])
+
+
+def stop_run(run: RunDir, *, now: bool = False, launcher: Launcher | None = None) -> bool:
+    """Ask a run to stop, with a checkpoint unless `now`. False where nothing of it is alive."""
+    launcher = launcher or LocalLauncher()
+    if not launcher.alive(run):
+        return False
+    launcher.stop(run, now=now)
+    return True
+
+
+def run(request: RunRequest) -> RunState:
+    """Train, and return when it is over. Raises the error of a run that failed.
+
+    An interrupt of the caller stops the run as well, with a checkpoint.
+    """
+    started = start_run(request)
+    state = EMPTY
+    try:
+        for glance in watch.follow(started):
+            state = glance.state
+    except KeyboardInterrupt:
+        stop_run(started)
+        raise
+    if state.error:
+        raise errors.from_dict(state.error)
+    return state

@@ -1,0 +1,39 @@
+"""Options and arguments that several verbs share, so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON, one document or line.")]
+Root = Annotated[
+    Path | None,
+    typer.Option("--dir", metavar="FOLDER", help="Where runs live. Otherwise: experiments."),
+]
+RunName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]", help="A run's name or folder. Otherwise: the one started last."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o", "--override", metavar="KEY=VALUE", help="Set a key of the job; may be repeated."
+    ),
+]
+Which = Annotated[
+    str,
+    typer.Option("--checkpoint", metavar="best|last|STEP", help="The checkpoint to use."),
+]
+
+
+def verb_app() -> typer.Typer:
+    """The form of every verb's app: plain help that any terminal and any pipe can show."""
+    return typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )

@@ -1,0 +1,110 @@
+"""The table of ranks: who does what share, how fast it is alone, and where its time goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from evener.cli import words
+from evener.cli.console import clean
+from evener.cli.marks import Marks, cut
+from evener.cli.paper import columns, text
+from evener.state import RankView, RunState
+from evener.units import show_size
+
+# In the order in which a step does them: name, letter where there is no colour, colour.
+PARTS = (
+    ("data", "d", "yellow"),
+    ("forward", "f", "blue"),
+    ("backward", "b", "cyan"),
+    ("exchange", "x", "magenta"),
+    ("optimizer", "o", "green"),
+)
+STATES = {
+    "starting": "yellow",
+    "built": "yellow",
+    "training": "green",
+    "lost": "red",
+    "gone": "dim",
+}
+WORKING = ("training", "gone")  # who is gone at the end had the share it is shown with
+HEADINGS = ("rank", "device", "state", "share", "", "own speed", "memory", "where its time goes")
+FLUSH_RIGHT = (0, 3, 4, 5, 6)
+WIDEST_BAR, NARROWEST_BAR = 40, 10
+
+
+def rank_table(state: RunState, width: int, room: int, marks: Marks) -> list[Text]:
+    """Headings, ranks, legend; what the room cannot hold is counted instead of shown."""
+    if not state.ranks or room < 3:
+        return []
+    shown, hidden = _chosen(state.ranks, room - 2)
+    total = sum(r.share for r in state.ranks if r.state in WORKING)
+    rows = [[text((h, "dim")) for h in HEADINGS]]
+    rows += [[*_facts(rank, total), text()] for rank in shown]
+    lines = columns(rows, FLUSH_RIGHT)
+    used = lines[0].cell_len - len(HEADINGS[-1])
+    room_for_bar = max(min(width - used, WIDEST_BAR), NARROWEST_BAR)
+    rows = rows[:1] + [
+        [*row[:-1], _time(rank, room_for_bar, marks)]
+        for row, rank in zip(rows[1:], shown, strict=True)
+    ]
+    lines = columns(rows, FLUSH_RIGHT)
+    if hidden:
+        lines.append(text((_counted(hidden), "dim")))
+    if any(rank.step_s for rank in shown):
+        lines.append(_legend(used, width, marks))
+    return lines
+
+
+def _chosen(ranks: Sequence[RankView], room: int) -> tuple[list[RankView], list[RankView]]:
+    """All, if they fit; else those in trouble before the others, in order of their numbers."""
+    if len(ranks) <= room:
+        return list(ranks), []
+    by_need = sorted(ranks, key=lambda r: (r.state == "training", r.rank))
+    shown = sorted(by_need[: max(room - 1, 0)], key=lambda r: r.rank)
+    return shown, by_need[max(room - 1, 0) :]
+
+
+def _counted(ranks: Sequence[RankView]) -> str:
+    kinds = sorted({rank.state for rank in ranks})
+    counts = ", ".join(f"{sum(r.state == kind for r in ranks)} {kind}" for kind in kinds)
+    return f"and {len(ranks)} more: {counts}"
+
+
+def _facts(rank: RankView, total: int) -> list[Text]:
+    has_share = rank.state in WORKING and total > 0
+    state = text((rank.state, STATES[rank.state]))
+    if rank.losses and rank.state == "training":
+        state = text((f"back ({rank.losses}x)", "green"))
+    return [
+        text(str(rank.rank)),
+        text(clean(rank.device) or "-"),
+        state,
+        text(str(rank.share)) if has_share else text("-"),
+        text(f"{rank.share / total * 100:.0f} %") if has_share else text(),
+        text(f"{words.number(rank.samples_per_s, 3)}/s" if rank.samples_per_s else "-"),
+        text(show_size(rank.memory_bytes) if rank.memory_bytes else "-"),
+    ]
+
+
+def _time(rank: RankView, width: int, marks: Marks) -> Text:
+    if rank.state == "lost":
+        return text((clean(rank.lost_reason)[:width], "red"))
+    parts = [getattr(rank, f"{name}_s") for name, _, _ in PARTS]
+    rest = max(rank.step_s - sum(parts), 0.0)
+    cells = cut([*parts, rest], width)
+    drawn = [
+        ((marks.block or letter) * count, colour)
+        for (_, letter, colour), count in zip(PARTS, cells, strict=False)
+    ]
+    return text(*drawn)
+
+
+def _legend(indent: int, width: int, marks: Marks) -> Text:
+    """Under the bars where it fits there, else as far to the right as it goes."""
+    entries = [
+        text((marks.block or letter, colour), (f" {name}", "dim")) for name, letter, colour in PARTS
+    ]
+    line = text("  ").join(entries)
+    return text(" " * max(min(indent, width - line.cell_len), 0), line)

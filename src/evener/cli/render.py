@@ -1,0 +1,189 @@
+"""The picture of a run: its state as lines for a terminal of a given size. Pure; draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from evener.cli import words
+from evener.cli.console import clean
+from evener.cli.marks import Marks, bar, sparkline
+from evener.cli.paper import fit, flow, spread, text, wrapped
+from evener.cli.ranks import rank_table
+from evener.state import RunState, ValidationView
+from evener.units import show_count, show_duration
+
+WIDEST = 120  # beyond it the eye loses the line
+LABEL = 7
+EVENTS, TEXT_LINES = 10, 6  # at most, where the height leaves room
+PHASES = {
+    "starting": "yellow",
+    "training": "green",
+    "stopping": "yellow",
+    "finished": "bold green",
+    "stopped": "bold yellow",
+    "failed": "bold red",
+}
+LEVELS = {"good": "green", "warning": "yellow", "bad": "red", "note": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """What there is to draw on. `height` None: as many lines as it takes."""
+
+    width: int
+    marks: Marks
+    height: int | None = None
+
+    @property
+    def columns(self) -> int:
+        return min(self.width, WIDEST) - 1  # the last column makes some terminals wrap
+
+
+def picture(
+    state: RunState, told: Sequence[words.Sentence], canvas: Canvas, now: float, hint: str = ""
+) -> list[Text]:
+    """All of it, from what matters most to what gives way first when the window is low."""
+    measures = _measures(state, canvas)
+    top = [*_head(state, canvas, now), text(), *measures, *[text()] * bool(measures)]
+    foot = [text((hint, "dim"))] if hint else []
+    room = _room(canvas, len(top) + len(foot))
+    table = rank_table(state, canvas.columns, room, canvas.marks)
+    room -= len(table) + 1
+    sample = _sample(state, canvas, min(room // 2, TEXT_LINES))
+    room -= len(sample) + 1
+    events = _events(told, canvas, min(room, EVENTS))
+    blocks = [block for block in (table, events, sample, foot) if block]
+    lines = [*top, *(line for block in blocks for line in (*block, text()))][:-1]
+    shown = lines if canvas.height is None else lines[: canvas.height]
+    return [fit(line, canvas.columns, canvas.marks) for line in shown]
+
+
+def _room(canvas: Canvas, used: int) -> int:
+    return 10_000 if canvas.height is None else max(canvas.height - used - 1, 0)
+
+
+# -------------------------------------------------------------------------------- head
+
+
+def _head(state: RunState, canvas: Canvas, now: float) -> list[Text]:
+    dot = f" {canvas.marks.dot} "
+    size = [_many(state.agents_asked, "agent")] if state.agents_asked > 1 else []
+    place = dot.join([state.place, *size, _many(state.ranks_asked, "rank")])
+    first = text((state.run, "bold"), "  ", (_phase(state), PHASES[state.phase]))
+    what = [f"{state.model} on {state.data}", f"batch {state.global_batch}"]
+    if state.parameters:
+        what.append(f"{show_count(state.parameters)} parameters")
+    return [
+        spread(first, text((place, "dim")), canvas.columns, canvas.marks),
+        spread(
+            text((dot.join(what), "dim")),
+            text((_elapsed(state, now), "dim")),
+            canvas.columns,
+            canvas.marks,
+        ),
+    ]
+
+
+def _phase(state: RunState) -> str:
+    if state.phase == "starting" and state.ranks:
+        built = sum(rank.state in ("built", "training") for rank in state.ranks)
+        return f"starting: {built} of {_many(state.ranks_asked, 'rank')} ready"
+    if state.phase == "stopping" and state.stop_reason:
+        return f"stopping: {state.stop_reason}"
+    return state.phase
+
+
+def _elapsed(state: RunState, now: float) -> str:
+    if state.begun_at is None:
+        return ""
+    end = state.ended_at if state.ended and state.ended_at is not None else now
+    return show_duration(max(round(end - state.begun_at), 0)) if end > state.begun_at + 1 else ""
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+# ---------------------------------------------------------------------------- measures
+
+
+def _measures(state: RunState, canvas: Canvas) -> list[Text]:
+    if not state.total_steps and not state.step:
+        return []  # nothing has been measured yet
+    width = canvas.columns - LABEL
+    rows = [("step", _step(state, width, canvas.marks)), ("loss", _loss(state, width, canvas))]
+    if state.validation is not None:
+        rows.append(("valid", _validation(state, state.validation, width)))
+    rows.append(("speed", _speed(state, width)))
+    return [text((f"{label:{LABEL}}", "dim"), line) for label, line in rows]
+
+
+def _step(state: RunState, width: int, marks: Marks) -> Text:
+    if not state.total_steps:
+        return text((str(state.step), "bold"))
+    fraction = state.step / state.total_steps
+    count = f"{state.step:>{len(str(state.total_steps))}} of {state.total_steps}"
+    after = f"{int(fraction * 100):3d} %"
+    if state.steps_per_epoch:
+        after += f"   {words.epoch(state)}"
+    if state.eta_s is not None and not state.ended:
+        after += f"   {show_duration(state.eta_s)} to go"
+    done, left = bar(fraction, max(min(width - len(count) - len(after) - 6, 40), 8), marks)
+    return text((count, "bold"), "  ", (done, "green"), (left, "dim"), "  ", after)
+
+
+def _loss(state: RunState, width: int, canvas: Canvas) -> Text:
+    if state.loss is None:
+        return text(canvas.marks.dash)
+    value = text((words.number(state.loss), "bold"))
+    more = [text(words.metric(k, v)) for k, v in (state.metrics or {}).items()]
+    skipped = text((f"{state.skipped_steps} skipped", "yellow")) if state.skipped_steps else None
+    rest = flow([*more, skipped], width // 2)
+    room = width - value.cell_len - rest.cell_len - 5
+    curve = sparkline([loss for _, loss in state.loss_tail], min(room, 40), canvas.marks)
+    return flow([value, text((curve, "cyan")), rest], width)
+
+
+def _validation(state: RunState, last: ValidationView, width: int) -> Text:
+    best = state.best_validation
+    more = [text(words.metric(name, value)) for name, value in last.metrics.items()]
+    when = text((f"at step {last.step}", "dim"))
+    record = None
+    if best is not None and best.step != last.step:
+        record = text((f"best {words.number(best.loss)} at step {best.step}", "green"))
+    elif best is not None:
+        record = text(("the best so far", "green"))
+    return flow([text((words.number(last.loss), "bold")), *more, when, record], width)
+
+
+def _speed(state: RunState, width: int) -> Text:
+    parts: list[Text | None] = []
+    if state.samples_per_s and not state.ended:
+        parts.append(text((f"{words.number(state.samples_per_s, 3)} samples/s", "bold")))
+    if state.step_s and not state.ended:
+        parts.append(text(f"{show_duration(state.step_s)} a step"))
+    if state.lr is not None:
+        parts.append(text(f"lr {state.lr:.3g}"))
+    if state.grad_norm is not None:
+        parts.append(text(f"gradient {words.number(state.grad_norm, 3)}"))
+    return flow(parts, width) if parts else text("-")
+
+
+# ------------------------------------------------------------------------------- below
+
+
+def _events(told: Sequence[words.Sentence], canvas: Canvas, room: int) -> list[Text]:
+    shown = told[-room:] if room > 0 else []
+    return [text((s.clock, "dim"), "  ", (clean(s.text), LEVELS.get(s.level, ""))) for s in shown]
+
+
+def _sample(state: RunState, canvas: Canvas, room: int) -> list[Text]:
+    if not state.texts or room < 2:
+        return []
+    last = state.texts[-1]
+    written = wrapped(clean((last.prompt + last.text).strip("\n")), canvas.columns - 4)
+    lines = [text("  ", (line, "italic")) for line in written[: room - 1]]
+    return [text((f"text at step {last.step}", "dim")), *lines]

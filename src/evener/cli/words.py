@@ -1,0 +1,205 @@
+"""What happened, in a sentence: the events that a person is told of, and how."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evener import events
+from evener.state import RunState
+from evener.units import show_count, show_duration, show_size
+
+KEPT = 100  # sentences a view keeps; no terminal shows more
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One thing told. `level` is "note", "good" or "warning"; a short view skips `quiet` ones."""
+
+    time: float
+    text: str
+    level: str = "note"
+    quiet: bool = False
+
+    @property
+    def clock(self) -> str:
+        return time.strftime("%H:%M:%S", time.localtime(self.time))
+
+
+class Story:
+    """The last sentences of a run, in the order in which they were recorded."""
+
+    def __init__(self) -> None:
+        self._told: deque[Sentence] = deque(maxlen=KEPT)
+
+    def add(self, records: Iterable[events.Record]) -> None:
+        self._told.extend(s for s in map(tell, records) if s is not None)
+
+    def last(self, count: int) -> list[Sentence]:
+        loud = [s for s in self._told if not s.quiet]
+        return loud[-count:] if count > 0 else []
+
+
+def tell(record: events.Record) -> Sentence | None:
+    """The sentence for `record`, or None where nothing worth a line happened."""
+    teller = _TELLERS.get(type(record.event))
+    told = teller(record.event) if teller else None
+    if told is None:
+        return None
+    text, level, quiet = told
+    return Sentence(record.time, " ".join(text.split()), level, quiet)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A measured number with `digits` figures: 1.842, 0.03125, 812.3, 3.14e-07; `?` for none."""
+    if value is None:
+        return "?"
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    size = abs(value)
+    if size < 1e-4 or size >= 1e6:
+        return f"{value:.{digits - 1}g}"
+    if size < 1:
+        return f"{value:#.{digits}g}"
+    return f"{value:.{max(digits - len(str(int(size))), 0)}f}"
+
+
+def percent(fraction: float) -> str:
+    return f"{fraction * 100:.1f} %"
+
+
+def metric(name: str, value: float) -> str:
+    """`accuracy 61.2 %`, `perplexity 6.72`."""
+    if name.startswith(("accuracy", "top")):
+        return f"{name} {percent(value)}"
+    return f"{name} {number(value)}"
+
+
+def metrics(values: dict[str, float]) -> str:
+    return ", ".join(metric(name, value) for name, value in values.items())
+
+
+def epoch(state: RunState) -> str:
+    """`epoch 2 of 5`, counted from one, as people count."""
+    total = math.ceil(state.total_steps / state.steps_per_epoch)
+    return f"epoch {min(state.epoch + 1, max(total, 1))} of {max(total, 1)}"
+
+
+def ranks(numbers: Sequence[int]) -> str:
+    """`rank 0`, `ranks 0-3`, `ranks 0, 2, 5-7`."""
+    runs: list[list[int]] = []
+    for n in sorted(numbers):
+        if runs and n == runs[-1][1] + 1:
+            runs[-1][1] = n
+        else:
+            runs.append([n, n])
+    text = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return ("rank " if len(numbers) == 1 else "ranks ") + text
+
+
+_Told = tuple[str, str, bool] | None
+
+
+def _started(e: events.RunStarted) -> _Told:
+    verb = "going on" if e.resumed else "started"
+    many = f"{e.ranks} rank" + ("s" if e.ranks != 1 else "")
+    return f"{verb}: {e.model} on {e.data}, batch {e.global_batch}, {many}", "note", True
+
+
+def _data(e: events.DataPrepared) -> _Told:
+    counts = f"{show_count(e.samples)} samples"
+    if e.validation_samples:
+        counts += f", {show_count(e.validation_samples)} for validation"
+    return f"data ready: {counts} ({show_duration(e.seconds)})", "note", False
+
+
+def _rank_started(e: events.RankStarted) -> _Told:
+    if e.life == 0:
+        return None
+    return f"rank {e.rank} is back, as process {e.pid}", "good", False
+
+
+def _rank_built(e: events.RankBuilt) -> _Told:
+    threads = f"{e.threads} thread" + ("s" if e.threads != 1 else "")
+    size = f"{show_count(e.parameters)} parameters"
+    return f"rank {e.rank} built its model on {e.device} ({threads}, {size})", "note", True
+
+
+def _rank_lost(e: events.RankLost) -> _Told:
+    return f"rank {e.rank} lost: {e.reason}", "warning", False
+
+
+def _formed(e: events.GenerationFormed) -> _Told:
+    verb = "trains" if len(e.ranks) == 1 else "train together"
+    return f"{ranks(e.ranks)} {verb} from step {e.step}", "good", False
+
+
+def _step(e: events.StepCommitted) -> _Told:
+    if not e.skipped:
+        return None
+    return f"step {e.step} skipped: its gradients were not finite", "warning", False
+
+
+def _shares(e: events.SharesChanged) -> _Told:
+    """Quiet: where there is a table of ranks, it shows them."""
+    cut = ", ".join(map(str, e.shares))
+    return f"shares of {ranks(e.ranks)} from step {e.step}: {cut} ({e.reason})", "note", True
+
+
+def _validated(e: events.Validated) -> _Told:
+    more = f", {metrics(e.metrics)}" if e.metrics else ""
+    best = ", the best so far" if e.best else ""
+    text = f"validation at step {e.step}: loss {number(e.loss)}{more}{best}"
+    return text, "good" if e.best else "note", False
+
+
+def _sampled(e: events.TextSampled) -> _Told:
+    return f"text at step {e.step}: {e.prompt}{e.text}", "note", True
+
+
+def _written(e: events.CheckpointWritten) -> _Told:
+    best = ", the best so far" if e.best else ""
+    return f"checkpoint at step {e.step}: {show_size(e.size_bytes)}{best}", "note", False
+
+
+def _exported(e: events.Exported) -> _Told:
+    return f"model written to {e.path} ({show_size(e.size_bytes)})", "note", False
+
+
+def _alert(e: events.Alert) -> _Told:
+    where = f"rank {e.rank}: " if e.rank is not None else ""
+    return where + e.text, "warning" if e.level == "warning" else "note", False
+
+
+def _asked(e: events.StopAsked) -> _Told:
+    return f"stopping: {e.reason}", "note", False
+
+
+def _ended(e: events.RunEnded) -> _Told:
+    """Why it was stopped was told when it was asked to; why it failed is told by the error."""
+    level = {"finished": "good", "failed": "bad"}.get(e.outcome, "note")
+    reason = f": {e.reason}" if e.reason and e.outcome == "finished" else ""
+    return f"{e.outcome} at step {e.step}{reason}", level, False
+
+
+_TELLERS: dict[type[Any], Callable[[Any], _Told]] = {
+    events.RunStarted: _started,
+    events.DataPrepared: _data,
+    events.RankStarted: _rank_started,
+    events.RankBuilt: _rank_built,
+    events.RankLost: _rank_lost,
+    events.GenerationFormed: _formed,
+    events.StepCommitted: _step,
+    events.SharesChanged: _shares,
+    events.Validated: _validated,
+    events.TextSampled: _sampled,
+    events.CheckpointWritten: _written,
+    events.Exported: _exported,
+    events.Alert: _alert,
+    events.StopAsked: _asked,
+    events.RunEnded: _ended,
+}

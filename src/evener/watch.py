@@ -1,0 +1,161 @@
+"""What a run is doing: its record folded into a state, once or while it grows. Reads only.
+
+Whoever watches learns everything from run.db, so any number may watch, from any shell, and none
+of them matters to the training.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from evener import state as state_of
+from evener.errors import RunVanished
+from evener.events import Record, RunEnded, RunStarted
+from evener.launch.base import Launcher
+from evener.launch.local import LocalLauncher
+from evener.rundir.layout import RunDir
+from evener.rundir.recover import recover
+from evener.rundir.store import Store
+from evener.state import RunState
+
+POLL_S = 0.2  # five looks a second are a moving picture; the database hardly notices
+VANISHED_S = 3.0  # without any process and without an end for so long: nobody will write one
+STARTING_S = 10.0  # from the record of a start to its first process
+PARTING_S = 10.0  # the processes' time to go after the end is recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """The state, and the records that led to it since the last glance."""
+
+    state: RunState
+    records: tuple[Record, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        return self.state.ended
+
+
+class Watch:
+    """A reader's place in the record of a run. Owns the open database: use it in a `with`."""
+
+    def __init__(self, run: RunDir, launcher: Launcher | None = None) -> None:
+        self.run = run
+        self._launcher = launcher or LocalLauncher()
+        self._store = Store.open(run.db, write=False)
+        self._seen = 0
+        self._state = state_of.EMPTY
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._store.close()
+
+    def read(self) -> Iterator[Glance]:
+        """What is recorded and not yet read, in glances of bounded size."""
+        while rows := self._store.since(self._seen):
+            self._seen = rows[-1][0]
+            records = tuple(record for _, record in rows)
+            self._state = state_of.fold(records, self._state)
+            yield Glance(self._state, records)
+
+    @property
+    def alive(self) -> bool:
+        return self._launcher.alive(self.run)
+
+    @property
+    def glance(self) -> Glance:
+        return Glance(self._state)
+
+    def settle(self) -> Iterator[Glance]:
+        """The last words of a run without processes: what its agents could not deliver, and if
+        even that has no end, the end that nobody was left to record."""
+        recover(self.run)
+        yield from self.read()
+        if not self.glance.over:
+            when = self._state.updated_at or time.time()  # of the last sign of life
+            end = Record(vanished(self._state), when, "watch", 1)
+            self._state = state_of.apply(self._state, end)
+            yield Glance(self._state, (end,))
+
+
+def vanished(state: RunState) -> RunEnded:
+    error = RunVanished(
+        "every process of the run is gone, and none could say why",
+        where=state.run,
+        fix=f"look into `evener logs {state.run}`; go on with `evener run {state.run} --resume`",
+    )
+    return RunEnded(outcome="failed", step=state.step, error=error.to_dict())
+
+
+def present(run: RunDir, launcher: Launcher | None = None) -> RunState:
+    """The state as it is now."""
+    state = state_of.EMPTY
+    for glance in look(run, launcher):
+        state = glance.state
+    return state
+
+
+def look(run: RunDir, launcher: Launcher | None = None) -> Iterator[Glance]:
+    """Everything up to now, in glances; the last one is the present. Ends at once."""
+    newest = None
+    with Watch(run, launcher) as watch:
+        for glance in watch.read():
+            newest = glance.records[-1]
+            yield glance
+        if watch.glance.over or watch.alive or _is_young(newest):
+            yield watch.glance
+        else:
+            yield from watch.settle()
+
+
+def _is_young(newest: Record | None) -> bool:
+    """A start is recorded a moment before its first process is there: nothing has vanished."""
+    if newest is None:
+        return True
+    return isinstance(newest.event, RunStarted) and time.time() - newest.time < STARTING_S
+
+
+def follow(
+    run: RunDir,
+    launcher: Launcher | None = None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Glance]:
+    """Glances of a run until it is over, one per POLL_S at least; the last one has the end.
+
+    Of a run that was resumed, the records before its last start are folded but not handed out.
+    Stays, but not longer than PARTING_S, until the processes are gone, so that what comes next
+    (a resume, an export) does not meet them.
+    """
+    with Watch(run, launcher) as watch:
+        yield _since_start(watch.read())
+        last_alive = clock()
+        while not watch.glance.over:
+            sleep(POLL_S)
+            if watch.alive:
+                last_alive = clock()
+            yield from watch.read()
+            yield watch.glance
+            if not watch.glance.over and clock() - last_alive >= VANISHED_S:
+                yield from watch.settle()
+        ended = clock()
+        while watch.alive and clock() - ended < PARTING_S:
+            sleep(POLL_S)
+            yield from watch.read()
+        yield watch.glance
+
+
+def _since_start(glances: Iterable[Glance]) -> Glance:
+    state, records = state_of.EMPTY, list[Record]()
+    for glance in glances:
+        state = glance.state
+        for record in glance.records:
+            if isinstance(record.event, RunStarted):
+                records.clear()
+            records.append(record)
+    return Glance(state, tuple(records))

@@ -1,0 +1,180 @@
+"""The picture of a run: what it says, and that it fits wherever it is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+
+from evener import state
+from evener.cli.marks import ASCII, UNICODE, Marks
+from evener.cli.render import Canvas, picture
+from evener.cli.words import Story
+from evener.events import Record
+from evener.state import RankView, RunState
+from tests.synthetic_run import Script, records
+
+SCRIPT = Script(lost_at=130)
+
+
+def until(step: int, script: Script = SCRIPT) -> list[Record]:
+    """What was recorded until `step` was committed, and all that was told at that moment."""
+    told: list[Record] = []
+    for record in records(script):
+        if getattr(record.event, "step", 0) > step:
+            break
+        told.append(record)
+    return told
+
+
+def lines(
+    told: list[Record],
+    width: int = 80,
+    height: int | None = None,
+    marks: Marks = UNICODE,
+    hint: str = "",
+) -> list[str]:
+    story = Story()
+    story.add(told)
+    now = told[-1].time if told else 0.0
+    canvas = Canvas(width, marks, height)
+    return [
+        line.plain for line in picture(state.fold(told), story.last(100), canvas, now, hint=hint)
+    ]
+
+
+def line_of(label: str, told: list[Record], width: int = 120) -> str:
+    return next(line for line in lines(told, width) if line.startswith(label))
+
+
+def test_the_head_says_what_runs_where_and_for_how_long() -> None:
+    first, second, *_ = lines(until(100))
+    assert first.split() == ["demo", "training", "local", "·", "3", "ranks"]
+    assert second.startswith("gpt on text · batch 96 · 812.3k parameters")
+    assert second.endswith("12.0 s")
+
+
+def test_steps_losses_validation_and_speed_are_numbers_one_can_check() -> None:
+    told = until(300)
+    step = line_of("step", told)
+    assert "300 of 400" in step
+    assert "75 %" in step
+    assert "epoch 4 of 4" in line_of("step", until(301))
+    assert "10.0 s to go" in step
+    now = state.fold(told)
+    assert now.loss is not None
+    assert f"{now.loss:.3f}" in line_of("loss", told)
+    assert "1 skipped" in line_of("loss", told)
+    assert "1.687   perplexity 5.404   at step 300   the best so far" in line_of("valid", told)
+    assert "960 samples/s   100 ms a step   lr 0.00025" in line_of("speed", told)
+
+
+def test_the_best_validation_stays_in_sight_when_it_is_not_the_last() -> None:
+    assert "best 1.687 at step 300" in line_of("valid", list(records(SCRIPT)))
+
+
+def test_ranks_show_share_speed_memory_and_time() -> None:
+    told = until(100)
+    rank_0 = next(line for line in lines(told) if line.startswith("   0"))
+    assert rank_0.split()[:9] == [
+        "0", "cuda:0", "training", "72", "75", "%", "2310/s", "612", "MB",
+    ]  # fmt: skip
+
+
+def test_a_lost_rank_is_shown_with_its_reason_and_its_return() -> None:
+    told = until(130)
+    assert any(line.split()[:3] == ["2", "cpu", "lost"] for line in lines(told))
+    assert any("killed by signal 9" in line for line in lines(told) if line.startswith("   2"))
+    assert any("rank 2 lost: killed by signal 9" in line for line in lines(told))
+    back = lines(until(180))
+    assert any("back (1x)" in line for line in back)
+    assert any("rank 2 is back" in line for line in back)
+
+
+def test_the_parts_of_a_step_are_letters_where_there_is_no_colour() -> None:
+    shown = lines(until(100), marks=dataclasses.replace(UNICODE, block=""))
+    rank_1 = next(line for line in shown if line.startswith("   1"))
+    bar = rank_1.split()[-1]
+    assert bar == "".join(sorted(bar, key="dfbxo".index))
+    assert set(bar) == set("dfbxo")
+    assert any("d data" in line and "x exchange" in line for line in shown)
+
+
+def test_the_text_sample_is_shown() -> None:
+    shown = lines(until(100))
+    at = shown.index("text at step 100")
+    assert shown[at + 1 : at + 3] == ["  ROMEO:", "  What light is this that breaks upon the wall,"]
+
+
+def test_a_model_cannot_steer_the_terminal() -> None:
+    text = state.TextView(1, "", "\x1b[2Jgone\x07 \x9b31m")
+    now = dataclasses.replace(state.fold(until(100)), texts=(text,))
+    shown = "\n".join(line.plain for line in picture(now, [], Canvas(80, UNICODE), 0.0))
+    assert "?[2Jgone? ?31m" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("marks", [UNICODE, ASCII])
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 160, 250])
+def test_it_fits_every_window(width: int, marks: Marks) -> None:
+    for told, height in itertools.product(map(until, (0, 1, 50, 131, 400)), (5, 12, 23, 60, None)):
+        shown = lines(told, width, height, marks, "Ctrl-C stops with a checkpoint")
+        assert max(map(len, shown)) < width
+        assert height is None or len(shown) <= height
+        assert not any("\n" in line for line in shown)
+        if marks is ASCII:
+            assert "".join(shown).isascii()
+
+
+def test_at_80_by_24_with_text_everything_has_its_place() -> None:
+    shown = lines(until(200), 80, 23, hint="Ctrl-C stops with a checkpoint")
+    for label in ("step", "loss", "valid", "speed", "rank", "   0", "   2", "text at", "Ctrl-C"):
+        assert any(line.startswith(label) for line in shown), label
+    assert shown[-1] == "Ctrl-C stops with a checkpoint"
+
+
+def test_many_ranks_show_those_in_trouble_and_count_the_others() -> None:
+    ranks = tuple(
+        RankView(n, "a00", state="lost" if n == 40 else "training", share=2) for n in range(64)
+    )
+    now = dataclasses.replace(state.fold(until(100)), ranks=ranks, texts=())
+    shown = [line.plain for line in picture(now, [], Canvas(80, UNICODE, 24), 0.0)]
+    assert any(line.startswith("  40") and "lost" in line for line in shown)
+    assert any(line.startswith("and ") and "training" in line for line in shown)
+    listed = sum(line[:4].strip().isdigit() for line in shown)
+    more = next(int(line.split()[1]) for line in shown if line.startswith("and "))
+    assert listed + more == 64
+
+
+def test_nothing_recorded_is_a_picture_too() -> None:
+    assert RunState().phase in lines([])[0]
+    assert not any(line.startswith(("step", "loss", "speed")) for line in lines([]))
+
+
+def test_an_ended_run_has_neither_speed_nor_hope() -> None:
+    told = list(records(SCRIPT))
+    assert "samples/s" not in line_of("speed", told)
+    assert "to go" not in line_of("step", told)
+    assert lines(told)[0].split()[:2] == ["demo", "finished"]
+
+
+def test_a_start_says_how_many_ranks_are_ready() -> None:
+    told = list(records(SCRIPT))[:7]
+    assert "starting: 1 of 3 ranks ready" in lines(told)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "marks"), [("picture.txt", UNICODE), ("picture-ascii.txt", ASCII)]
+)
+def test_the_picture_is_the_one_that_was_agreed_on(name: str, marks: Marks) -> None:
+    """Golden, for 80 columns: look at a changed picture before you store it."""
+    told = until(200)
+    story = Story()
+    story.add(told)
+    drawn = picture(state.fold(told), story.last(100), Canvas(80, marks, 23), told[-1].time, "hint")
+    shown = "\n".join(line.plain for line in drawn) + "\n"
+    shown = re.sub(r"\d\d:\d\d:\d\d", "HH:MM:SS", shown)  # it depends on the time zone
+    assert shown == (Path(__file__).parent / name).read_text(encoding="utf-8")

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from evener import events
+from evener.cli import words
+from evener.cli.words import Story, tell
+from evener.events import Event, Record
+from evener.state import RunState
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1.84234, "1.842"),
+        (12.3456, "12.35"),
+        (812.34, "812.3"),
+        (23456.7, "23457"),
+        (0.031254, "0.03125"),
+        (0.5, "0.5000"),
+        (0.00052512, "0.0005251"),
+        (3.14159e-7, "3.14e-07"),
+        (1.5e9, "1.5e+09"),
+        (0.0, "0"),
+        (-1.5, "-1.500"),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+        (None, "?"),
+    ],
+)
+def test_numbers_are_as_long_as_they_mean_something(value: float | None, shown: str) -> None:
+    assert words.number(value) == shown
+
+
+def test_accuracies_are_shares_and_others_are_numbers() -> None:
+    assert words.metric("accuracy", 0.6123) == "accuracy 61.2 %"
+    assert words.metric("top5", 0.9) == "top5 90.0 %"
+    assert words.metric("perplexity", 6.72) == "perplexity 6.720"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "shown"),
+    [([0], "rank 0"), ([0, 1, 2], "ranks 0-2"), ([5, 0, 2, 6, 7], "ranks 0, 2, 5-7")],
+)
+def test_ranks_are_listed_shortly(numbers: list[int], shown: str) -> None:
+    assert words.ranks(numbers) == shown
+
+
+def test_epochs_are_counted_from_one_and_never_beyond_the_last() -> None:
+    assert words.epoch(RunState(total_steps=400, steps_per_epoch=100)) == "epoch 1 of 4"
+    assert words.epoch(RunState(total_steps=401, steps_per_epoch=100, epoch=4)) == "epoch 5 of 5"
+    assert words.epoch(RunState(total_steps=400, steps_per_epoch=100, epoch=4)) == "epoch 4 of 4"
+    assert words.epoch(RunState(total_steps=10, steps_per_epoch=100)) == "epoch 1 of 1"
+
+
+@pytest.mark.parametrize(
+    ("event", "text", "level"),
+    [
+        (events.RankLost("a00", 2, "killed by signal 9"), "rank 2 lost: killed by signal 9",
+         "warning"),
+        (events.RankStarted("a00", 2, 1, 99), "rank 2 is back, as process 99", "good"),
+        (events.GenerationFormed(2, (0, 1), 120, 0, 400, 100),
+         "ranks 0-1 train together from step 120", "good"),
+        (events.GenerationFormed(2, (3,), 120, 0, 400, 100), "rank 3 trains from step 120", "good"),
+        (events.CheckpointWritten(50, "p", 9_800_000, 0.1, True, 1.0),
+         "checkpoint at step 50: 9.8 MB, the best so far", "note"),
+        (events.Validated(50, 1, 1.5, 10, {"accuracy": 0.5}, 0.1, False),
+         "validation at step 50: loss 1.500, accuracy 50.0 %", "note"),
+        (events.SharesChanged(9, (0, 2), (20, 12), "own speeds"),
+         "shares of ranks 0, 2 from step 9: 20, 12 (own speeds)", "note"),
+        (events.Alert("warning", "disk\nnearly full", 1), "rank 1: disk nearly full", "warning"),
+        (events.StopAsked("Ctrl-C"), "stopping: Ctrl-C", "note"),
+        (events.RunEnded("failed", 7, "x", {"what": "x"}), "failed at step 7", "bad"),
+        (events.RunEnded("stopped", 7, "SIGTERM"), "stopped at step 7", "note"),
+        (events.RunEnded("finished", 7, "no gain"), "finished at step 7: no gain", "good"),
+    ],
+)  # fmt: skip
+def test_what_happened_is_told_in_a_line(event: Event, text: str, level: str) -> None:
+    sentence = tell(Record(event, 1.0, "s", 1))
+    assert sentence is not None
+    assert (sentence.text, sentence.level) == (text, level)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        events.RankStarted("a00", 2, 0, 99),
+        events.CheckpointDropped(1, "p"),
+        events.AgentEnded("a00"),
+        events.StepCommitted(1, 0, 8, 1.0, 8, 8, 0.1, None, 0.1, 1),
+    ],
+)
+def test_what_is_ordinary_is_not_told(event: Event) -> None:
+    assert tell(Record(event, 1.0, "s", 1)) is None
+
+
+def test_a_skipped_step_is_told() -> None:
+    step = events.StepCommitted(5, 0, 8, math.nan, 8, 8, 0.1, None, 0.1, 1, skipped=True)
+    sentence = tell(Record(step, 1.0, "s", 1))
+    assert sentence is not None
+    assert "step 5 skipped" in sentence.text
+
+
+def test_a_story_keeps_the_last_and_leaves_out_the_quiet() -> None:
+    story = Story()
+    for number in range(150):
+        story.add([Record(events.Alert("note", f"n{number}"), number, "s", number)])
+    story.add([Record(events.RankBuilt(0, "cpu", 1, 10), 200.0, "s", 999)])
+    assert [s.text for s in story.last(2)] == ["n148", "n149"]
+    assert story.last(0) == []
+    assert len(story.last(1000)) < 150
