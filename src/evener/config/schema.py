@@ -1,0 +1,375 @@
+"""The job: every key a person may write, with its type, its default and the default's reason.
+
+Frozen, and `extra="forbid"`: a key that nothing reads is an error, never a silent wish. The
+reference page and `evener config schema` are generated from the descriptions here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from evener.config.data import (
+    Cifar,
+    Data,
+    ImageFiles,
+    Imagenet,
+    Loading,
+    Mnist,
+    SyntheticImage,
+    SyntheticRegression,
+    Text,
+    Tokens,
+    UserData,
+)
+from evener.config.models import (
+    Bigram,
+    Gpt,
+    Linear,
+    Mlp,
+    Model,
+    Resnet,
+    SimpleCnn,
+    Torchvision,
+    UserModel,
+)
+from evener.config.section import USER_CODE, Fraction, Positive, Seconds, Section, conflict
+
+__all__ = [
+    "METRICS",
+    "Balance",
+    "Bigram",
+    "Checkpoint",
+    "Cifar",
+    "Data",
+    "EarlyStopping",
+    "Fraction",
+    "Gpt",
+    "ImageFiles",
+    "Imagenet",
+    "Job",
+    "Linear",
+    "Loading",
+    "Local",
+    "Log",
+    "Membership",
+    "Mlp",
+    "Mnist",
+    "Model",
+    "Positive",
+    "Resnet",
+    "Sample",
+    "Seconds",
+    "Section",
+    "SimpleCnn",
+    "SyntheticImage",
+    "SyntheticRegression",
+    "Text",
+    "Tokens",
+    "Torchvision",
+    "Train",
+    "UserData",
+    "UserModel",
+    "Validation",
+]
+
+METRICS = ("loss", "accuracy", "top5", "perplexity")  # what validation measures by itself
+_LENGTHS = {
+    True: (
+        "the run has no length",
+        ("steps", "epochs"),
+        "give [train] either steps = 1000 or epochs = 10",
+    ),
+    False: (
+        "steps and epochs are both given, and they contradict each other",
+        ("steps", "epochs"),
+        "keep one; on the command line, -o train.epochs= takes a key out",
+    ),
+}
+
+
+class Train(Section):
+    """The mathematics: what one step is. None of it depends on who computes."""
+
+    global_batch: Positive = Field(
+        32, description="Samples in one optimizer step, whatever machines take part."
+    )
+    steps: Positive | None = Field(None, description="Length of the run in steps.")
+    epochs: Positive | None = Field(None, description="Length of the run in passes over the data.")
+    seed: int = Field(1337, ge=0, lt=2**63, description="Weights, order and augmentation follow "
+                      "from it.")  # fmt: skip
+    loss: str | None = Field(
+        None, pattern=USER_CODE, examples=["my_loss:loss"],
+        description="Your own loss, package.module:function, called as f(model, batch); returns "
+        "(sum, count) or (sum, count, {name: sum}).",
+    )  # fmt: skip
+    label_smoothing: Fraction = Field(
+        0.0, description="Of the cross-entropy in training; validation stays plain."
+    )
+    optimizer: Literal["sgd", "adam", "adamw"] = Field(
+        "adamw", description="How the weights follow the gradient."
+    )
+    lr: float = Field(1e-3, gt=0, description="Learning rate at its highest.")
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="Of sgd: how much of the last update is kept."
+    )
+    nesterov: bool = Field(False, description="Of sgd: look ahead along the momentum.")
+    betas: tuple[Fraction, Fraction] = Field(
+        (0.9, 0.99), description="Of adam and adamw; short runs want a lower second one than 0.999."
+    )
+    eps: float = Field(1e-8, gt=0, description="Of adam and adamw: keeps the division finite.")
+    weight_decay: float = Field(
+        0.0, ge=0, description="Applied to tensors of two and more dimensions only."
+    )
+    schedule: Literal["constant", "step", "cosine", "linear"] = Field(
+        "constant", description="How the learning rate falls; indexed by global step."
+    )
+    warmup_steps: int = Field(0, ge=0, description="Steps of linear rise before the schedule.")
+    decay_steps: Positive | None = Field(
+        None, description="Where cosine and linear reach min_lr; the whole run if not given."
+    )
+    min_lr: float = Field(0.0, ge=0, description="Where cosine and linear end.")
+    step_size: Positive = Field(1000, description="The step schedule multiplies every step_size.")
+    gamma: float = Field(0.1, gt=0, le=1, description="The step schedule's factor.")
+    clip_norm: float | None = Field(
+        None, gt=0, description="Clip the norm of the whole, reduced gradient."
+    )
+    precision: Literal["fp32", "fp64", "bf16", "fp16"] = Field(
+        "fp32", description="bf16 and fp16 are autocast over 32-bit weights; fp16 needs a GPU."
+    )
+    micro_batch: Positive | None = Field(
+        None, description="Most samples a rank puts through the model at once; its share is "
+        "accumulated over as many as it takes."
+    )  # fmt: skip
+    compile: bool = Field(False, description="torch.compile the model: slower start, faster steps.")
+    max_skipped: Positive = Field(
+        20, description="Steps in a row with non-finite gradients before the run is given up."
+    )
+
+    @model_validator(mode="after")
+    def _length(self) -> Train:
+        if (self.steps is None) == (self.epochs is None):
+            raise conflict(*_LENGTHS[self.steps is None])
+        if self.nesterov and not self.momentum:
+            raise conflict(
+                "nesterov needs momentum above 0",
+                ("nesterov", "momentum"),
+                "momentum = 0.9 is usual",
+            )
+        if self.min_lr > self.lr:
+            raise conflict(
+                f"min_lr ({self.min_lr}) is above lr ({self.lr})",
+                ("min_lr", "lr"),
+                "lr is the highest rate and min_lr the lowest: lower one or raise the other",
+            )
+        return self
+
+
+class Validation(Section):
+    """When the validation set is passed, every sample once, shared among the ranks."""
+
+    every_steps: Positive | None = Field(None, description="Every so many steps.")
+    every_epochs: Positive | None = Field(
+        1, description="Every so many epochs, where every_steps is not given."
+    )
+    batch: Positive | None = Field(
+        None, description="Samples a rank takes at once; a rank's usual share if not given."
+    )
+    at_end: bool = Field(True, description="Also after the last step.")
+
+
+class EarlyStopping(Section):
+    """End the run when validation no longer improves."""
+
+    patience: Positive = Field(description="Validations without improvement before the end.")
+    min_delta: float = Field(0.0, ge=0, description="Less than this is no improvement.")
+    metric: str = Field("loss", description="loss, accuracy, top5 or perplexity of validation.")
+
+
+class Sample(Section):
+    """Text written by the model while it learns."""
+
+    every_steps: Positive | None = Field(None, description="Every so many steps.")
+    at_end: bool = Field(True, description="Also after the last step.")
+    prompt: str = Field("\n", description="Where the text begins.")
+    tokens: Positive = Field(200, description="How much is written.")
+    temperature: float = Field(0.8, gt=0, description="Below 1: safer; above: wilder.")
+    top_k: Positive | None = Field(None, description="Choose among the k likeliest only.")
+
+
+class Checkpoint(Section):
+    """When the whole state is put on disk, and how much of it stays."""
+
+    every_steps: Positive | None = Field(None, description="Every so many steps.")
+    every_s: Seconds | None = Field(
+        60.0, description="At least this often: what is lost if every machine dies at once."
+    )
+    keep_last: Positive = Field(3, description="Newest ones that stay; two guard against damage.")
+    keep_best: int = Field(1, ge=0, description="Best ones by metric that stay as well.")
+    metric: str = Field("loss", description="Of validation; accuracy and top5 count upwards.")
+
+
+class Balance(Section):
+    """How the global batch is cut among ranks. Never changes the mathematics."""
+
+    policy: Literal["adaptive", "equal", "fixed"] = Field(
+        "adaptive",
+        description="adaptive follows each rank's own measured speed; equal ignores it; fixed "
+        "cuts by weights.",
+    )
+    weights: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
+        None, description="Of the ranks in their order, for policy fixed; only ratios matter."
+    )
+    window: Positive = Field(
+        8, description="Steps between two looks at the speeds; a look also covers at least 2 s."
+    )
+    min_gain: Fraction = Field(
+        0.03, description="Predicted gain of a step's time below which shares stay as they are."
+    )
+
+    @model_validator(mode="after")
+    def _weighed(self) -> Balance:
+        if (self.policy == "fixed") != (self.weights is not None):
+            raise conflict(
+                "weights and policy = 'fixed' belong together",
+                ("policy", "weights"),
+                "give both, such as weights = [2, 1] for two ranks, or neither",
+            )
+        if self.weights is not None and not any(self.weights):
+            raise conflict(
+                "no rank would get a sample", ("weights",), "set one weight or more above 0"
+            )
+        return self
+
+
+class Membership(Section):
+    """When a process counts as lost. Evidence (a closed connection) counts at once."""
+
+    heartbeat_s: Seconds = Field(0.5, description="Agents speak this often.")
+    dead_s: Seconds = Field(3.0, description="Silence after which an agent counts as dead.")
+    form_s: Seconds = Field(20.0, description="For a group to form, state copied included.")
+    join_s: Seconds = Field(60.0, description="How long the start waits for all ranks.")
+    halt_s: Seconds = Field(
+        10.0, description="For ranks to reach a boundary they agree on, before the step is broken."
+    )
+    standby: bool = Field(
+        True, description="Keep one process per machine ready to replace a lost rank."
+    )
+    max_restarts: int = Field(
+        5, ge=0, description="Times a rank may die without a step committed in between."
+    )
+
+    @model_validator(mode="after")
+    def _order(self) -> Membership:
+        if self.dead_s < 2 * self.heartbeat_s:
+            raise conflict(
+                f"dead_s ({self.dead_s:g}) is less than twice heartbeat_s ({self.heartbeat_s:g})",
+                ("dead_s", "heartbeat_s"),
+                "one late heartbeat must not look like a death: "
+                f"set dead_s to {2 * self.heartbeat_s:g} or more",
+            )
+        return self
+
+
+class Log(Section):
+    """What is written down, and how often."""
+
+    dir: str = Field("experiments", description="Where runs live, relative to the current folder.")
+    every_s: Seconds = Field(0.5, description="Reports leave a rank at most this often.")
+    every_steps: Positive = Field(1, description="Record every so many committed steps.")
+
+
+class Local(Section):
+    """How the job runs as processes of this machine."""
+
+    workers: Positive | None = Field(
+        None, description="Ranks. One per GPU, or one on a machine without, if not given."
+    )
+    threads: Positive | None = Field(
+        None, description="Threads per rank; the quota divided by the ranks if not given."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="What to compute on; auto takes the GPUs there are."
+    )
+    agents: Positive = Field(
+        1, description="Agents that share the ranks: more than one rehearses several machines."
+    )
+
+    @model_validator(mode="after")
+    def _agents(self) -> Local:
+        if self.agents > (self.workers or 1):
+            raise conflict(
+                f"agents ({self.agents}) is above workers ({self.workers or 1})",
+                ("agents", "workers"),
+                f"every agent needs a rank: set workers to {self.agents} or more",
+            )
+        return self
+
+
+class Job(Section):
+    """One training: what to learn, from what, how. Where it runs is said elsewhere."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = Field(
+        None,
+        examples=["first-try"],
+        description="What the run's folder is called: letters, digits, dot, dash, underscore. "
+        "Without it: the job file's own name.",
+    )
+    model: Model
+    data: Data
+    train: Train
+    validation: Validation = Validation()
+    early_stopping: EarlyStopping | None = Field(
+        None, description="When to end early; without this table: never."
+    )
+    sample: Sample | None = Field(None, description="Text samples; without this table: none.")
+    checkpoint: Checkpoint = Checkpoint()
+    balance: Balance = Balance()
+    membership: Membership = Membership()
+    log: Log = Log()
+    local: Local = Local()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Job:
+        text_model = isinstance(self.model, Gpt | Bigram)
+        text_data = isinstance(self.data, Text | Tokens)
+        user = isinstance(self.model, UserModel) or isinstance(self.data, UserData)
+        both = ("model.name", "data.name")
+        if not user and text_model != text_data:
+            raise conflict(
+                f"model {self.model.name!r} cannot learn from data {self.data.name!r}",
+                both,
+                "it wants data 'text' or 'tokens'"
+                if text_model
+                else "text wants model 'gpt' or 'bigram'",
+            )
+        regression = isinstance(self.data, SyntheticRegression)
+        if not user and regression and not isinstance(self.model, Linear | Mlp):
+            raise conflict(
+                f"model {self.model.name!r} cannot learn from data 'synthetic_regression'",
+                both,
+                "use model 'linear' or 'mlp'",
+            )
+        if self.sample is not None and not (text_data or user):
+            raise conflict(
+                f"[sample] writes text, and data {self.data.name!r} has none",
+                ("sample", "data.name"),
+                "remove [sample]; on the command line, -o sample= takes it out",
+            )
+        if not user and self.train.loss is None:
+            self._measured()
+        return self
+
+    def _measured(self) -> None:
+        """A misspelt metric would never be found, and nothing would ever be the best."""
+        for key, section in (
+            ("checkpoint", self.checkpoint),
+            ("early_stopping", self.early_stopping),
+        ):
+            if section is not None and section.metric not in METRICS:
+                raise conflict(
+                    f"validation does not measure {section.metric!r}",
+                    (f"{key}.metric",),
+                    f"it measures {', '.join(METRICS)}; more come from a train.loss of your own",
+                )
