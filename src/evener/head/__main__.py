@@ -1,0 +1,47 @@
+"""`python -m evener.head`: the head of one run, as its environment says."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from evener import contract, errors
+from evener.contract import HeadEnv
+from evener.head import server
+from evener.head.keeper import Keeper
+from evener.rundir.layout import RunDir
+from evener.rundir.recover import recover
+from evener.rundir.store import Store
+
+log = logging.getLogger("evener.head")
+
+
+def main() -> int:
+    env = contract.from_environ(HeadEnv)
+    run = RunDir(Path(env.run_dir))
+    run.create()
+    logging.basicConfig(
+        filename=run.head_log,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        _keep(run, env)
+    except errors.EvenerError as error:
+        log.error("%s", error)
+        return error.exit_status
+    log.info("the head has ended")
+    return 0
+
+
+def _keep(run: RunDir, env: HeadEnv) -> None:
+    with server.listening_socket(env) as listening, Store.open(run.db, write=True) as store:
+        recovered = recover(run)
+        host, port = listening.getsockname()[:2]
+        log.info("listening on %s:%s; %d events recovered", host, port, recovered)
+        server.run(server.Head(Keeper(run, store), env), listening)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

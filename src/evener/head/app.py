@@ -1,0 +1,134 @@
+"""The head's routes, all behind one secret: events come in, the state goes out.
+
+    POST /v1/events  {"events": [...]}  ->  {"stored": how many were new}
+    GET  /v1/state                      ->  the state of the run (`state.to_dict`)
+
+Whatever is wrong is answered by one line of JSON, {"error": ...}; why goes to the head's log.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from evener import errors, events, state
+from evener.events import Record
+
+log = logging.getLogger("evener.head")
+
+LIMIT_BYTES = 8 * 2**20
+_STATUS: dict[type[errors.EvenerError], int] = {errors.DiskFull: 507, errors.RunActive: 503}
+
+
+class Keeper(Protocol):
+    """Who keeps the record. Its methods may block; they are called in threads."""
+
+    def take(self, records: list[Record]) -> int: ...
+
+    def state(self) -> state.RunState: ...
+
+
+def build(keeper: Keeper, secret: str) -> ASGIApp:
+    """The application. Without a secret there is none: nothing listens for everybody."""
+    if not secret:
+        raise ValueError("the head needs a secret")
+
+    async def intake(request: Request) -> JSONResponse:
+        records = _records(await _body(request))
+        return JSONResponse({"stored": await run_in_threadpool(keeper.take, records)})
+
+    async def show(request: Request) -> JSONResponse:
+        return JSONResponse(state.to_dict(await run_in_threadpool(keeper.state)))
+
+    routes = [
+        Route("/v1/events", intake, methods=["POST"]),
+        Route("/v1/state", show, methods=["GET"]),
+    ]
+    handlers: dict[Any, Callable[..., Any]] = {
+        HTTPException: _refused,
+        UnicodeEncodeError: _unreadable,
+        ClientDisconnect: _hung_up,
+        errors.EvenerError: _failed,
+        Exception: _broken,
+    }
+    return _Guard(Starlette(routes=routes, exception_handlers=handlers), secret)
+
+
+class _Guard:
+    """Nothing behind this sees a request without the secret; not even what exists is told."""
+
+    def __init__(self, app: ASGIApp, secret: str) -> None:
+        self._app = app
+        self._wanted = f"Bearer {secret}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return  # no lifespan is needed, no websocket is served
+        given = [v for name, v in scope["headers"] if name == b"authorization"]
+        if len(given) == 1 and hmac.compare_digest(given[0], self._wanted):
+            await self._app(scope, receive, send)
+        else:
+            headers = {"WWW-Authenticate": "Bearer"}
+            await _error(401, "the secret of the run is missing or wrong", headers)(
+                scope, receive, send
+            )
+
+
+async def _body(request: Request) -> bytes:
+    """All of it, or 413 as soon as it is too much, whatever its header promised."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LIMIT_BYTES:
+            raise HTTPException(413, f"more than {LIMIT_BYTES} bytes at once")
+    return bytes(body)
+
+
+def _records(body: bytes) -> list[Record]:
+    """The events of a body, those of kinds that only another version knows left out."""
+    try:
+        values = json.loads(body)
+        found = [events.from_dict(v) for v in values["events"]]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise HTTPException(400, f"not a list of events: {_one_line(str(error))}") from error
+    return [record for record in found if record is not None]
+
+
+async def _refused(request: Request, error: HTTPException) -> JSONResponse:
+    return _error(error.status_code, error.detail, error.headers)
+
+
+async def _unreadable(request: Request, error: Exception) -> JSONResponse:
+    return _error(400, "half of a character (a lone surrogate) in a text")
+
+
+async def _hung_up(request: Request, error: Exception) -> JSONResponse:
+    return _error(400, "the body ended too early")  # for nobody: who posted is gone
+
+
+async def _failed(request: Request, error: errors.EvenerError) -> JSONResponse:
+    log.error("%s", error)
+    return _error(_STATUS.get(type(error), 500), f"{error.code}: {_one_line(error.what)}")
+
+
+async def _broken(request: Request, error: Exception) -> JSONResponse:
+    return _error(500, "the head failed; its log says why")  # uvicorn puts it there
+
+
+def _error(status: int, what: str, headers: Any = None) -> JSONResponse:
+    return JSONResponse({"error": what}, status, headers)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200]

@@ -1,0 +1,60 @@
+"""What the head keeps: the record on disk, the state it amounts to, and who still speaks.
+
+The state is folded when somebody asks, from where it was folded last; taking events in costs
+the store's work only.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+
+from evener import events, state
+from evener.events import AgentEnded, Record, RunEnded
+from evener.rundir.layout import RunDir
+from evener.rundir.rank_metrics import RankMetrics
+from evener.rundir.store import Store
+
+
+class Keeper:
+    """Called from several threads; the store makes them take turns."""
+
+    def __init__(self, run: RunDir, store: Store) -> None:
+        self._store = store
+        self._metrics = RankMetrics(run, store)
+        self._fold_turn = threading.Lock()
+        self._seq = 0
+        self._state = state.EMPTY
+        self.posts = 0  # so far: it stands still while all agents are silent
+        self.run_ended = False  # as told in this life of the head, like
+        self.ended_agents: set[str] = set()
+
+    def take(self, records: list[Record]) -> int:
+        """Store what is new. An empty list is a sign of life as well."""
+        self.posts += 1
+        stored = self._store.append(records) if records else 0
+        for record in records:
+            if isinstance(record.event, AgentEnded):
+                self.ended_agents.add(record.event.agent)
+            self.run_ended = self.run_ended or isinstance(record.event, RunEnded)
+        return stored
+
+    def state(self) -> state.RunState:
+        with self._fold_turn:
+            while page := self._store.since(self._seq):
+                self._state = state.fold((record for _, record in page), self._state)
+                self._seq = page[-1][0]
+            return self._state
+
+    def write_metrics(self) -> None:
+        self._metrics.write()
+
+    def run_has_ended(self) -> bool:
+        """Since it began the last time."""
+        newest = self._store.newest("RunStarted", "RunEnded")
+        return newest is not None and isinstance(newest.event, RunEnded)
+
+    def end_run(self, ended: events.RunEnded) -> None:
+        """Put an end on the record that no agent told of."""
+        self._store.append([Record(ended, time.time(), f"head/{secrets.token_hex(4)}", 1)])

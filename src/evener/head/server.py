@@ -1,0 +1,150 @@
+"""The life of a head: it listens while the run's agents speak, and leaves a record that is whole.
+
+It ends when every agent it expects has said goodbye, on SIGTERM, or when none has spoken for
+`SILENCE_S`. A run that nobody has ended by then is recorded as failed, except on SIGTERM: then
+agents may live on, spooling, and it is theirs to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+import uvicorn
+
+from evener import errors
+from evener.contract import HeadEnv
+from evener.events import RunEnded
+from evener.head import app
+from evener.head.keeper import Keeper
+
+log = logging.getLogger("evener.head")
+
+SILENCE_S = 60.0  # agents post every 2 s, empty if need be
+FAREWELL_S = 10.0  # the same, once the run has ended
+LOOK_S = 0.2
+METRICS_S = 10.0
+GOODBYE_S = 5.0  # for requests under way when the end has come
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling, which ends the process by the signal it got."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Head:
+    """Serves one run. `serve` returns when the head's time is over."""
+
+    def __init__(self, keeper: Keeper, env: HeadEnv, silence_s: float = SILENCE_S) -> None:
+        self._keeper = keeper
+        self._expected = env.expected_agents
+        self._patience_s = silence_s
+        self._posts = 0
+        self._silent_s = 0.0
+        self._server = _Server(
+            uvicorn.Config(
+                app.build(keeper, env.secret),
+                loop="asyncio",  # what else is installed must not change how a run is kept
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=75,  # above the 2 s between two posts of an agent
+                timeout_graceful_shutdown=int(GOODBYE_S),
+            )
+        )
+
+    def stop(self, number: int = 0, frame: FrameType | None = None) -> None:
+        """A signal handler: end after what is under way."""
+        self._server.should_exit = True
+
+    async def serve(self, listening: socket.socket) -> None:
+        watch = asyncio.create_task(self._watch(), name="watch")
+        watch.add_done_callback(lambda _: self.stop())
+        await self._server.serve(sockets=[listening])
+        await watch
+        await asyncio.to_thread(self._write_metrics)
+
+    async def _watch(self) -> None:
+        looked = written = time.monotonic()
+        while not self._server.should_exit:
+            await asyncio.sleep(LOOK_S)
+            now = time.monotonic()
+            self._listen(now - looked)
+            looked = now
+            end = self._end()
+            if end:
+                await asyncio.to_thread(self._settle, end)
+                return
+            if now - written >= METRICS_S:
+                await asyncio.to_thread(self._write_metrics)
+                written = now
+
+    def _listen(self, passed_s: float) -> None:
+        """Count the silence. While this process stood still, nobody could be heard."""
+        if self._keeper.posts != self._posts:
+            self._posts = self._keeper.posts
+            self._silent_s = 0.0
+        else:
+            self._silent_s += min(passed_s, 2 * LOOK_S)
+
+    def _end(self) -> str:
+        """Why the head's time is over; empty while it is not."""
+        if len(self._keeper.ended_agents) >= self._expected:
+            return "every agent has ended"
+        patience_s = self._patience_s
+        if self._keeper.run_ended:  # who has not said goodbye by then was lost on the way
+            patience_s = min(patience_s, FAREWELL_S)
+        if self._silent_s > patience_s:
+            return f"no agent has spoken for {patience_s:.0f} s"
+        return ""
+
+    def _settle(self, end: str) -> None:
+        """No agent will speak again: if none has told the run's end, it has failed."""
+        log.info("%s", end)
+        try:
+            if self._keeper.run_has_ended():
+                return
+            step = self._keeper.state().step
+            vanished = errors.RunVanished(
+                f"{end}, and none told how the run ended",
+                where=f"step {step}",
+                fix="logs/ has their last words; `evener run NAME --resume` goes on from there",
+            )
+            log.error("%s", vanished)
+            self._keeper.end_run(RunEnded("failed", step, vanished.what, vanished.to_dict()))
+        except errors.EvenerError as error:
+            log.error("the end of the run could not be recorded: %s", error)
+
+    def _write_metrics(self) -> None:
+        try:
+            self._keeper.write_metrics()
+        except (errors.EvenerError, OSError) as error:
+            log.error("the ranks' metrics could not be written: %s", error)
+
+
+def run(head: Head, listening: socket.socket) -> None:
+    """Serve until the end. A Ctrl-C in the terminal that started the run is not meant for us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, head.stop)
+    with listening:
+        asyncio.run(head.serve(listening))
+
+
+def listening_socket(env: HeadEnv) -> socket.socket:
+    """The inherited socket, or a new one on `env.listen`."""
+    if env.fd != -1:
+        return socket.socket(fileno=env.fd)
+    host, _, port = env.listen.rpartition(":")
+    return socket.create_server((host.strip("[]"), int(port)), backlog=128)

@@ -1,0 +1,1 @@
+"""A run on disk: where its files lie, its record in SQLite, and what is recovered into it."""

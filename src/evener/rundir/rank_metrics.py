@@ -1,0 +1,96 @@
+"""logs/rank_N_metrics.json: where each rank's time went, as one JSON list for other tools.
+
+One object per report of the rank. Written whole and atomically, so a reader never finds half a
+list. A list that reaches `LIMIT` is halved by joining neighbours (means weighted by their steps):
+writing stays cheap and the whole run stays in sight. `run.db` keeps every report as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+from evener.events import RankTimed
+from evener.rundir import layout
+from evener.rundir.layout import RunDir
+from evener.rundir.store import Store
+
+LIMIT = 4096  # about 1 MB; half an hour at two reports a second before the first halving
+_MEANS = (
+    "samples_per_s", "data_s", "forward_s", "backward_s", "exchange_s", "optimizer_s", "step_s",
+)  # fmt: skip
+
+
+class RankMetrics:
+    """Follows a store and writes the files of the ranks that reported since the last time."""
+
+    def __init__(self, run: RunDir, store: Store) -> None:
+        self._run = run
+        self._store = store
+        self._seq = 0
+        self._ranks: dict[int, _Reports] = {}
+
+    def write(self) -> None:
+        """Reading and writing grow with what is new, and with LIMIT, never with the run."""
+        while page := self._store.since(self._seq, kinds=("RankTimed",)):
+            for seq, record in page:
+                self._seq = seq
+                if isinstance(record.event, RankTimed):
+                    reports = self._ranks.setdefault(record.event.rank, _Reports())
+                    reports.add(record.event)
+        for rank, reports in self._ranks.items():
+            if not reports.written:
+                layout.write_atomic(self._run.rank_metrics(rank), reports.text(self._store))
+
+
+class _Reports:
+    """The reports of one rank, each turned to text once."""
+
+    def __init__(self) -> None:
+        self.written = False
+        self._reports: list[RankTimed] = []
+        self._lines: list[str] = []  # of the first reports: those whose loss is known by now
+
+    def add(self, report: RankTimed) -> None:
+        self.written = False
+        self._reports.append(report)
+        if len(self._reports) >= LIMIT:
+            pairs = zip(self._reports[::2], self._reports[1::2], strict=True)
+            self._reports = [_join(a, b) for a, b in pairs]
+            self._lines = []
+
+    def text(self, store: Store) -> str:
+        """The file. A step's loss comes from another rank, so it may come in after this report."""
+        newest = store.last_step("loss")
+        for report in self._reports[len(self._lines) :]:
+            if report.step > newest:
+                break
+            self._lines.append(_line(report, store))
+        waiting = [_line(r, store) for r in self._reports[len(self._lines) :]]
+        self.written = not waiting
+        return "[\n" + ",\n".join(self._lines + waiting) + "\n]\n"
+
+
+def _line(report: RankTimed, store: Store) -> str:
+    values: dict[str, Any] = {
+        "step": report.step,
+        "steps": report.steps,
+        "loss": store.value_at("loss", report.step),
+        "share": report.share,
+        **{name: getattr(report, name) for name in _MEANS},
+        "memory_bytes": report.memory_bytes,
+    }
+    return json.dumps({k: v if _is_json(v) else None for k, v in values.items()})
+
+
+def _is_json(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _join(a: RankTimed, b: RankTimed) -> RankTimed:
+    """One report for both: times are means over all their steps, the rest as it was last."""
+    x, y = max(a.steps, 1), max(b.steps, 1)
+    means = {name: (getattr(a, name) * x + getattr(b, name) * y) / (x + y) for name in _MEANS}
+    return replace(b, steps=x + y, memory_bytes=max(a.memory_bytes, b.memory_bytes), **means)

@@ -1,0 +1,353 @@
+"""What each event changes in the state of its run, and the fold of them all.
+
+The state is bounded: of every history it keeps the end, of every text a decent length.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from evener import events
+from evener.events import Record
+from evener.state.views import (
+    EMPTY,
+    ENDED,
+    AlertView,
+    CheckpointView,
+    MachineView,
+    RankView,
+    RunState,
+    TextView,
+    ValidationView,
+)
+
+SPEED_WINDOW = 20  # commits that the shown speed is over
+TAIL = 200  # points of a loss curve
+VALIDATIONS, ALERTS, TEXTS, CHECKPOINTS = 50, 50, 5, 100
+RANKS, MACHINES, METRICS, TEXT_CHARACTERS = 1024, 256, 64, 4000  # more would be nonsense or harm
+SMOOTHING = 0.1  # weight of a new loss in the smoothed one
+
+
+def apply(state: RunState, record: Record) -> RunState:
+    """The state after one more record. `state` stays as it is."""
+    return fold((record,), state)
+
+
+def fold(records: Iterable[Record], state: RunState = EMPTY) -> RunState:
+    """The state after all of `records`, in the order the store took them in."""
+    draft = copy.copy(state)  # ours until it is returned: changed in place, then frozen for ever
+    for record in records:
+        change = _CHANGES.get(type(record.event))
+        if change is not None:
+            change(draft, record.event, record.time)
+        if draft.updated_at is None or record.time > draft.updated_at:
+            _put(draft, updated_at=record.time)
+    return draft
+
+
+def _put(draft: RunState, **changes: Any) -> None:
+    for name, value in changes.items():
+        object.__setattr__(draft, name, value)
+
+
+# ------------------------------------------------------------------------- run and machines
+
+
+def _run_started(draft: RunState, event: events.RunStarted, time: float) -> None:
+    # What other sources told of this start may have come in before it; what is older is over.
+    ranks = tuple(r for r in draft.ranks if r.heard_at >= time)
+    first = draft.started_at is None
+    _put(
+        draft, phase="starting", run=event.run, job=event.job, model=event.model, data=event.data,
+        place=event.place, ranks_asked=event.ranks, agents_asked=event.agents,
+        global_batch=event.global_batch, resumed=event.resumed, begun_at=time, ended_at=None,
+        started_at=time if first else draft.started_at, ranks=ranks, generation=-1, lead=-1,
+        stop_reason="", reason="", error=None, speeds=(), samples_per_s=None, step_s=None,
+        eta_s=None,
+    )  # fmt: skip
+
+
+def _machine_seen(draft: RunState, event: events.MachineSeen, time: float) -> None:
+    facts = event.machine
+    devices = [d for d in _list(facts.get("devices")) if isinstance(d, dict)]
+    view = MachineView(
+        agent=event.agent,
+        name=_cut(str(facts.get("name", ""))),
+        system=_cut(str(facts.get("system", ""))),
+        cpus=_number(facts.get("cpus")),
+        cpu_name=_cut(str(facts.get("cpu_name", ""))),
+        memory_bytes=int(_number(facts.get("memory_bytes"))),
+        devices=tuple(_cut(str(d.get("name") or d.get("kind"))) for d in devices[:METRICS]),
+    )
+    _set_machine(draft, view)
+
+
+def _data_prepared(draft: RunState, event: events.DataPrepared, time: float) -> None:
+    _put(draft, samples=event.samples, validation_samples=event.validation_samples)
+
+
+def _agent_ended(draft: RunState, event: events.AgentEnded, time: float) -> None:
+    known = next((m for m in draft.machines if m.agent == event.agent), MachineView(event.agent))
+    _set_machine(draft, replace(known, ended=True))
+    ranks = (replace(r, state="gone") if r.agent == event.agent else r for r in draft.ranks)
+    _put(draft, ranks=tuple(ranks))
+
+
+def _stop_asked(draft: RunState, event: events.StopAsked, time: float) -> None:
+    if not draft.ended:
+        _put(draft, phase="stopping", stop_reason=_cut(event.reason))
+
+
+def _run_ended(draft: RunState, event: events.RunEnded, time: float) -> None:
+    phase = event.outcome if event.outcome in ENDED else "failed"
+    _put(
+        draft,
+        phase=phase,
+        ended_at=time,
+        reason=_cut(event.reason),
+        error=_cut_all(event.error),
+        ranks=tuple(replace(r, state="gone") for r in draft.ranks),
+        eta_s=None,
+    )
+
+
+def _set_machine(draft: RunState, view: MachineView) -> None:
+    others = (m for m in draft.machines if m.agent != view.agent)
+    machines = sorted((*others, view), key=lambda m: m.agent)
+    _put(draft, machines=tuple(machines[:MACHINES]))
+
+
+# ---------------------------------------------------------------------------------- ranks
+
+
+def _rank_started(draft: RunState, event: events.RankStarted, time: float) -> None:
+    known = _rank(draft, event.rank)
+    if event.life < known.life and time < known.heard_at:
+        return  # of a life that is over
+    over = event.life != known.life or known.state in ("lost", "gone")
+    state = "starting" if over else known.state
+    changed = replace(known, agent=event.agent, life=event.life, pid=event.pid, state=state)
+    _set_ranks(draft, time, changed)
+
+
+def _rank_built(draft: RunState, event: events.RankBuilt, time: float) -> None:
+    known = _rank(draft, event.rank)
+    built = replace(known, device=event.device, threads=event.threads, state="built")
+    _set_ranks(draft, time, built)
+    _put(draft, parameters=event.parameters)
+
+
+def _rank_lost(draft: RunState, event: events.RankLost, time: float) -> None:
+    known = _rank(draft, event.rank)
+    lost = replace(
+        known,
+        agent=event.agent,
+        state="lost",
+        losses=known.losses + 1,
+        lost_reason=_cut(event.reason),
+    )
+    _set_ranks(draft, time, lost)
+
+
+def _rank_timed(draft: RunState, event: events.RankTimed, time: float) -> None:
+    known = _rank(draft, event.rank)
+    computing = known.state in ("starting", "built")
+    timed = replace(
+        known,
+        state="training" if computing else known.state,
+        share=event.share,
+        samples_per_s=event.samples_per_s,
+        last_step=max(event.step, known.last_step),
+        data_s=event.data_s,
+        forward_s=event.forward_s,
+        backward_s=event.backward_s,
+        exchange_s=event.exchange_s,
+        optimizer_s=event.optimizer_s,
+        step_s=event.step_s,
+        memory_bytes=event.memory_bytes,
+    )
+    _set_ranks(draft, time, timed)
+
+
+def _shares_changed(draft: RunState, event: events.SharesChanged, time: float) -> None:
+    shares = dict(zip(event.ranks, event.shares, strict=False))
+    ranks = (replace(r, share=shares.get(r.rank, r.share)) for r in draft.ranks)
+    _put(draft, ranks=tuple(ranks))
+
+
+def _generation_formed(draft: RunState, event: events.GenerationFormed, time: float) -> None:
+    if event.generation < draft.generation:
+        return
+    if event.generation > draft.generation and event.step < draft.step:
+        _fall_back(draft, event.step)
+    known = {r.rank: r for r in draft.ranks}
+    members = (known.get(rank, RankView(rank)) for rank in event.ranks)
+    _set_ranks(draft, time, *(replace(member, state="training") for member in members))
+    _put(
+        draft,
+        generation=event.generation,
+        lead=event.lead,
+        total_steps=event.total_steps,
+        steps_per_epoch=event.steps_per_epoch,
+    )
+    _train(draft)
+
+
+def _fall_back(draft: RunState, step: int) -> None:
+    """What lies past `step` will be done again: all who had it are gone, or stopped at once."""
+    _put(
+        draft,
+        step=step,
+        loss_tail=tuple(p for p in draft.loss_tail if p[0] <= step),
+        validations=tuple(v for v in draft.validations if v.step <= step),
+    )
+
+
+def _rank(draft: RunState, rank: int) -> RankView:
+    return next((r for r in draft.ranks if r.rank == rank), RankView(rank))
+
+
+def _set_ranks(draft: RunState, time: float, *views: RankView) -> None:
+    ranks = {r.rank: r for r in draft.ranks}
+    ranks |= {v.rank: replace(v, heard_at=max(time, v.heard_at)) for v in views}
+    in_order = sorted(ranks.values(), key=lambda r: r.rank)
+    _put(draft, ranks=tuple(in_order[:RANKS]))
+
+
+# ------------------------------------------------------------------------------- training
+
+
+def _train(draft: RunState) -> None:
+    if draft.phase == "starting":
+        _put(draft, phase="training")
+
+
+def _step_committed(draft: RunState, event: events.StepCommitted, time: float) -> None:
+    if event.generation >= draft.generation:
+        _train(draft)
+        _measure_speed(draft, event)
+    if event.step <= draft.step:
+        return  # told before: by another side, or before a fall back to a checkpoint
+    _put(
+        draft,
+        step=event.step,
+        epoch=event.epoch,
+        cursor=event.cursor,
+        loss=event.loss,
+        loss_smoothed=_smooth(draft.loss_smoothed, event.loss),
+        lr=event.lr,
+        grad_norm=event.grad_norm,
+        metrics=dict(list(event.metrics.items())[:METRICS]),
+        skipped_steps=draft.skipped_steps + event.skipped,
+        loss_tail=_tail(draft.loss_tail, (event.step, event.loss), TAIL),
+    )
+    _expect_end(draft)
+
+
+def _measure_speed(draft: RunState, event: events.StepCommitted) -> None:
+    if not (math.isfinite(event.seconds) and event.seconds > 0):
+        return
+    speeds = _tail(draft.speeds, (event.samples, event.seconds), SPEED_WINDOW)
+    seconds = sum(s for _, s in speeds)
+    samples = sum(n for n, _ in speeds)
+    _put(draft, speeds=speeds, samples_per_s=samples / seconds, step_s=seconds / len(speeds))
+
+
+def _expect_end(draft: RunState) -> None:
+    """Steps to go at the present speed; validation and checkpoints are not foreseen."""
+    left = max(draft.total_steps - draft.step, 0)
+    known = draft.total_steps and draft.step_s is not None and not draft.ended
+    _put(draft, eta_s=left * (draft.step_s or 0.0) if known else None)
+
+
+def _smooth(old: float | None, new: float) -> float | None:
+    if not math.isfinite(new):
+        return old
+    smoothed = new if old is None else old + SMOOTHING * (new - old)
+    return smoothed if math.isfinite(smoothed) else new
+
+
+def _validated(draft: RunState, event: events.Validated, time: float) -> None:
+    metrics = dict(list(event.metrics.items())[:METRICS])
+    view = ValidationView(event.step, event.epoch, event.loss, metrics, event.best)
+    if draft.validation is not None and view.step < draft.validation.step:
+        return
+    _put(draft, validation=view, validations=_tail(draft.validations, view, VALIDATIONS))
+    if view.best:
+        _put(draft, best_validation=view)
+
+
+def _text_sampled(draft: RunState, event: events.TextSampled, time: float) -> None:
+    view = TextView(event.step, _cut(event.prompt), _cut(event.text))
+    _put(draft, texts=_tail(draft.texts, view, TEXTS))
+
+
+def _checkpoint_written(draft: RunState, event: events.CheckpointWritten, time: float) -> None:
+    view = CheckpointView(event.step, event.path, event.size_bytes, event.best, event.metric, time)
+    others = tuple(c for c in draft.checkpoints if c.path != event.path)
+    _put(draft, checkpoints=_tail(others, view, CHECKPOINTS))
+
+
+def _checkpoint_dropped(draft: RunState, event: events.CheckpointDropped, time: float) -> None:
+    kept = (c for c in draft.checkpoints if c.path != event.path)
+    _put(draft, checkpoints=tuple(kept))
+
+
+def _exported(draft: RunState, event: events.Exported, time: float) -> None:
+    _put(draft, exported=event.path)
+
+
+def _alert(draft: RunState, event: events.Alert, time: float) -> None:
+    view = AlertView(time, event.level, _cut(event.text), event.rank)
+    _put(draft, alerts=_tail(draft.alerts, view, ALERTS))
+
+
+# --------------------------------------------------------------------------------- bounds
+
+
+def _tail(values: tuple[Any, ...], value: Any, limit: int) -> tuple[Any, ...]:
+    return (*values[-(limit - 1) :], value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TEXT_CHARACTERS else text[:TEXT_CHARACTERS] + "…"
+
+
+def _cut_all(error: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if error is None else {k: _cut(str(v)) for k, v in list(error.items())[:METRICS]}
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _number(value: Any) -> float:
+    fits = isinstance(value, int | float) and abs(value) < 2**63
+    return value if fits else 0.0
+
+
+_CHANGES: dict[type[Any], Callable[[RunState, Any, float], None]] = {
+    events.RunStarted: _run_started,
+    events.MachineSeen: _machine_seen,
+    events.DataPrepared: _data_prepared,
+    events.RankStarted: _rank_started,
+    events.RankBuilt: _rank_built,
+    events.RankLost: _rank_lost,
+    events.GenerationFormed: _generation_formed,
+    events.StepCommitted: _step_committed,
+    events.RankTimed: _rank_timed,
+    events.SharesChanged: _shares_changed,
+    events.Validated: _validated,
+    events.TextSampled: _text_sampled,
+    events.CheckpointWritten: _checkpoint_written,
+    events.CheckpointDropped: _checkpoint_dropped,
+    events.Exported: _exported,
+    events.Alert: _alert,
+    events.StopAsked: _stop_asked,
+    events.AgentEnded: _agent_ended,
+    events.RunEnded: _run_ended,
+}

@@ -1,0 +1,174 @@
+"""What is shown of a run: frozen values, and the same as plain JSON."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Phase = Literal["starting", "training", "stopping", "finished", "stopped", "failed"]
+RankPhase = Literal["starting", "built", "training", "lost", "gone"]
+ENDED: tuple[Phase, ...] = ("finished", "stopped", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class RankView:
+    """One rank as last heard of. Times are means over the steps of its last report."""
+
+    rank: int
+    agent: str = ""
+    life: int = 0
+    pid: int = 0
+    device: str = ""
+    threads: int = 0
+    state: RankPhase = "starting"
+    share: int = 0
+    samples_per_s: float = 0.0
+    last_step: int = -1
+    data_s: float = 0.0
+    forward_s: float = 0.0
+    backward_s: float = 0.0
+    exchange_s: float = 0.0
+    optimizer_s: float = 0.0
+    step_s: float = 0.0
+    memory_bytes: int = 0
+    losses: int = 0  # how often the rank was lost
+    lost_reason: str = ""
+    heard_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    """One agent's machine."""
+
+    agent: str
+    name: str = ""
+    system: str = ""
+    cpus: float = 0.0
+    cpu_name: str = ""
+    memory_bytes: int = 0
+    devices: tuple[str, ...] = ()
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationView:
+    """One pass over the validation set."""
+
+    step: int
+    epoch: int
+    loss: float
+    metrics: dict[str, float]
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointView:
+    """One checkpoint that is on disk."""
+
+    step: int
+    path: str
+    size_bytes: int
+    best: bool
+    metric: float | None
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextView:
+    """What the model wrote."""
+
+    step: int
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """Something a person should know."""
+
+    time: float
+    level: str
+    text: str
+    rank: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """Everything views need. Times are seconds since the epoch by the reporters' clocks."""
+
+    phase: Phase = "starting"
+    run: str = ""
+    job: str = ""
+    model: str = ""
+    data: str = ""
+    place: str = ""
+    ranks_asked: int = 0
+    agents_asked: int = 0
+    global_batch: int = 0
+    resumed: bool = False
+    started_at: float | None = None  # the first time
+    begun_at: float | None = None  # the last time: differs when the run was resumed
+    ended_at: float | None = None
+    updated_at: float | None = None
+
+    samples: int = 0  # of the training set
+    validation_samples: int = 0
+    parameters: int = 0
+    step: int = 0
+    total_steps: int = 0
+    epoch: int = 0
+    steps_per_epoch: int = 0
+    cursor: int = 0  # samples consumed
+    generation: int = -1
+    lead: int = -1
+    skipped_steps: int = 0
+
+    loss: float | None = None
+    loss_smoothed: float | None = None
+    lr: float | None = None
+    grad_norm: float | None = None
+    metrics: dict[str, float] | None = None  # of the last step
+    samples_per_s: float | None = None
+    step_s: float | None = None
+    eta_s: float | None = None
+    validation: ValidationView | None = None
+    best_validation: ValidationView | None = None
+
+    ranks: tuple[RankView, ...] = ()  # by number
+    machines: tuple[MachineView, ...] = ()  # by agent
+    checkpoints: tuple[CheckpointView, ...] = ()
+    loss_tail: tuple[tuple[int, float], ...] = ()  # (step, loss)
+    validations: tuple[ValidationView, ...] = ()
+    texts: tuple[TextView, ...] = ()
+    alerts: tuple[AlertView, ...] = ()
+    speeds: tuple[tuple[int, float], ...] = ()  # (samples, seconds) of the last commits
+
+    stop_reason: str = ""
+    reason: str = ""  # of the end
+    error: dict[str, Any] | None = None
+    exported: str = ""
+
+    @property
+    def ended(self) -> bool:
+        return self.phase in ENDED
+
+
+EMPTY = RunState()
+
+
+def to_dict(state: RunState) -> dict[str, Any]:
+    """Plain JSON values; what is not a number (nan, infinity) is None, as JSON has no word."""
+    plain = _plain(asdict(state))
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,309 @@
+"""How an agent's events reach the head: without ever waiting for it, without losing any.
+
+A thread posts what is put in, a batch at a time. While the head is away, events rest in memory at
+first and then in a spool file, from which they go out in order when it is back; what is left at
+the end stays in that file for `rundir.recover`. A batch may arrive twice (its answer was lost):
+each event has a source and a number, so the store takes it once. The source carries a word drawn
+anew in each life, hence an agent that starts again in the same run may count from one again.
+
+Events put in the last quarter second before a `kill -9` of this very process are lost.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import random
+import secrets
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from evener import events
+from evener.events import Alert, Event, Record
+from evener.wire.spool import Spool
+
+log = logging.getLogger("evener.outbox")
+
+PATH = "/v1/events"
+BATCH_EVENTS, BATCH_BYTES = 500, 2**20
+EVENT_BYTES = 4 * 2**20  # the head takes 8 MiB at once
+PAUSE_S = 0.25  # how long events gather before they go
+ALIVE_S = 2.0  # without news an empty post goes this often: the head counts on it
+CONNECT_S, REQUEST_S = 2.0, 5.0
+BACK_OFF_S, BACK_OFF_MOST_S = 0.25, 4.0
+AWAY_S = 2.0  # the head being away for longer, or
+MEMORY_EVENTS = 2_000  # more events than these: they go to the spool
+MEMORY_MOST_EVENTS = 100_000  # where the spool cannot be written either, the oldest go
+SPOOL_PAUSE_S = 5.0  # until the next try to write it then
+CLOSE_S = 3.0  # for the last events at the end
+REFUSALS = (400, 413, 422)  # the head is there but will never take this
+
+
+class Outbox:
+    """Use in a `with`: its thread ends there. `put` and `forward` may be called by any thread."""
+
+    def __init__(self, head_address: str, secret: str, source: str, spool_path: Path) -> None:
+        life = secrets.token_hex(4)
+        self.source = f"{source}/{life}"
+        self._head = _Head(head_address, secret)
+        self._spool = Spool(spool_path, life)
+        self._change = threading.Condition()
+        # Shared, under `_change`:
+        self._queue: deque[dict[str, Any]] = deque()
+        self._number = 0
+        self._queued = 0  # events taken in, ever
+        self._settled = 0  # of these: arrived, or refused for good
+        self._urgent = False
+        self._closing = False
+        # The thread's own:
+        self._lines: deque[bytes] = deque()  # younger than all that is in the spool
+        self._away_since: float | None = None
+        self._tries = 0
+        self._next_try = 0.0
+        self._last_contact = float("-inf")
+        self._spool_pause_until = 0.0
+        self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """A last try of some seconds; what does not arrive then is in the spool file."""
+        with self._change:
+            self._closing = True
+            self._change.notify_all()
+        self._thread.join(CLOSE_S + 2 * (CONNECT_S + REQUEST_S))
+
+    def put(self, event: Event) -> None:
+        """Report `event` as this source's next. Returns at once."""
+        with self._change:
+            self._number += 1
+            record = Record(event, time.time(), self.source, self._number)
+            self._take(events.to_dict(record))
+
+    def forward(self, record: dict[str, Any]) -> None:
+        """Pass on what another source has stamped, as `events.to_dict` made it."""
+        with self._change:
+            self._take(record)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all that was put in before has arrived; False if that takes longer."""
+        with self._change:
+            wanted = self._queued
+            self._urgent = True
+            self._change.notify_all()
+            return self._change.wait_for(lambda: self._settled >= wanted, timeout_s)
+
+    def _take(self, record: dict[str, Any]) -> None:
+        if self._closing:
+            log.warning("too late for the record: %s", record.get("kind"))
+            return
+        self._queue.append(record)
+        self._queued += 1
+        if len(self._queue) >= BATCH_EVENTS:
+            self._change.notify_all()
+
+    # ---------------------------------------------------------------------- the thread
+
+    def _work(self) -> None:
+        while not self._wait():
+            self._take_in()
+            if time.monotonic() >= self._next_try:
+                self._send()
+            if self._is_away() or len(self._lines) > MEMORY_EVENTS:
+                self._set_aside()
+        self._finish()
+
+    def _wait(self) -> bool:
+        """Until there is a batch, or the time for one. True: nothing more will come."""
+        with self._change:
+            self._change.wait_for(
+                lambda: self._closing or self._urgent or len(self._queue) >= BATCH_EVENTS, PAUSE_S
+            )
+            if self._urgent:
+                self._urgent = False
+                self._next_try = 0.0
+            return self._closing
+
+    def _take_in(self) -> None:
+        with self._change:
+            taken, self._queue = self._queue, deque()
+        for record in taken:
+            try:
+                line = json.dumps(record, separators=(",", ":")).encode()
+                if len(line) > EVENT_BYTES:
+                    raise ValueError(f"{len(line)} bytes in one event")
+                self._lines.append(line)
+            except (TypeError, ValueError) as error:
+                self._refuse(f"{record.get('kind')}: {error}")
+                self._settle(1)
+
+    def _send(self, until: float = float("inf")) -> None:
+        """Everything that waits, or as much as the head takes."""
+        while (batch := self._next_batch()) and time.monotonic() < until:
+            arrived = self._deliver(batch)
+            self._forget(batch[:arrived])
+            if arrived < len(batch):
+                return
+            self._take_in()
+        if time.monotonic() - self._last_contact >= ALIVE_S:
+            self._deliver([])
+
+    def _next_batch(self) -> list[bytes]:
+        """The oldest waiting: those in the spool come before those in memory."""
+        try:
+            waiting = self._spool.peek(BATCH_BYTES)[:BATCH_EVENTS]
+        except OSError as error:
+            log.error("the spool cannot be read, its file stays for later: %s", error)
+            self._spool.abandon()
+            waiting = []
+        if waiting:
+            return waiting
+        batch: list[bytes] = []
+        size_bytes = 0
+        for line in self._lines:
+            size_bytes += len(line)
+            if batch and (size_bytes > BATCH_BYTES or len(batch) == BATCH_EVENTS):
+                break
+            batch.append(line)
+        return batch
+
+    def _deliver(self, lines: list[bytes]) -> int:
+        """How many of `lines`, from the first on, are settled; fewer than all: the head is away.
+
+        What the head refuses as malformed is halved until the one it means is found.
+        """
+        status = self._head.post(b'{"events":[' + b",".join(lines) + b"]}")
+        if status == 200:
+            self._met()
+            return len(lines)
+        if status not in REFUSALS or not lines:
+            self._missed(status)
+            return 0
+        if len(lines) == 1:
+            self._met()
+            self._refuse(lines[0][:200].decode(errors="replace"))
+            return 1
+        half = len(lines) // 2
+        arrived = self._deliver(lines[:half])
+        return arrived if arrived < half else half + self._deliver(lines[half:])
+
+    def _forget(self, lines: list[bytes]) -> None:
+        if not lines:
+            return
+        if self._spool.empty:
+            for _ in lines:
+                self._lines.popleft()
+        else:
+            self._spool.drop(lines)
+        self._settle(len(lines))
+
+    def _settle(self, count: int) -> None:
+        with self._change:
+            self._settled += count
+            self._change.notify_all()
+
+    def _refuse(self, what: str) -> None:
+        log.error("this cannot be recorded: %s", what)
+        self.put(Alert("warning", f"an event could not be recorded: {what}"))
+
+    # ------------------------------------------------------------- the head comes and goes
+
+    def _met(self) -> None:
+        self._last_contact = time.monotonic()
+        self._away_since = None
+        self._tries = 0
+        self._next_try = 0.0
+
+    def _missed(self, status: int | None) -> None:
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            log.warning("the head does not take events (%s)", status or "no answer")
+        pause_s = min(BACK_OFF_S * 2**self._tries, BACK_OFF_MOST_S)
+        self._tries = min(self._tries + 1, 10)
+        self._next_try = now + pause_s * random.uniform(0.5, 1.0)
+
+    def _is_away(self) -> bool:
+        return self._away_since is not None and time.monotonic() - self._away_since > AWAY_S
+
+    def _set_aside(self) -> None:
+        """From memory to disk. A full disk leaves them in memory, as many as is decent."""
+        if not self._lines or time.monotonic() < self._spool_pause_until:
+            return
+        try:
+            self._spool.append(list(self._lines))
+        except OSError as error:
+            log.error("the spool cannot be written: %s", error)
+            self._spool_pause_until = time.monotonic() + SPOOL_PAUSE_S
+            surplus = max(len(self._lines) - MEMORY_MOST_EVENTS, 0)
+            for _ in range(surplus):
+                self._lines.popleft()
+            self._settle(surplus)
+            return
+        self._lines.clear()
+
+    def _finish(self) -> None:
+        self._take_in()
+        self._send(until=time.monotonic() + CLOSE_S)
+        self._spool_pause_until = 0.0
+        self._set_aside()
+        try:
+            self._spool.close()
+        except OSError as error:
+            log.error("the spool cannot be closed: %s", error)
+        self._head.close()
+
+
+class _Head:
+    """One kept connection to the head's intake."""
+
+    def __init__(self, address: str, secret: str) -> None:
+        host, _, port = address.rpartition(":")
+        self._host, self._port = host.strip("[]"), int(port)
+        self._headers = {
+            "Authorization": f"Bearer {secret}",
+            "Content-Type": "application/json",
+        }
+        self._connection: http.client.HTTPConnection | None = None
+
+    def post(self, body: bytes) -> int | None:
+        """The status of the answer, None without one."""
+        reused = self._connection is not None
+        try:
+            return self._post(body)
+        except (ConnectionError, http.client.BadStatusLine):
+            self.close()
+            if not reused:
+                return None
+        except (OSError, http.client.HTTPException):
+            self.close()
+            return None
+        return self.post(body)  # the head closed a connection that was idle: once more on a new one
+
+    def _post(self, body: bytes) -> int:
+        if self._connection is None:
+            fresh = http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_S)
+            fresh.connect()
+            fresh.sock.settimeout(REQUEST_S)
+            self._connection = fresh
+        self._connection.request("POST", PATH, body, self._headers)
+        answer = self._connection.getresponse()
+        answer.read()
+        return answer.status
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
