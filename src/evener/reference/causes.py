@@ -1,0 +1,223 @@
+"""Every error code: when a person meets it, and what helps. The errors page is made of this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    when: str
+    then: str
+
+
+CAUSES: dict[str, Cause] = {
+    "E000": Cause(
+        "Something happened that evener has no better name for: a mistake in evener itself, or "
+        "in a library under it. Your job, your data and the run's folder are as they were.",
+        "call the same once more as `evener --debug ...`, and report what it prints together "
+        "with the job file. Training can go on: `evener run RUN --resume`.",
+    ),
+    "E101": Cause(
+        "`evener run`, `init` or `config show` got a name that is neither a file here nor a "
+        "recipe. A name with a slash, or one that ends in `.toml` or `.json`, is taken for a "
+        "file; any other for a recipe.",
+        "the message names what is spelt most like it. `evener recipes` lists the recipes, and "
+        "`evener init RECIPE` writes one as a file of your own.",
+    ),
+    "E102": Cause(
+        "The file is there, but it cannot be read as TOML (or JSON): a quote or bracket is "
+        "left open, text stands without quotes, a table or a key is there twice, or it is not "
+        "UTF-8. The message names the file, the line and the column.",
+        'mend that line. A line is `key = value` with text in "quotes", or a `[table]`; `true` '
+        "and `false` are written small; a Windows path goes in single quotes.",
+    ),
+    "E103": Cause(
+        "The job file, or an `-o`, has a key that nothing reads: misspelt, in the wrong table, "
+        "or left over from another model after `name` was changed. evener stops here because a "
+        "key that is quietly ignored costs more than one that is refused.",
+        "the message names the key that was probably meant. `-o table.key=` takes a key of the "
+        "file out; [the job file](job-file.md) lists them all.",
+    ),
+    "E104": Cause(
+        "A key has a value it does not take: text where a number belongs, a number out of "
+        "range, a word that is none of the choices, or a model or data that do not exist. A "
+        "key that must be given and is not is met here too.",
+        "the message says what the key takes and, where it can tell, what to write. Numbers "
+        "stand without quotes, whole numbers without a decimal point.",
+    ),
+    "E105": Cause(
+        "Each key is fine, but not beside another: `steps` with `epochs`, a text model on "
+        "images, `n_embd` that `n_head` does not divide. Some of this shows only when the data "
+        "are there.",
+        "the message names every key that takes part. Change one of them, or take it out.",
+    ),
+    "E106": Cause(
+        "What follows `-o` is not of the form `table.key=value`: the `=` is missing, or there are "
+        "blanks in the key.",
+        "write `-o train.lr=3e-4`. Words need no quotes; a value with blanks or brackets needs "
+        "the shell's: `-o 'model.hidden=[64, 64]'`. Nothing after the `=` takes the key out.",
+    ),
+    "E107": Cause(
+        "An option or a verb is misspelt, has no value, or does not go with another one; or it "
+        "would replace a file that is there.",
+        "`evener VERB --help` lists what a verb takes, as does [commands](commands.md).",
+    ),
+    "E201": Cause(
+        "`data.path` (or `model.weights`) names something that is not there, or a folder "
+        "without the files that this data set is made of. A relative path starts at the job "
+        "file's folder; in a recipe, and after `-o`, at the folder you are in.",
+        "correct the path; the message says which files are looked for and where. The sets "
+        "that evener can download need no path at all.",
+    ),
+    "E202": Cause(
+        "A file is shorter than it says, has another format than its name promises, does not "
+        "match its published checksum, or is no UTF-8 text.",
+        "get the file again; a copy or a download was probably cut off. Of what evener keeps "
+        "in its cache, delete the folder that the message names: it is made anew.",
+    ),
+    "E203": Cause(
+        "There are fewer training samples than one step takes, no validation sample at all, or "
+        "a text shorter than one context.",
+        "lower `train.global_batch` or `model.block_size`, raise `data.validation`, or add "
+        "data. The message says how much there is and how much is needed.",
+    ),
+    "E204": Cause(
+        "A label or token in the data is higher than the model has outputs for: the vocabulary "
+        "is set too small, or the folders of the validation images are named otherwise than "
+        "those of the training images.",
+        "set `data.vocabulary` to what the message says, or name the classes alike in both.",
+    ),
+    "E205": Cause(
+        "A data set, or a tokenizer's table, could not be fetched: no network, a proxy that is "
+        "not set, a server that refuses. Short interruptions were bridged already; what had "
+        "arrived is kept, and the next attempt goes on from there.",
+        "set `HTTPS_PROXY` if you need a proxy, set `data.mirror` to an address that you can "
+        "reach, or fetch the files elsewhere and name their folder in `data.path`.",
+    ),
+    "E301": Cause(
+        "`package.module:function` in `model.name`, `data.name` or `train.loss` could not be "
+        "imported: there is no such module, the module raised while it was imported, or it has "
+        "no such function.",
+        "the message names the file and line of your code, or the folders it looked in. "
+        "Modules are looked for in the folder where evener was called, then among the "
+        "installed packages.",
+    ),
+    "E302": Cause(
+        "Your function ran, and gave back something else than was agreed: no `nn.Module`, a "
+        "data set without `__len__` or `shape`, a loss that is not `(sum, count)`, metrics "
+        "other than the ones it declares.",
+        "the message says what came and what is expected; [your own "
+        "model](../how-to/your-own-model.md) has an example of each.",
+    ),
+    "E303": Cause(
+        "Your function raised an exception. The message has the exception and the line of your "
+        "code; every rank would meet the same, so the run does not try again.",
+        "mend your code and start anew, or `--resume` if training had begun. The whole "
+        "traceback is in `evener logs RUN`.",
+    ),
+    "E401": Cause(
+        "There is no run of that name, or no run at all, in the folder where runs live "
+        "(`experiments`, or what `--dir` or `log.dir` says).",
+        "`evener ps --all` lists the runs of a folder; `--dir FOLDER` looks in another one. A "
+        "path to the run's folder works in place of its name.",
+    ),
+    "E402": Cause(
+        "The run is still training, so it cannot be resumed: two trainings would write into "
+        "one folder.",
+        "`evener status RUN` shows it, `evener stop RUN` ends it with a checkpoint. For a "
+        "second training of the same job, leave `--resume` out: it gets a folder of its own.",
+    ),
+    "E403": Cause(
+        "`--resume` was asked for a run that finished, or that never got as far as anything to "
+        "go on from.",
+        "start the job without `--resume`. To train a finished run for longer, start a new one "
+        "with more steps.",
+    ),
+    "E404": Cause(
+        "A checkpoint's files are not what its manifest says: the disk was full, a copy was "
+        "cut off, or somebody changed them. A damaged checkpoint is never loaded; the one "
+        "before it is taken by itself where there is one.",
+        "name an older one with `--checkpoint STEP`, and look at the disk. "
+        "`checkpoint.keep_last` says how many stay.",
+    ),
+    "E405": Cause(
+        "The tensors in a checkpoint, or in `model.weights`, have other names or shapes than "
+        "the model of the job.",
+        "resume with the job that the checkpoint was made by: it is in the run's "
+        "`configs/job.json`. For weights, name the model they belong to.",
+    ),
+    "E406": Cause(
+        "`sample`, `eval`, `export` or `--resume` needs a checkpoint, and the run has none "
+        "that is whole: it ended before its first one, or the step that was named was not kept.",
+        "the message lists the steps there are. `checkpoint.every_s` and "
+        "`checkpoint.every_steps` say how often one is written; `evener stop` always leaves "
+        "one.",
+    ),
+    "E407": Cause(
+        "`run.db` or a file in `configs/` is damaged, or was written by a later version of evener.",
+        "restore the file from a backup, or use the version of evener that wrote it. The "
+        "checkpoints and `model.safetensors` do not depend on it.",
+    ),
+    "E501": Cause(
+        "A disk is full, or your quota on it is used up: of the run's folder, or of the cache. "
+        "What was written whole before stays whole.",
+        "free space, or move: `-o log.dir=FOLDER` for runs, `EVENER_CACHE` for data, and lower "
+        "`checkpoint.keep_last`. Then `evener run RUN --resume`.",
+    ),
+    "E502": Cause(
+        "The job needs a package that is not installed here: torch to train at all, Pillow for "
+        "JPEG files, tiktoken for `bpe`, torchvision for its models.",
+        "the message has the command: `pip install 'evener[train]'`, and `images`, `bpe` or "
+        "`vision` in place of `train`.",
+    ),
+    "E503": Cause(
+        "`local.device` or `train.precision` asks for a GPU that this machine, or this build "
+        "of torch, does not have.",
+        'use `local.device = "auto"` and `bf16` in place of `fp16`; or install the build of '
+        "torch that knows the device.",
+    ),
+    "E504": Cause(
+        "The system does not let evener read or write a file or folder: another owner, a "
+        "read-only disk, a sandbox.",
+        "check the owner and rights of what the message names, or choose another place: `-o "
+        "log.dir=FOLDER`, `EVENER_CACHE`.",
+    ),
+    "E505": Cause(
+        "A process of the run could not be started, or ended before it could say anything: no "
+        "memory, too many processes, a damaged installation.",
+        "`evener logs RUN --agent` has its last words. Free memory, or use fewer ranks with "
+        "`--workers`.",
+    ),
+    "E601": Cause(
+        "A rank met an exception that is neither your code's nor one that evener knows. "
+        "Another try would meet it again, so the run ended.",
+        "`evener logs RUN` has the traceback. From the last checkpoint on nothing is lost: "
+        "`evener run RUN --resume` once the cause is gone.",
+    ),
+    "E602": Cause(
+        "Ranks of a machine died `membership.max_restarts` times without one step in between: "
+        "something kills them each time, most often a lack of memory.",
+        "`evener logs RUN` shows how they ended. Lower `train.micro_batch` or `--workers`, "
+        "mend the cause, then `evener run RUN --resume`.",
+    ),
+    "E603": Cause(
+        "The gradients were infinite or no numbers for `train.max_skipped` steps in a row. "
+        "Such steps are counted and not applied, so the weights are still those of the last "
+        "good step.",
+        "lower `train.lr`, give it `train.warmup_steps`, set `train.clip_norm = 1.0`, use "
+        "`bf16` or `fp32` in place of `fp16`, or look for such values in your data.",
+    ),
+    "E604": Cause(
+        "The run was going, and now none of its processes is left, nor did they say why: the "
+        "machine was switched off, or something killed them all at once.",
+        "`evener run RUN --resume` goes on from the last checkpoint. If the machine was not "
+        "switched off, `evener logs RUN --agent` may have last words.",
+    ),
+    "E605": Cause(
+        "A rank needed more memory than its machine or its GPU has, and ended or was ended by the "
+        "system.",
+        "set `train.micro_batch`: a step is then computed in smaller pieces, with the same "
+        'result. Fewer `--workers` on the machine, or `precision = "bf16"`, help as well.',
+    ),
+}
