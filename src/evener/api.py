@@ -24,6 +24,7 @@ from evener.placement import Plan
 from evener.probe import probe
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
+from evener.rundir.recover import recover
 from evener.rundir.store import Store
 from evener.state import EMPTY, RunState
 
@@ -103,7 +104,8 @@ def _fresh(request: RunRequest) -> Ready:
     notes: tuple[str, ...] = ()
     if name != wanted:
         notes = (f"there is a run called {wanted} already: this one is {name}",)
-    return _planned(root, name, loaded.job, resumed=False, notes=notes)
+    code = tuple(dict.fromkeys(str(f.resolve()) for f in (loaded.folder, request.folder)))
+    return _planned(root, name, loaded.job, code, resumed=False, notes=notes)
 
 
 def _resumed(request: RunRequest, launcher: Launcher) -> Ready:
@@ -115,6 +117,7 @@ def _resumed(request: RunRequest, launcher: Launcher) -> Ready:
             where=str(run.path),
             fix=f"`evener status {run.name}` shows it, `evener stop {run.name}` stops it",
         )
+    recover(run)  # before the new start is recorded: an old end must not come after it
     state = watch.present(run, launcher)
     if state.phase == "finished":
         raise errors.NothingToResume(
@@ -126,7 +129,8 @@ def _resumed(request: RunRequest, launcher: Launcher) -> Ready:
     stored = load_job(file, (), request.folder).job
     job = _load(file, request).job
     _check_same_training(stored, job)
-    ready = _planned(run.path.parent, run.name, job, resumed=True)
+    code = placement.from_dict(layout.read_json(run.plan_file)).code
+    ready = _planned(run.path.parent, run.name, job, code, resumed=True)
     return replace(ready, step=state.step)
 
 
@@ -179,10 +183,16 @@ def _load(source: str, request: RunRequest) -> LoadedJob:
 
 
 def _planned(
-    root: Path, name: str, job: Job, *, resumed: bool, notes: tuple[str, ...] = ()
+    root: Path,
+    name: str,
+    job: Job,
+    code: tuple[str, ...],
+    *,
+    resumed: bool,
+    notes: tuple[str, ...] = (),
 ) -> Ready:
     machine = probe()
-    plan = placement.plan(job, [machine])
+    plan = replace(placement.plan(job, [machine]), code=code)
     return Ready(root, name, job, machine, plan, resumed, (*notes, *plan.notes))
 
 

@@ -103,3 +103,11 @@ def inherited_environ() -> dict[str, str]:
 def user_variable(name: str) -> str | None:
     """A variable that is not ours but that a person may set (proxies, NO_COLOR, COLUMNS)."""
     return os.environ.get(name)
+
+
+def module_path(folders: tuple[str, ...]) -> dict[str, str]:
+    """The variable by which a child finds the user's modules: `folders`, then what was set."""
+    if not folders:
+        return {}
+    inherited = filter(None, [os.environ.get("PYTHONPATH")])
+    return {"PYTHONPATH": os.pathsep.join([*folders, *inherited])}

@@ -20,7 +20,7 @@ INTERRUPTED_EXIT_STATUS = 130
 
 
 class EvenerError(Exception):
-    """Something a person should read. `where` is a file and key, or a machine; `fix` a next step."""
+    """Something a person should read. `where`: a file and key, or a machine; `fix`: a next step."""
 
     code: ClassVar[str] = "E000"
     title: ClassVar[str] = "An error of evener's own"

@@ -264,11 +264,11 @@ def from_dict(values: Mapping[str, Any]) -> Record | None:
     if kind is None:
         return None
     known: dict[str, Any] = {}
-    for name, fits in _FIELDS[kind]:
+    for name, hint in _HINTS[kind]:
         if name in values:
-            known[name] = _read(values[name], _type(kind, name))
-            if not fits(known[name]):
-                raise ValueError(f"damaged {kind.__name__} event: {name} is no {_type(kind, name)}")
+            known[name] = _read(values[name], hint)
+            if not _FITS[hint](known[name]):
+                raise ValueError(f"damaged {kind.__name__} event: {name} is no {hint}")
     try:
         time, number = float(values["time"]), int(values["number"])
         if not (math.isfinite(time) and _whole(number)):
@@ -285,10 +285,6 @@ def _read(value: Any, hint: str) -> Any:
     if hint == "dict[str, float]" and isinstance(value, dict):
         return {k: math.nan if v is None else v for k, v in value.items()}
     return tuple(value) if isinstance(value, list) else value
-
-
-def _type(kind: type[Any], name: str) -> str:
-    return str(kind.__dataclass_fields__[name].type)
 
 
 def _whole(value: Any) -> bool:
@@ -315,7 +311,4 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "dict[str, Any]": _table,
     "dict[str, Any] | None": lambda v: v is None or _table(v),
 }
-_FIELDS = {
-    kind: tuple((f.name, _FITS[_type(kind, f.name)]) for f in fields(kind))
-    for kind in KINDS.values()
-}
+_HINTS = {kind: tuple((f.name, str(f.type)) for f in fields(kind)) for kind in KINDS.values()}

@@ -42,12 +42,16 @@ class AgentPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where a run will be. `notes` are warnings: the run works, but slower than it could."""
+    """Where a run will be. `notes` are warnings: the run works, but slower than it could.
+
+    `code` names the folders in which the job's own modules are searched.
+    """
 
     job_name: str
     place: str
     agents: tuple[AgentPlan, ...]
     notes: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
 
     @property
     def ranks(self) -> tuple[RankPlan, ...]:
@@ -222,7 +226,8 @@ def from_dict(record: Mapping[str, Any]) -> Plan:
             for a in record["agents"]
         )
         notes = tuple(record.get("notes", ()))
-        return Plan(record["job_name"], record["place"], agents, notes)
+        code = tuple(record.get("code", ()))
+        return Plan(record["job_name"], record["place"], agents, notes, code)
     except (KeyError, TypeError) as error:
         raise ValueError(f"damaged plan: {error!r}") from error
 

@@ -23,6 +23,7 @@ from evener.state import RunState
 POLL_S = 0.2  # five looks a second are a moving picture; the database hardly notices
 VANISHED_S = 3.0  # without any process and without an end for so long: nobody will write one
 STARTING_S = 10.0  # from the record of a start to its first process
+RECOVER_S = 3.0  # between two looks for words that an agent could not deliver
 PARTING_S = 10.0  # the processes' time to go after the end is recorded
 
 
@@ -134,11 +135,14 @@ def follow(
     """
     with Watch(run, launcher) as watch:
         yield _since_start(watch.read())
-        last_alive = clock()
+        last_alive = last_recovered = clock()
         while not watch.glance.over:
             sleep(POLL_S)
             if watch.alive:
                 last_alive = clock()
+            if clock() - last_recovered >= RECOVER_S:
+                recover(run)  # the head may be gone while its agents train on
+                last_recovered = clock()
             yield from watch.read()
             yield watch.glance
             if not watch.glance.over and clock() - last_alive >= VANISHED_S:

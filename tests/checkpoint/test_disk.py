@@ -44,9 +44,7 @@ def test_it_travels_as_bytes() -> None:
     "name", ["model.safetensors", "optimizer.safetensors", "state.json", "MANIFEST.json", "COMMIT"]
 )
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
-def test_damage_is_seen_and_the_one_before_is_used(
-    tmp_path: Path, name: str, damage: str
-) -> None:
+def test_damage_is_seen_and_the_one_before_is_used(tmp_path: Path, name: str, damage: str) -> None:
     checkpoint.write(tmp_path, snapshot(5))
     newest = checkpoint.write(tmp_path, snapshot(9))
     file = newest.path / name

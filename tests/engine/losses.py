@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+
 def absolute(model: Any, batch: Any) -> Any:
     inputs, targets = batch
     error = (model(inputs) - targets).abs()

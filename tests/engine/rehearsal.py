@@ -75,7 +75,12 @@ class Player:
         take = Take(rank=rank, life=0, threads=1, device="cpu", resume=False)
         reporter = Reporter(rank, 0, 3600.0, self.link.say)
         self.training: Training = build(
-            job, take, self.link, self.store.port, run, reporter  # type: ignore[arg-type]
+            job,
+            take,
+            self.link,
+            self.store.port,
+            run,
+            reporter,  # type: ignore[arg-type]
         )
         self.done: Done | None = None
         self.error: BaseException | None = None

@@ -40,9 +40,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_any_split_gives_the_weights_of_one_process(
     tmp_path: Path, alone: dict[str, Any], weights: list[int], micro_batch: int | None
 ) -> None:
-    split = job(
-        balance={"policy": "fixed", "weights": weights}, train={"micro_batch": micro_batch}
-    )
+    split = job(balance={"policy": "fixed", "weights": weights}, train={"micro_batch": micro_batch})
     with Stage(split, tmp_path, len(weights)) as stage:
         stage.form(stage.players)
         done = stage.finish(stage.players)

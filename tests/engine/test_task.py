@@ -82,7 +82,5 @@ def test_a_users_loss_that_raises_is_named() -> None:
 
 
 def test_real_numbers_take_the_precision_of_the_run() -> None:
-    reals, labels = move(
-        (torch.ones(2), torch.tensor([1, 2])), torch.device("cpu"), torch.float64
-    )
+    reals, labels = move((torch.ones(2), torch.tensor([1, 2])), torch.device("cpu"), torch.float64)
     assert (reals.dtype, labels.dtype) == (torch.float64, torch.int64)

@@ -92,7 +92,7 @@ def test_breaking_up_ends_a_forming_that_waits_for_somebody() -> None:
 
     def one() -> None:
         try:
-            form(generation, 0, stores[0].port, 60, register)  # type: ignore[arg-type]
+            form(generation, 0, stores[0].port, 60, register)
         except GroupBroken as error:
             errors.append(error)
 

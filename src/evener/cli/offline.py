@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from evener import contract, errors
+from evener import contract, errors, placement
 from evener.api import need_torch
+from evener.rundir import layout
+from evener.rundir.layout import RunDir
 
 MODULE = "evener.engine.offline"
 GRACE_S = 5.0  # from its answer to its end, and from SIGTERM to SIGKILL
@@ -32,6 +34,7 @@ def ask(
     need_torch()
     argv = [sys.executable, "-m", MODULE, verb, str(run_dir), json.dumps(arguments)]
     env = contract.inherited_environ() | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+    env |= contract.module_path(_code(run_dir))
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
         subprocess.Popen(
@@ -54,6 +57,12 @@ def ask(
         if result is None:
             raise _died(process.returncode, said)
         return result
+
+
+def _code(run_dir: Path) -> tuple[str, ...]:
+    """Where the run found its job's own modules."""
+    plan = RunDir(run_dir).plan_file
+    return placement.from_dict(layout.read_json(plan)).code if plan.is_file() else ()
 
 
 def _converse(

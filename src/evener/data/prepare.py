@@ -25,6 +25,7 @@ from evener.data import tokens
 from evener.data.dataset import DataSet, Report
 from evener.data.sources import open_data
 from evener.errors import BadCombination, DataTooSmall, EvenerError, WrongValue
+from evener.lifeline import die_with_parent
 from evener.rundir.layout import RunDir
 
 _EVERY_S = 0.5  # between two lines of progress
@@ -97,6 +98,7 @@ class _Lines:
 
 
 def main() -> int:
+    die_with_parent()
     lines = _Lines(os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8"))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:

@@ -1,7 +1,7 @@
 """A rank's process: call the agent, wait to be given a number, build, train, end.
 
-Until `Take` comes this is a warm standby: torch is imported and warm, nothing else. An error a person
-should read goes to the agent, which ends the run with it; the traceback goes to the rank's log.
+Until `Take` comes this is a warm standby: torch is imported and warm, nothing else. An error that
+a person should read goes to the agent, which ends the run with it; its traceback goes to the log.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from torch.distributed import (  # type: ignore[attr-defined]  # there, but not 
 )
 from torch.distributed import ProcessGroupGloo as _ProcessGroupGloo
 
+from evener import contract
 from evener.membership.generation import Generation
 
 ProcessGroupGloo: Any = _ProcessGroupGloo  # torch's stub leaves out what it is made of
@@ -180,11 +181,11 @@ def _nothing() -> None:
 def _options(timeout_s: float) -> Any:
     options = ProcessGroupGloo._Options()
     options._timeout = timedelta(seconds=timeout_s)
-    name = os.environ.get("GLOO_SOCKET_IFNAME", "")
+    interface = contract.user_variable("GLOO_SOCKET_IFNAME")  # the agent's, or the user's own
     device = (
-        ProcessGroupGloo.create_device(interface=name, lazy_init=False)
-        if name
-        else ProcessGroupGloo.create_device(hostname="127.0.0.1", lazy_init=False)
+        ProcessGroupGloo.create_device(interface=interface, lazy_init=False)
+        if interface
+        else ProcessGroupGloo.create_device(hostname=contract.LOOPBACK, lazy_init=False)
     )
     options._devices = [device]
     options._threads = 2

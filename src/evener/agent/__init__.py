@@ -1,0 +1,1 @@
+"""One per machine: owns its ranks and a standby, agrees with other agents, hears the signals."""

@@ -1,0 +1,55 @@
+"""An agent's process: told by its environment what to do, started by a launcher.
+
+Its exit status says how the run ended, for whoever runs it in the foreground (a container).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import sys
+from pathlib import Path
+
+from evener import contract, errors, placement
+from evener.agent.agent import Agent, Programs
+from evener.config.load import job_from_json
+from evener.contract import AgentEnv
+from evener.placement import Plan
+from evener.rundir import layout
+from evener.rundir.layout import RunDir
+from evener.wire.outbox import Outbox
+
+
+def main(programs: Programs | None = None) -> int:
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    faulthandler.enable()  # even a crash of the interpreter leaves its last words in the log
+    try:
+        return _run(contract.from_environ(AgentEnv), programs)
+    except errors.EvenerError as error:
+        logging.error("%s", error)
+        return error.exit_status
+
+
+def _run(env: AgentEnv, programs: Programs | None) -> int:
+    run = RunDir(Path(env.run_dir))
+    job = job_from_json(run.job_file.read_text(encoding="utf-8"))
+    plan = _plan(run)
+    with Outbox(env.head, env.secret, env.agent, run.spool(env.agent)) as outbox:
+        over = asyncio.run(Agent(env, job, plan, outbox, programs).run())
+    if over.error is None:
+        return 0
+    return errors.from_dict(over.error).exit_status
+
+
+def _plan(run: RunDir) -> Plan:
+    try:
+        return placement.from_dict(layout.read_json(run.plan_file))
+    except ValueError as error:
+        raise errors.StoreDamaged(
+            str(error), where=str(run.plan_file), fix="start it as a new run"
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""How a run ends when several agents each know a part of it. Pure.
+
+Every agent tells the others what it knows. The lowest id that is alive records the one RunEnded;
+should it die first, the next one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from evener import errors
+from evener.agent.translate import Over
+from evener.errors import EvenerError
+from evener.events import RankLost, RunEnded
+from evener.membership import Generation
+from evener.orders import Done
+
+_WEIGHT = {"stopped": 0, "finished": 1, "failed": 2}
+
+
+def weightier(known: Over | None, new: Over) -> Over:
+    """Of two ends the one to believe: who failed knows more than who was told to stop."""
+    if known is None or _WEIGHT.get(new.outcome, 0) > _WEIGHT.get(known.outcome, 0):
+        return new
+    return known
+
+
+def from_done(sender: str, done: Sequence[Done], step: int, reason: str) -> Over:
+    """The end that an agent's ranks tell of; without any rank the run was stopped at `step`."""
+    finished = any(d.outcome == "finished" for d in done)
+    last = max([step, *(d.step for d in done)])
+    if finished:
+        return Over(sender, "finished", last)
+    return Over(sender, "stopped", last, reason)
+
+
+def failed(sender: str, step: int, error: EvenerError) -> Over:
+    return Over(sender, "failed", step, error.what, error.to_dict(), at_once=True)
+
+
+def to_event(over: Over) -> RunEnded:
+    return RunEnded(over.outcome, max(over.step, 0), over.reason, over.error)
+
+
+def records(me: str, alive: Iterable[str]) -> bool:
+    """Whether it is this agent that records the end."""
+    return all(me < other for other in alive)
+
+
+def lost_too_often(
+    rank: int, deaths: int, reason: str, agent: str, out_of_memory: bool
+) -> EvenerError:
+    """Why a run is given up whose ranks die faster than they get anywhere."""
+    times = "once" if deaths == 1 else f"{deaths} times"
+    what = f"ranks died {times} without a step in between; the last, rank {rank}, was {reason}"
+    if out_of_memory:
+        return errors.OutOfMemory(
+            what,
+            where=f"agent {agent}",
+            fix="fewer ranks (local.workers), a smaller train.micro_batch, or more memory",
+        )
+    return errors.RanksLost(
+        what,
+        where=f"agent {agent}",
+        fix=f"`evener logs RUN --rank {rank}` shows its last words; then resume the run",
+    )
+
+
+def not_started(status: str, tail: Sequence[str], log: str) -> EvenerError:
+    """Why a rank never called: most often something that it could not import."""
+    lines = "".join(f"\n    {line}" for line in tail)
+    return errors.StartFailed(
+        f"a rank's process {status}{lines}", where=log, fix="the log says why"
+    )
+
+
+def own_failure(error: BaseException) -> EvenerError:
+    return EvenerError(
+        f"the agent failed: {type(error).__name__}: {error}",
+        fix="its log in the run's folder has the traceback; please report it",
+    )
+
+
+def lost_with_agents(before: Generation | None, after: Generation, me: str) -> list[RankLost]:
+    """Ranks whose agent fell out of the group: they have nobody else to report them."""
+    if before is None or not records(me, set(after.agents) - {me}):
+        return []
+    return [
+        RankLost(m.agent, m.rank, f"its agent {m.agent} is gone")
+        for m in before.members
+        if m.agent not in after.agents
+    ]

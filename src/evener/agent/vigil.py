@@ -1,0 +1,83 @@
+"""When a process that lives counts as lost all the same: it does not answer, move or end.
+
+Nothing here guesses from slowness alone: a step may take minutes. What counts is a process that
+was asked and does not react, or that the system says is stopped, while others go on.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+
+from evener.agent.ranks import RankProcess, Stage
+from evener.config.schema import Membership as MembershipConfig
+
+SIGKILL = getattr(signal, "SIGKILL", 9)
+TAIL_LINES = 12
+HELLO_S = 60.0  # to start Python and import torch, from a cold disk
+CALL_S = 1.0  # for a process to end once its line to us has
+DRAIN_S = 0.5  # for a line to end once its process has
+PART_S = 30.0  # for a process to end once it has said that its work is done
+TOGETHER_S = 60.0  # between the first rank's end and the last one's
+WIND_S = 120.0  # for a last step and a checkpoint of a large model on a slow disk
+UNSTEPPED_S = 300.0  # before the first step nobody knows how long one takes
+
+
+class Pace:
+    """How long a step takes at worst, from what ranks say about their progress."""
+
+    def __init__(self) -> None:
+        self._step, self._at = -1, 0.0
+        self.slowest_s: float | None = None
+
+    def begin(self, step: int, now: float) -> None:
+        """A group stands: what came before was no stepping."""
+        self._step, self._at = step, now
+
+    def note(self, step: int, now: float) -> None:
+        if step > self._step:
+            each_s = (now - self._at) / (step - self._step)
+            self.slowest_s = max(self.slowest_s or 0.0, each_s)
+            self._step, self._at = step, now
+
+    @property
+    def patience_s(self) -> float:
+        """A rank deep in a step reacts when that step is through."""
+        return UNSTEPPED_S if self.slowest_s is None else 3 * self.slowest_s
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a judgement rests on besides the process itself."""
+
+    now: float
+    config: MembershipConfig
+    pace: Pace
+    stopping: bool
+    over: bool  # some rank of the run has done all its work
+
+
+def judge(process: RankProcess, view: View, *, others_move: bool) -> str:
+    """Why the process must end, or "" for one that may go on."""
+    now, config = view.now, view.config
+    halt_s = config.halt_s + view.pace.patience_s
+    working = process.stage in (Stage.BUILDING, Stage.UP)
+    suspended = others_move and process.training and process.child.suspended
+    if process.lasts("starting", process.stage is Stage.STARTING, now) > HELLO_S:
+        return f"did not call its agent within {HELLO_S:g} s"
+    left = process.left and process.stage is not Stage.PARTED
+    if process.lasts("left", left, now) > CALL_S:
+        return "closed its line to the agent"
+    if process.lasts("urged", process.urged is not None, now) > halt_s:
+        return f"did not stop within {halt_s:.0f} s of being told to"
+    if process.lasts("suspended", suspended, now) > config.dead_s:
+        return f"was suspended for longer than {config.dead_s:g} s"
+    if view.over and working and not process.training:
+        return "had no work left"
+    if process.lasts("late", view.over and working, now) > TOGETHER_S:
+        return f"did not end within {TOGETHER_S:g} s of the others"
+    if process.lasts("winding", view.stopping and working, now) > WIND_S + halt_s:
+        return f"did not stop within {WIND_S + halt_s:.0f} s"
+    if process.lasts("parted", process.stage is Stage.PARTED, now) > PART_S:
+        return f"did not end within {PART_S:g} s of saying so"
+    return ""

@@ -1,0 +1,1 @@
+"""How a plan becomes processes, somewhere: rendering, starting, stopping."""

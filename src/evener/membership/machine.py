@@ -1,0 +1,395 @@
+"""The membership machine of one agent: told what happened, it answers what to do.
+
+Every agent is a voter, the lowest id believed alive leads, and a change takes two phases: all
+ranks halt and say where they stand (Prepare, Ready), then they form anew (Go). The protocol is
+told whole in docs/why/membership.md. Pure: the caller owns the clock and the lines. It calls
+`handle` for everything that happens, and with a Tick several times per heartbeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evener.membership.follower import Follower
+from evener.membership.generation import Ballot, Generation
+from evener.membership.peers import Peers
+from evener.membership.round import Round, Wanted
+from evener.membership.words import (
+    Go,
+    Goodbye,
+    Heard,
+    Heartbeat,
+    Input,
+    Message,
+    Output,
+    PeerLost,
+    Plea,
+    Prepare,
+    RankBroken,
+    RankDown,
+    RankFormed,
+    RankHalted,
+    RankProgress,
+    RankUp,
+    Ready,
+    Refused,
+    RunDone,
+    Send,
+    Settings,
+    Tick,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Why there should be another generation; urgent when somebody is dead."""
+
+    reason: str
+    urgent: bool
+
+
+class Membership:
+    """One agent's part in agreeing who trains together: it listens, asks, and leads if it must."""
+
+    def __init__(
+        self,
+        me: str,
+        settings: Settings,
+        *,
+        expected_agents: int,
+        expected_ranks: int,
+        peers: Sequence[str],
+        now: float,
+    ) -> None:
+        self._me = me
+        self._settings = settings
+        self._wanted = Wanted(expected_agents, expected_ranks)
+        self._now = now
+        self._out: list[Output] = []
+        self._peers = Peers(me, peers, settings.dead_s, now)
+        self._follower = Follower(me, settings, self._peers, self._out)
+        self._ranks = self._follower.ranks
+        self._round: Round | None = None  # the ballot we lead
+        self._highest = 0  # of all ballot numbers seen
+        self._first_up_at: float | None = None  # of all ranks we know of
+        self._strangers: dict[str, float] = {}  # agents in another generation, since when
+        self._pleaded: tuple[str, bool] | None = None
+        self._pleaded_at = now
+        self._beat_at = now
+        self._done = False
+
+    # --------------------------------------------------------------------- what an agent reads
+
+    @property
+    def current(self) -> Generation | None:
+        """The generation accepted last, formed or not."""
+        return self._follower.current
+
+    @property
+    def promised(self) -> Ballot:
+        return self._follower.promised
+
+    @property
+    def alive(self) -> tuple[str, ...]:
+        """The agents believed alive, this one included, in order."""
+        return self._peers.alive
+
+    @property
+    def leader(self) -> str:
+        return self._peers.alive[0]
+
+    @property
+    def done(self) -> bool:
+        return self._done
+
+    @property
+    def step(self) -> int:
+        """The last step any live rank here is known to have committed."""
+        return self._ranks.step
+
+    def handle(self, input: Input, now: float) -> list[Output]:
+        """What to do about `input`. Raises nothing, whatever comes in whichever order."""
+        self._now = now
+        self._follower.slept(self._peers.wake(now))
+        self._take_in(input)
+        self._follower.note_training()
+        if not self._done:
+            self._pursue()
+            self._escalate()
+            self._answer()
+            self._decide()
+        self._beat()
+        out = self._out.copy()
+        self._out.clear()
+        return out
+
+    # ------------------------------------------------------------------------- what happened
+
+    def _take_in(self, input: Input) -> None:
+        match input:
+            case Tick():
+                pass
+            case Heard(message):
+                self._hear(message)
+            case PeerLost(agent):
+                self._lose(agent)
+            case RankUp(member):
+                self._ranks.up(member, self._now)
+                self._know_a_rank()
+            case RankHalted(rank, life, ballot, step):
+                self._ranks.halted(rank, life, ballot, step)
+            case RankFormed(rank, life, ballot, step):
+                self._ranks.formed(rank, life, ballot, step)
+            case RankBroken(rank, life, ballot):
+                self._follower.broke(rank, life, ballot)
+            case RankProgress(rank, life, step):
+                self._ranks.progress(rank, life, step)
+            case RankDown(rank, life):
+                self._ranks.down(rank, life)
+            case RunDone():
+                self._finish()
+
+    def _lose(self, agent: str) -> None:
+        self._peers.lose(agent, self.promised)
+        if self._round is not None:
+            self._round.readys.pop(agent, None)
+
+    def _know_a_rank(self) -> None:
+        if self._first_up_at is None:
+            self._first_up_at = self._now
+
+    def _finish(self) -> None:
+        """The run has ended: no more generations, and everybody is told at once."""
+        if not self._done:
+            self._done, self._round = True, None
+            self._beat_at = self._now
+
+    # ---------------------------------------------------------------------- what others say
+
+    def _hear(self, message: Message) -> None:
+        if message.sender == self._me:
+            return
+        if isinstance(message, Goodbye):
+            self._lose(message.sender)
+            if message.done:
+                self._finish()
+            return
+        self._peers.hear(message.sender)
+        match message:
+            case Heartbeat():
+                self._hear_heartbeat(message)
+            case Plea():
+                self._hear_plea(message)
+            case Prepare():
+                self._hear_prepare(message)
+            case Ready():
+                self._hear_ready(message)
+            case Go(_, generation):
+                self._accept(generation)
+            case Refused(_, promised):
+                self._outbid(promised)
+
+    def _hear_heartbeat(self, beat: Heartbeat) -> None:
+        self._outbid(beat.promised)
+        if beat.done:
+            self._finish()
+        ours = None if self.current is None else self.current.ballot
+        if beat.current is None or beat.current == ours:
+            self._strangers.pop(beat.sender, None)
+        else:
+            self._strangers.setdefault(beat.sender, self._now)
+        if self.current is not None and beat.promised == ours != beat.current:
+            self._repeat_go(beat.sender, self.current)
+
+    def _repeat_go(self, to: str, generation: Generation) -> None:
+        """It promised, and did not hear what came of it."""
+        if generation.ballot.agent == self._me and not self._follower.preparing:
+            self._send(to, Go(self._me, generation))
+
+    def _hear_plea(self, plea: Plea) -> None:
+        if self._done:
+            self._send(plea.sender, self._heartbeat())
+        elif self.leader != self._me:
+            return
+        elif self._round is None:
+            self._lead(plea.urgent)
+        elif plea.urgent and not self._round.urgent:
+            self._make_urgent()
+        elif plea.sender not in self._round.readys:
+            self._send(plea.sender, self._prepare(self._round))
+
+    def _hear_prepare(self, prepare: Prepare) -> None:
+        """Only our own leader is promised anything: two who cannot hear each other never duel."""
+        self._see(prepare.ballot)
+        if self._done:
+            self._send(prepare.sender, self._heartbeat())
+        elif prepare.ballot == self.promised:
+            if self._follower.preparing:
+                self._follower.asked_again(self._now)
+                if prepare.urgent:
+                    self._follower.make_urgent()
+        elif prepare.ballot > self.promised and prepare.sender == self.leader:
+            self._promise(prepare.ballot, prepare.urgent)
+        else:
+            self._send(prepare.sender, Refused(self._me, self.promised))
+
+    def _hear_ready(self, ready: Ready) -> None:
+        if ready.standings:
+            self._know_a_rank()
+        if self._round is not None and self._round.ballot == ready.ballot:
+            self._round.readys[ready.sender] = ready
+
+    def _outbid(self, promised: Ballot) -> None:
+        """Whoever promised a higher ballot will not answer ours: take a higher one yet."""
+        self._see(promised)
+        if self._round is not None and promised > self._round.ballot:
+            self._lead(self._round.urgent)
+
+    def _see(self, ballot: Ballot) -> None:
+        self._highest = max(self._highest, ballot.number)
+
+    # -------------------------------------------------------------- reasons for a generation
+
+    def _pursue(self) -> None:
+        """What is wished is led, or asked of who leads, again with every heartbeat."""
+        leader = self.leader
+        if leader != self._me:
+            self._round = None
+        wish = self._wish()
+        if wish is None:
+            self._pleaded = None
+        elif leader == self._me:
+            self._lead(wish.urgent)
+        else:
+            self._plead(leader, wish)
+
+    def _plead(self, leader: str, wish: _Wish) -> None:
+        again = self._now - self._pleaded_at >= self._settings.heartbeat_s
+        if again or self._pleaded != (leader, wish.urgent):
+            self._pleaded, self._pleaded_at = (leader, wish.urgent), self._now
+            self._send(leader, Plea(self._me, wish.reason, wish.urgent))
+
+    def _wish(self) -> _Wish | None:
+        """A ballot we promised comes first, as long as somebody leads it."""
+        if self._follower.preparing:
+            led = self._round is not None or not self._forsaken()
+            return None if led else _Wish(f"ballot {self.promised} stalls", True)
+        fault = self._follower.fault(self._now)
+        if fault is not None:
+            return _Wish(fault, True)
+        if self._follower.newcomer(self._now):
+            return _Wish("a rank is up", False)
+        stranger = self._stranger()
+        return None if stranger is None else _Wish(f"{stranger} trains elsewhere", False)
+
+    def _forsaken(self) -> bool:
+        """Our own ballot is, as soon as we lead it no more."""
+        return self.promised.agent == self._me or self._follower.forsaken(self._now)
+
+    def _stranger(self) -> str | None:
+        """Who stays in another generation than the leader's; others leave it to the leader."""
+        patience_s = 2 * self._settings.heartbeat_s
+        found = (
+            agent
+            for agent, since in self._strangers.items()
+            if self._now - since > patience_s and self._peers.is_alive(agent)
+        )
+        stranger = next(found, None)
+        return stranger if self.leader == self._me else None
+
+    # --------------------------------------------------------------------- as one who is asked
+
+    def _promise(self, ballot: Ballot, urgent: bool) -> None:
+        """Whose ballot it may be: a lower one of our own is given up."""
+        if self._round is not None and self._round.ballot != ballot:
+            self._round = None
+        self._follower.promise(ballot, urgent, self._now)
+
+    def _escalate(self) -> None:
+        """A halt that cannot end by itself is made urgent: here, and through its leader."""
+        if not self._follower.must_break_off(self._now):
+            return
+        self._make_urgent()
+        if self._round is None:
+            reason = f"ballot {self.promised} cannot wait"
+            self._send(self.promised.agent, Plea(self._me, reason, True))
+
+    def _make_urgent(self) -> None:
+        self._follower.make_urgent()
+        if self._round is not None and not self._round.urgent:
+            self._round.urgent = True
+            self._ask_all(self._round)
+
+    def _answer(self) -> None:
+        ready = self._follower.answer()
+        if ready is None:
+            return
+        if self.promised.agent != self._me:
+            self._send(self.promised.agent, ready)
+        elif self._round is not None:
+            self._round.readys[self._me] = ready
+
+    def _accept(self, generation: Generation) -> None:
+        if not self._done and self._follower.accept(generation, self._now):
+            self._strangers.clear()
+            self._peers.vouch(generation.agents)
+
+    # ----------------------------------------------------------------------------- as a leader
+
+    def _lead(self, urgent: bool) -> None:
+        """Open a ballot above all that were ever seen."""
+        self._highest += 1
+        # Ranks that never halt are killed by their agents well before this patience ends.
+        patience_s = 3 * self._settings.halt_s
+        self._round = Round(Ballot(self._highest, self._me), urgent, self._now + patience_s)
+        self._promise(self._round.ballot, urgent)
+        self._ask_all(self._round)
+
+    def _ask_all(self, opened: Round) -> None:
+        for agent in self.alive:
+            if agent != self._me:
+                self._send(agent, self._prepare(opened))
+
+    def _prepare(self, opened: Round) -> Prepare:
+        return Prepare(self._me, opened.ballot, opened.urgent)
+
+    def _decide(self) -> None:
+        """Go, as soon as everybody alive is ready and they are enough."""
+        opened = self._round
+        if opened is None:
+            return
+        generation = opened.generation(self._peers, self._now, self._still_wanted())
+        if generation is None:
+            return
+        self._round = None
+        for agent in opened.readys:
+            if agent != self._me:
+                self._send(agent, Go(self._me, generation))
+        self._accept(generation)
+
+    def _still_wanted(self) -> Wanted | None:
+        """Before anything was trained, everybody who was planned is worth a wait; not later."""
+        if self.current is not None or self._first_up_at is None:
+            return None
+        waited_s = self._now - self._first_up_at
+        return self._wanted if waited_s < self._settings.join_s else None
+
+    # -------------------------------------------------------------------------------- speech
+
+    def _beat(self) -> None:
+        """Once per heartbeat: that we live, and the open ballot again to all who are alive."""
+        if self._now < self._beat_at:
+            return
+        self._beat_at = self._now + self._settings.heartbeat_s
+        for peer in self._peers.known:
+            self._send(peer, self._heartbeat())
+        if self._round is not None:
+            self._ask_all(self._round)
+
+    def _heartbeat(self) -> Heartbeat:
+        current = None if self.current is None else self.current.ballot
+        return Heartbeat(self._me, self.promised, current, self._ranks.step, self._done)
+
+    def _send(self, to: str, message: Message) -> None:
+        self._out.append(Send(to, message))

@@ -1,0 +1,93 @@
+"""The other agents, as far as this one can know: who lives, who is silent, who is surely dead.
+
+Evidence and silence are kept apart. A closed line says that a process is gone, so nobody waits
+for it and it counts as having left. Silence says nothing for sure: the silent may go on elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from evener.membership.generation import Ballot, Generation
+
+
+class Peers:
+    """When each was heard last, and whose line closed."""
+
+    def __init__(self, me: str, known: Iterable[str], dead_s: float, now: float) -> None:
+        self._me = me
+        self._dead_s = dead_s
+        self._now = self._born_at = now
+        self._known = {*known} - {me}
+        self._heard: dict[str, float] = {}
+        self._lost: set[str] = set()
+        self._evidence: dict[str, Ballot] = {}
+        self._alive: tuple[str, ...] | None = None  # as of now; None when it may have changed
+
+    @property
+    def known(self) -> list[str]:
+        return sorted(self._known)
+
+    @property
+    def alive(self) -> tuple[str, ...]:
+        """All believed alive, this agent included, in order."""
+        if self._alive is None:
+            others = (a for a in self._heard if not self.is_silent(a))
+            self._alive = tuple(sorted((self._me, *others)))
+        return self._alive
+
+    @property
+    def unheard(self) -> bool:
+        """Whether any that may exist has yet to speak, and is not known to be dead."""
+        return any(a not in self._heard and a not in self._lost for a in self._known)
+
+    def is_alive(self, agent: str) -> bool:
+        return agent in self.alive
+
+    def is_silent(self, agent: str) -> bool:
+        """Whoever was never heard had since our own birth to speak."""
+        heard_at = self._heard.get(agent, self._born_at)
+        return agent in self._lost or self._now - heard_at > self._dead_s
+
+    def wake(self, now: float) -> float:
+        """Time goes on. Returns how long we slept, if so long that others' silence proves nothing.
+
+        A process that was stopped, or a laptop that slept, finds everybody silent. It gives them
+        the time to be heard again that it was away.
+        """
+        slept, self._now, self._alive = now - self._now, now, None
+        if slept <= self._dead_s / 2:
+            return 0.0
+        self._born_at += slept
+        self._heard = {a: at + slept for a, at in self._heard.items()}
+        return slept
+
+    def hear(self, agent: str) -> None:
+        self._known.add(agent)
+        self._heard[agent] = self._now
+        self._lost.discard(agent)
+        self._alive = None
+
+    def vouch(self, agents: Iterable[str]) -> None:
+        """Somebody else heard these: let them have the time to reach us, unless they are lost."""
+        for agent in {*agents} - {self._me} - self._lost:
+            self._known.add(agent)
+            self._heard[agent] = self._now
+        self._alive = None
+
+    def lose(self, agent: str, promised: Ballot) -> None:
+        """It is gone. That is evidence for every generation up to the one promised now.
+
+        A late word may make it seem alive again for a while; the evidence stays.
+        """
+        self._known.add(agent)
+        self._lost.add(agent)
+        self._evidence[agent] = promised
+        self._alive = None
+
+    def gone_of(self, generation: Generation) -> tuple[str, ...]:
+        """Who of it is dead by evidence. What is older than it does not count: they came back."""
+        evidence = self._evidence
+        return tuple(
+            a for a in generation.agents if a in evidence and evidence[a] >= generation.ballot
+        )

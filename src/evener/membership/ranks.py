@@ -1,0 +1,110 @@
+"""The ranks of this agent, as membership sees them: which live, which stand still, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evener.membership.generation import Ballot, Generation, Member
+from evener.membership.words import Standing
+
+NEVER = Ballot(0, "")
+
+
+@dataclass(slots=True)
+class Rank:
+    """One live rank process. It is born standing and without state."""
+
+    member: Member
+    up_at: float
+    step: int = -1
+    standing: bool = True
+    asked: Ballot = NEVER  # the last generation it was told to form
+    formed: bool = False  # whether it did
+
+
+class Ranks:
+    """What the rank processes of one agent said last."""
+
+    def __init__(self) -> None:
+        self._live: dict[int, Rank] = {}
+
+    # ------------------------------------------------------------------------ what happened
+
+    def up(self, member: Member, now: float) -> None:
+        """A newer life replaces the older one; a late word of an older one changes nothing."""
+        known = self._live.get(member.rank)
+        if known is None or known.member.life < member.life:
+            self._live[member.rank] = Rank(member, now)
+
+    def down(self, rank: int, life: int) -> None:
+        if self._find(rank, life) is not None:
+            del self._live[rank]
+
+    def halted(self, rank: int, life: int, ballot: Ballot, step: int) -> None:
+        """Any halt asked for after the last order to form will do: a rank that stands stays.
+
+        An answer to a halt from before that order is late, and says nothing about now.
+        """
+        known = self._find(rank, life)
+        if known is not None and ballot > known.asked:
+            known.standing, known.step = True, step
+
+    def formed(self, rank: int, life: int, ballot: Ballot, step: int) -> None:
+        known = self._find(rank, life)
+        if known is not None and ballot == known.asked:
+            known.formed = True
+            if not known.standing:
+                known.step = step
+
+    def progress(self, rank: int, life: int, step: int) -> None:
+        known = self._find(rank, life)
+        if known is not None:
+            known.step = max(known.step, step)
+
+    def form(self, generation: Generation) -> bool:
+        """Whether any rank here is a member, and from now on no longer stands."""
+        mine = [r for r in self._live.values() if r.member in generation.members]
+        for rank in mine:
+            rank.asked, rank.standing, rank.formed = generation.ballot, False, False
+        return bool(mine)
+
+    # ------------------------------------------------------------------------- what follows
+
+    def live(self, rank: int, life: int) -> bool:
+        return self._find(rank, life) is not None
+
+    @property
+    def step(self) -> int:
+        return max((r.step for r in self._live.values()), default=-1)
+
+    @property
+    def running(self) -> bool:
+        """Whether any rank may be computing, or about to."""
+        return any(not r.standing for r in self._live.values())
+
+    @property
+    def forming(self) -> bool:
+        """Whether any rank was told to form and has neither done so nor been halted."""
+        return any(not r.standing and not r.formed for r in self._live.values())
+
+    def all_formed(self, ballot: Ballot) -> bool:
+        """Whether there are ranks here in the group of `ballot`, and all of them have met."""
+        asked = [r for r in self._live.values() if r.asked == ballot]
+        return bool(asked) and all(r.formed for r in asked)
+
+    def standings(self) -> tuple[Standing, ...]:
+        return tuple(Standing(r.member, r.step) for _, r in sorted(self._live.items()))
+
+    def missing(self, generation: Generation, agent: str) -> bool:
+        """Whether a member of `agent` is no longer alive, or lives again as somebody new."""
+        live = {r.member for r in self._live.values()}
+        return any(m.agent == agent and m not in live for m in generation.members)
+
+    def outside(self, generation: Generation | None) -> list[Rank]:
+        """Live ranks that the generation does not know."""
+        members = () if generation is None else generation.members
+        return [r for r in self._live.values() if r.member not in members]
+
+    def _find(self, rank: int, life: int) -> Rank | None:
+        known = self._live.get(rank)
+        return known if known is not None and known.member.life == life else None

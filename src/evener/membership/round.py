@@ -1,0 +1,84 @@
+"""One ballot from its leader's side: who is ready, whether they may go on, what they form."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from evener.membership.generation import Ballot, Generation
+from evener.membership.peers import Peers
+from evener.membership.words import Ready
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Who was planned to be there when the run begins."""
+
+    agents: int
+    ranks: int
+
+
+@dataclass(slots=True)
+class Round:
+    """A ballot this agent leads, until it is decided or given up."""
+
+    ballot: Ballot
+    urgent: bool
+    patience_ends_at: float  # from then on nobody alive is waited for who has not answered
+    readys: dict[str, Ready] = field(default_factory=dict)
+
+    def generation(self, peers: Peers, now: float, wanted: Wanted | None) -> Generation | None:
+        """What the ready may form now; None to wait on.
+
+        `wanted`: who is still waited for before anything was trained anywhere.
+        """
+        readys = {a: r for a, r in self.readys.items() if peers.is_alive(a)}
+        ranks = sum(len(r.standings) for r in readys.values())
+        last = newest(readys.values())
+        if ranks == 0:
+            return None
+        if last is None and wanted is not None:
+            everybody = len(readys) >= wanted.agents and ranks >= wanted.ranks
+            if not everybody or peers.unheard:
+                return None
+        gone: set[str] = set()
+        if last is not None:
+            gone.update(peers.gone_of(last))
+            gone.update(*(r.gone for r in readys.values() if r.last == last))
+        awaited = {*peers.alive, *(() if last is None else last.agents)} - {*readys}
+        if now < self.patience_ends_at and any(
+            peers.is_alive(a) or not (a in gone or peers.is_silent(a)) for a in awaited
+        ):
+            return None
+        if last is not None and not may_go_on(last, readys, gone):
+            return None
+        return decide(self.ballot, readys.values())
+
+
+def newest(readys: Collection[Ready]) -> Generation | None:
+    """The youngest generation in which anybody here trained."""
+    known = [r.last for r in readys if r.last is not None]
+    return max(known, key=lambda generation: generation.ballot, default=None)
+
+
+def may_go_on(last: Generation, present: Collection[str], gone: Collection[str]) -> bool:
+    """Whether these are enough of `last`, for thrift: two sides that both go on waste work.
+
+    The dead have no voice, so most of the others will do, or half of them with the lowest id. Of
+    two who lost sight of each other both go on: neither can know more than the other's silence.
+    """
+    voters = {*last.agents} - {*gone}
+    agreed = voters & {*present}
+    if len(voters) == 2 and agreed:
+        return True
+    if 2 * len(agreed) == len(voters):
+        return not voters or min(voters) in agreed
+    return 2 * len(agreed) > len(voters)
+
+
+def decide(ballot: Ballot, readys: Collection[Ready]) -> Generation:
+    """All who stand, from the highest step on; the lowest rank that has it is the source."""
+    standings = sorted((s for r in readys for s in r.standings), key=lambda s: s.member.rank)
+    step = max(s.step for s in standings)
+    source = next(i for i, s in enumerate(standings) if s.step == step)
+    return Generation(ballot, tuple(s.member for s in standings), step, source)

@@ -1,0 +1,172 @@
+"""A rank without torch: obeys orders as a real one does and counts steps instead of training.
+
+What it is to do wrong, and in which rank, is in FAKE_RANK: "how" or "how:rank".
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from typing import Any, NoReturn
+
+from evener import contract, events, orders
+from evener.contract import RankEnv
+from evener.events import GenerationFormed, Record, StepCommitted
+from evener.lifeline import die_with_parent
+from evener.membership import Generation
+from evener.orders import (
+    Built,
+    Done,
+    Failed,
+    Form,
+    Formed,
+    Halt,
+    Halted,
+    Hello,
+    Progress,
+    Report,
+    Take,
+    Wind,
+)
+from evener.wire.line import Line
+
+STEPS = int(os.environ.get("FAKE_STEPS", "100000"))
+STEP_S = 0.01
+HOW, _, WHO = os.environ.get("FAKE_RANK", "").partition(":")
+
+
+class FakeRank:
+    """The main thread counts; a thread of its own obeys, as in the real one."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.step = -1
+        self.halt: Halt | None = None
+        self.wind = False
+        self.standing = True
+        self.lock = threading.Lock()
+        self.takes: queue.Queue[Take] = queue.Queue()
+        self.forms: queue.Queue[Generation | None] = queue.Queue()
+        self.numbers = iter(range(1, 10**9))
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def say(self, order: orders.Order) -> None:
+        self.line.send(orders.to_dict(order))
+
+    def listen(self) -> None:
+        while (frame := self.line.receive()) is not None:
+            order = orders.from_dict(frame)
+            with self.lock:
+                self.obey(order)
+        if HOW != "hang-up":
+            os._exit(75)
+
+    def obey(self, order: orders.Order) -> None:
+        match order:
+            case Take():
+                self.takes.put(order)
+            case Halt():
+                self.halt = order
+                if self.standing:
+                    self.say(Halted(order.ballot, self.step))
+            case Form(generation):
+                self.halt = None
+                self.standing = False
+                self.forms.put(generation)
+            case Wind():
+                self.wind = True
+                if self.standing and self.step < 0:
+                    self.forms.put(None)
+
+    def run(self) -> None:
+        self.say(Hello(os.getpid(), 1))
+        self.take = self.takes.get()
+        self.misbehave("take")
+        self.say(Built(self.take.rank, "cpu"))
+        while True:
+            generation = self.forms.get()
+            done = Done("stopped", 0) if generation is None else self.train(generation)
+            if done is not None:
+                self.misbehave("linger")
+                self.say(done)
+                self.line.flush(5.0)
+                return
+            with self.lock:
+                self.standing = True
+                assert self.halt is not None
+                self.say(Halted(self.halt.ballot, self.step))
+
+    def train(self, generation: Generation) -> Done | None:
+        self.step = max(self.step, generation.step, 0)
+        lead = generation.members[0].rank
+        self.say(Formed(generation.ballot, self.step))
+        if lead == self.take.rank:
+            ranks = tuple(m.rank for m in generation.members)
+            number = generation.ballot.number
+            self.report(GenerationFormed(number, ranks, self.step, lead, STEPS, STEPS))
+        while True:
+            if self.step >= STEPS or self.wind:
+                return Done("finished" if self.step >= STEPS else "stopped", self.step)
+            if self.halt is not None:
+                return None
+            time.sleep(STEP_S)
+            self.step += 1
+            self.misbehave("step")
+            self.say(Progress(self.step))
+            if lead == self.take.rank:
+                self.report(StepCommitted(self.step, 0, self.step, 1.0, 1, 1, 0.1, None, STEP_S, 1))
+
+    def report(self, event: events.Event) -> None:
+        source = f"r{self.take.rank}.{self.take.life}"
+        record = Record(event, time.time(), source, next(self.numbers))
+        self.say(Report((events.to_dict(record),)))
+
+    def misbehave(self, when: str) -> None:
+        if WHO and int(WHO) != self.take.rank:
+            return
+        match (when, HOW):
+            case ("take", "die-at-take"):
+                die()
+            case ("take", "fail"):
+                self.fail({"code": "E303", "what": "your code raised", "where": "x.py:1"})
+            case ("step", "die-each-step"):
+                die()
+            case ("step", "exit") if self.step == 5 and self.take.life == 0:
+                sys.stderr.write("the last words\n")
+                os._exit(3)
+            case ("step", "freeze") if self.step == 5 and self.take.life == 0:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case ("step", "hang-up") if self.step == 5 and self.take.life == 0:
+                self.line.close()
+                time.sleep(600)
+            case ("linger", "linger"):
+                time.sleep(0.5)
+
+    def fail(self, error: dict[str, Any]) -> NoReturn:
+        self.say(Failed(error))
+        self.line.flush(5.0)
+        os._exit(4)
+
+
+def die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(600)
+    raise AssertionError
+
+
+def main() -> None:
+    die_with_parent()
+    if HOW == "no-import":
+        sys.exit("ModuleNotFoundError: No module named 'torch'")
+    env = contract.from_environ(RankEnv)
+    hello = {"role": "rank", "agent": env.agent}
+    with Line.connect(env.agent_address, env.secret, hello, 10.0) as line:
+        FakeRank(line).run()
+        os._exit(0)
+
+
+main()

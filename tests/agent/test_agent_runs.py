@@ -1,0 +1,279 @@
+"""Whole runs of real agents and processes, with what kills, freezes and stops them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from tests.agent.rehearsal import Rehearsal
+
+from evener import errors
+from evener.events import (
+    AgentEnded,
+    Alert,
+    DataPrepared,
+    GenerationFormed,
+    MachineSeen,
+    RankLost,
+    RankStarted,
+    RunEnded,
+    StepCommitted,
+    StopAsked,
+)
+
+pytestmark = pytest.mark.slow
+
+
+def formed(run: Rehearsal, *ranks: int, after: int = 0) -> GenerationFormed:
+    return run.until(GenerationFormed, lambda g: g.ranks == ranks and g.generation > after)
+
+
+def pid_of(run: Rehearsal, rank: int, life: int = 0) -> int:
+    return run.until(RankStarted, lambda s: (s.rank, s.life) == (rank, life)).pid
+
+
+def stepped(run: Rehearsal, step: int) -> None:
+    run.until(StepCommitted, lambda s: s.step >= step)
+
+
+def gone(pids: list[int]) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_run_goes_from_start_to_end(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, steps=30) as run:
+        ended = run.end()
+        assert (ended.outcome, ended.step, ended.error) == ("finished", 30, None)
+        assert [e.samples for e in run.of(DataPrepared)] == [10]
+        assert [e.text for e in run.of(Alert)] == ["downloading: 5.0 kB of 10.0 kB"]
+        assert run.of(MachineSeen)[0].machine["cpus"] > 0
+        assert sorted(e.rank for e in run.of(RankStarted)) == [0, 1, 2]
+        assert formed(run, 0, 1, 2).step == 0
+        assert run.of(RankLost) == []
+        assert run.intake.events[-1][1] == AgentEnded("a00")
+        assert run.wait() == {"a00": 0}
+
+
+def test_a_killed_rank_is_replaced_by_the_standby(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path) as run:
+        first = formed(run, 0, 1, 2)
+        stepped(run, 10)
+        deadline = time.monotonic() + 30
+        while len(run.pids()) < 4 and time.monotonic() < deadline:
+            time.sleep(0.05)  # the standby
+        (standby,) = set(run.pids()) - {pid_of(run, r) for r in range(3)}
+        os.kill(pid_of(run, 1), signal.SIGKILL)
+        lost = run.until(RankLost)
+        assert (lost.rank, lost.reason) == (1, "killed by SIGKILL")
+        assert pid_of(run, 1, life=1) == standby
+        again = formed(run, 0, 1, 2, after=first.generation)
+        assert again.step >= 10
+        stepped(run, again.step + 5)
+        run.signal()
+        assert run.end().outcome == "stopped"
+
+
+def test_without_a_standby_a_new_process_takes_over(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=2, membership={"standby": False}) as run:
+        first = formed(run, 0, 1)
+        stepped(run, 5)
+        assert len(run.pids()) == 2
+        os.kill(pid_of(run, 0), signal.SIGKILL)
+        assert formed(run, 0, 1, after=first.generation).step >= 5
+        run.signal()
+        assert run.end().outcome == "stopped"
+
+
+def test_a_rank_that_ends_by_itself_is_lost_with_its_last_words(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=2, steps=60, FAKE_RANK="exit:1") as run:
+        assert run.until(RankLost).reason == "ended with status 3: the last words"
+        ended = run.end()
+        assert (ended.outcome, ended.step) == ("finished", 60)
+
+
+def test_a_suspended_rank_is_replaced(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=2, steps=200, FAKE_RANK="freeze:0") as run:
+        assert run.until(RankLost).reason == "was suspended for longer than 1 s"
+        assert run.end().outcome == "finished"
+
+
+def test_a_rank_that_hangs_up_is_replaced(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=2, steps=200, FAKE_RANK="hang-up:1") as run:
+        assert run.until(RankLost).reason == "closed its line to the agent"
+        assert run.end().outcome == "finished"
+
+
+def test_ranks_that_die_again_and_again_end_the_run(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=2, FAKE_RANK="die-at-take:1") as run:
+        ended = run.end()
+        assert ended.outcome == "failed"
+        assert ended.error is not None
+        assert ended.error["code"] == errors.RanksLost.code
+        assert "died 4 times without a step" in ended.error["what"]
+        assert len(run.of(RankLost)) == 4
+        assert run.wait() == {"a00": errors.RanksLost.exit_status}
+
+
+def test_with_no_restarts_the_first_death_ends_the_run(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=2, membership={"max_restarts": 0}) as run:
+        formed(run, 0, 1)
+        stepped(run, 5)
+        os.kill(pid_of(run, 1), signal.SIGKILL)
+        ended = run.end()
+        assert ended.error is not None
+        assert "died once" in ended.error["what"]
+
+
+@pytest.mark.parametrize("agents", [1, 2])
+def test_what_a_rank_fails_with_is_how_the_run_ends(tmp_path: Path, agents: int) -> None:
+    """Every rank of every agent fails at once, and still there is one end."""
+    with Rehearsal(tmp_path, ranks=3, agents=agents, FAKE_RANK="fail") as run:
+        ended = run.end()
+        assert ended.outcome == "failed"
+        assert ended.error is not None
+        assert (ended.error["code"], ended.error["where"]) == ("E303", "x.py:1")
+        assert len(run.of(AgentEnded)) == agents
+        assert set(run.wait().values()) == {errors.CodeRaised.exit_status}
+
+
+@pytest.mark.parametrize("agents", [1, 2])
+def test_a_rank_that_cannot_import_ends_the_run_with_its_words(tmp_path: Path, agents: int) -> None:
+    with Rehearsal(tmp_path, ranks=2, agents=agents, FAKE_RANK="no-import") as run:
+        ended = run.end()
+        assert ended.error is not None
+        assert ended.error["code"] == errors.StartFailed.code
+        assert "No module named 'torch'" in ended.error["what"]
+        assert ended.error["where"].endswith(".log")
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "words"),
+    [("missing", "E201", "no data there"), ("crash", "E505", "something broke")],
+)
+def test_data_that_cannot_be_prepared_ends_the_run(
+    tmp_path: Path, how: str, code: str, words: str
+) -> None:
+    with Rehearsal(tmp_path, ranks=2, FAKE_PREPARE=how) as run:
+        ended = run.end()
+        assert ended.error is not None
+        assert ended.error["code"] == code
+        assert words in ended.error["what"]
+        assert run.of(RankStarted) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_run_at_a_boundary(tmp_path: Path, number: signal.Signals) -> None:
+    with Rehearsal(tmp_path) as run:
+        formed(run, 0, 1, 2)
+        stepped(run, 5)
+        run.signal(number)
+        ended = run.end()
+        reason = f"{number.name} was sent to agent a00"
+        assert (ended.outcome, ended.reason) == ("stopped", reason)
+        assert ended.step >= 5
+        assert run.of(StopAsked) == [StopAsked(reason)]
+        assert run.of(RankLost) == []
+        assert run.wait() == {"a00": 0}
+
+
+def test_a_stop_before_there_is_anything_to_stop(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, FAKE_PREPARE="slow") as run:
+        run.until(MachineSeen)
+        run.signal()
+        ended = run.end()
+        assert (ended.outcome, ended.step) == ("stopped", 0)
+
+
+def test_a_second_signal_ends_ranks_that_do_not(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=2) as run:
+        formed(run, 0, 1)
+        stepped(run, 5)
+        for rank in range(2):
+            os.kill(pid_of(run, rank), signal.SIGSTOP)
+        run.signal()
+        run.until(StopAsked)
+        run.signal()
+        ended = run.end()
+        assert ended.outcome == "stopped"
+        assert ended.reason.endswith("twice")
+
+
+def test_ranks_die_with_their_agent(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path) as run:
+        formed(run, 0, 1, 2)
+        stepped(run, 5)
+        pids = run.pids()
+        assert len(pids) >= 3
+        os.kill(pids[0], signal.SIGSTOP)  # one that cannot even see its line close
+        run.agents["a00"].kill()
+        assert gone(pids)
+
+
+# --------------------------------------------------------------------------- two agents
+
+
+def test_two_agents_train_as_one_and_end_once(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=2, steps=40) as run:
+        ended = run.end()
+        assert (ended.outcome, ended.step) == ("finished", 40)
+        assert formed(run, 0, 1, 2).lead == 0
+        assert {e.agent for e in run.of(AgentEnded)} == {"a00", "a01"}
+        assert run.wait() == {"a00": 0, "a01": 0}
+
+
+@pytest.mark.parametrize("victim", ["a00", "a01"])
+def test_an_agents_death_is_noticed_and_the_other_goes_on(tmp_path: Path, victim: str) -> None:
+    lost, left = ([0, 1], (2,)) if victim == "a00" else ([2], (0, 1))
+    with Rehearsal(tmp_path, ranks=3, agents=2) as run:
+        first = formed(run, 0, 1, 2)
+        stepped(run, 5)
+        run.agents[victim].kill()
+        again = formed(run, *left, after=first.generation)
+        assert again.step >= 5
+        run.until(RankLost, lambda e: e.rank == lost[-1])
+        assert {(e.agent, e.rank) for e in run.of(RankLost)} == {(victim, r) for r in lost}
+        stepped(run, again.step + 5)
+        run.signal()
+        ended = run.end()
+        assert ended.outcome == "stopped"
+
+
+def test_a_frozen_agent_is_left_behind_and_comes_back(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=2) as run:
+        first = formed(run, 0, 1, 2)
+        stepped(run, 5)
+        run.agents["a01"].send_signal(signal.SIGSTOP)
+        alone = formed(run, 0, 1, after=first.generation)
+        stepped(run, alone.step + 5)
+        run.agents["a01"].send_signal(signal.SIGCONT)
+        formed(run, 0, 1, 2, after=alone.generation)
+        run.signal()
+        assert run.end().outcome == "stopped"
+
+
+def test_a_signal_to_one_agent_stops_both(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=2) as run:
+        formed(run, 0, 1, 2)
+        stepped(run, 5)
+        run.agents["a01"].send_signal(signal.SIGTERM)
+        ended = run.end()
+        assert ended.outcome == "stopped"
+        assert len(run.of(StopAsked)) == 1
+        assert run.wait() == {"a00": 0, "a01": 0}
+
+
+def test_an_end_that_its_recorder_did_not_live_to_record(tmp_path: Path) -> None:
+    """a01 is done, a00 would record the end and is killed before its own ranks are done."""
+    with Rehearsal(tmp_path, ranks=2, agents=2, steps=40, FAKE_RANK="linger:0") as run:
+        stepped(run, 40)
+        run.agents["a00"].kill()
+        run.agents["a01"].wait(60)
+        assert [e.outcome for e in run.of(RunEnded)] == ["finished"]

@@ -1,0 +1,190 @@
+"""Who acts in the modelled world: agents with the real machine inside, and their ranks.
+
+Both are processes: they can be frozen, and their work then waits in order, or be gone. What they
+do to one another goes through the world, which alone knows the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from evener.membership import words
+from evener.membership.generation import Ballot, Generation, Member
+from evener.membership.machine import Membership
+from evener.membership.ranks import NEVER
+
+if TYPE_CHECKING:
+    from tests.membership.world import World
+
+LOCAL_S = 0.001  # between an agent and its own ranks
+KILL_S = 1.0  # an agent kills a rank that ignores an urgent halt for so long
+
+
+def chain(state: int, step: int) -> int:
+    """The state after `step`, a function of the state before it: a stand-in for training."""
+    return (state * 6364136223846793005 + step + 1442695040888963407) % 2**64
+
+
+STATES = [0]
+
+
+def state_at(step: int) -> int:
+    while len(STATES) <= step:
+        STATES.append(chain(STATES[-1], len(STATES)))
+    return STATES[step]
+
+
+class Process:
+    """Something that runs, may be frozen (its work then waits in order) and may be gone."""
+
+    __slots__ = ("dead", "frozen", "inbox")
+
+    def __init__(self) -> None:
+        self.dead = False
+        self.frozen = False
+        self.inbox: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+
+    def run(self, do: Callable[..., None], args: tuple[Any, ...]) -> None:
+        if self.frozen:
+            self.inbox.append((do, args))
+        elif not self.dead:
+            do(*args)
+
+    def thaw(self) -> None:
+        self.frozen = False
+        inbox, self.inbox = self.inbox, []
+        for do, args in inbox:
+            self.run(do, args)
+
+
+class Group:
+    """The process group of one generation: all its members, or none."""
+
+    __slots__ = ("broken", "generation", "members")
+
+    def __init__(self, generation: Generation) -> None:
+        self.generation = generation
+        self.members: dict[Member, Rank] = {}
+        self.broken = False
+
+
+class Rank(Process):
+    """A rank process: it is standing, forming or training, in `mode`."""
+
+    __slots__ = (
+        "agent", "ancestors", "group", "halt", "member", "mode", "state", "step", "world",
+    )  # fmt: skip
+
+    def __init__(self, world: World, agent: Agent, member: Member) -> None:
+        super().__init__()
+        self.world, self.agent, self.member = world, agent, member
+        self.mode = "standing"
+        self.step, self.state = -1, 0
+        self.group: Group | None = None
+        self.halt: words.HaltRanks | None = None
+        self.ancestors: tuple[Ballot, ...] = ()  # of its state
+
+    def say(self, kind: Callable[..., words.Input], *values: Any) -> None:
+        said = kind(self.member.rank, self.member.life, *values)
+        self.world.later(LOCAL_S, self.agent, self.agent.take, (said,))
+
+    def on_halt(self, halt: words.HaltRanks) -> None:
+        self.halt = halt
+        if self.mode == "standing":
+            self.say(words.RankHalted, halt.ballot, self.step)
+        elif halt.urgent:
+            self.break_off()
+
+    def on_form(self, generation: Generation) -> None:
+        self.world.demand(self.mode == "standing", f"{self.member} is to form, not standing")
+        self.halt = None
+        self.mode = "forming"
+        self.world.arrive(self, generation)
+
+    def stand(self) -> None:
+        self.mode, self.group = "standing", None
+        if self.halt is not None:
+            self.say(words.RankHalted, self.halt.ballot, self.step)
+
+    def break_off(self) -> None:
+        """The group under this rank failed, or is made to: the others notice."""
+        group = self.group
+        if group is None or self.dead:
+            return
+        self.say(words.RankBroken, group.generation.ballot)
+        self.stand()
+        self.world.break_up(group, self.member.agent)
+
+    def commit(self, group: Group, step: int) -> None:
+        if self.group is group and self.mode == "training" and self.step == step - 1:
+            self.step, self.state = step, chain(self.state, step)
+            self.say(words.RankProgress, step)
+            self.world.note_commit(group, self)
+
+
+class Agent(Process):
+    """An agent process around the real machine; it owns its ranks."""
+
+    __slots__ = ("id", "machine", "ranks", "seen", "world")
+
+    def __init__(self, world: World, id: str, peers: Iterable[str]) -> None:
+        super().__init__()
+        self.world, self.id = world, id
+        self.ranks: dict[int, Rank] = {}
+        self.machine = Membership(
+            id,
+            world.settings,
+            expected_agents=world.planned_agents,
+            expected_ranks=world.planned_ranks,
+            peers=list(peers),
+            now=world.now,
+        )
+        self.seen = (NEVER, NEVER)  # promised, current
+
+    def take(self, input: words.Input) -> None:
+        world = self.world
+        outputs = self.machine.handle(input, world.now)
+        self.check(outputs)
+        if world.trace is not None and not isinstance(input, words.Tick):
+            world.trace(f"{world.now:8.3f} {self.id} <- {input}")
+        for output in outputs:
+            if world.trace is not None:
+                world.trace(f"{world.now:8.3f} {self.id} -> {output}")
+            self.obey(output)
+
+    def check(self, outputs: list[words.Output]) -> None:
+        machine, demand = self.machine, self.world.demand
+        before, promised = self.seen, machine.promised
+        current = NEVER if machine.current is None else machine.current.ballot
+        if promised is not before[0] or current is not before[1]:
+            demand(promised >= before[0], f"{self.id} took back its promise {before[0]}")
+            demand(current >= before[1], f"{self.id} went back to generation {current}")
+            self.seen = (promised, current)
+        if current is not before[1] and machine.current is not None:
+            known = current in (before[0], promised)
+            demand(known, f"{self.id} accepted {current} unpromised")
+            self.world.register(machine.current)
+        for output in outputs:
+            if isinstance(output, words.FormRanks):
+                demand(output.generation is machine.current, f"{self.id} forms unaccepted")
+            elif isinstance(output, words.Send):
+                demand(output.to != self.id, f"{self.id} sends to itself")
+
+    def obey(self, output: words.Output) -> None:
+        world = self.world
+        match output:
+            case words.Send(to, message):
+                world.send(self.id, to, message)
+            case words.HaltRanks(ballot, urgent):
+                for rank in self.ranks.values():
+                    world.later(LOCAL_S, rank, rank.on_halt, (output,))
+                    if urgent:
+                        world.later(KILL_S, self, world.kill_if_deaf, (rank, ballot))
+            case words.FormRanks(generation):
+                for rank in self.ranks.values():
+                    if rank.member in generation.members:
+                        world.later(LOCAL_S, rank, rank.on_form, (generation,))
+
+    def tick(self) -> None:
+        self.take(words.Tick())

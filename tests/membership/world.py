@@ -1,0 +1,290 @@
+"""A modelled world for the membership machine: agents, ranks and a network, on a virtual clock.
+
+The agents hold the real machines. Everything around them is modelled, simply: ranks that halt,
+form, break and commit; a network that loses, doubles, delays and reorders; deaths with and without
+evidence, freezes, cuts. The rules are checked after every event, and a broken one is a
+BrokenRuleError that names its seed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evener.membership import words
+from evener.membership.generation import Ballot, Generation, Member
+from tests.membership.actors import LOCAL_S, Agent, Group, Process, Rank, state_at
+from tests.membership.lineage import Lineage
+
+SETTINGS = words.Settings(
+    heartbeat_s=0.5, dead_s=1.5, form_s=3.0, join_s=3.0, halt_s=1.5, settle_s=0.05
+)
+TICK_S = 0.2
+STEP_S = 0.15  # a training step of a group
+CHECKPOINT_STEPS = 4
+FAULTS_END_S = 8.0
+
+
+class BrokenRuleError(AssertionError):
+    """A rule of the protocol did not hold; the text begins with the seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Luck:
+    """How bad the network of one seed is."""
+
+    loss: float
+    doubling: float
+    lateness: float  # the part of the messages that is up to a second late
+    ordered: bool  # as on one connection
+
+
+class World:
+    """The queue of what happens next, and all that is true at this moment."""
+
+    def __init__(self, seed: int, trace: Callable[[str], None] | None = None) -> None:
+        self.seed = seed
+        self.trace = trace
+        self.random = random.Random(seed)
+        # A start that waits longer than the faults last never begins in two places.
+        self.settings = replace(SETTINGS, join_s=self.random.choice((3.0, FAULTS_END_S + 1)))
+        self.now = 0.0
+        self.events = 0
+        self.queue: list[tuple[float, int, Process | None, Callable[..., None], Any]] = []
+        self.agents: dict[str, Agent] = {}
+        self.dead_agents: list[str] = []
+        self.cuts: set[tuple[str, str]] = set()  # (from, to): nothing comes through
+        self.ports: dict[tuple[str, str], float] = {}  # when the last message of a line arrives
+        self.luck = Luck(0.0, 0.0, 0.0, True)
+        self.groups: dict[Ballot, Group] = {}
+        self.lineage = Lineage(may_begin_apart=self.settings.join_s < FAULTS_END_S)
+        self.planned_agents = self.planned_ranks = 0
+        self.pending_ups = 0
+        self.steps_in: dict[Ballot, int] = {}
+        self.highest_step = 0
+
+    # ----------------------------------------------------------------------------- the clock
+
+    def later(
+        self, delay_s: float, process: Process | None, do: Callable[..., None], args: Any = ()
+    ) -> None:
+        self.events += 1
+        heapq.heappush(self.queue, (self.now + delay_s, self.events, process, do, args))
+
+    def run(self, until: float, stop: Callable[[], bool] = lambda: False) -> bool:
+        queue = self.queue
+        while queue and queue[0][0] <= until:
+            self.now, _, process, do, args = heapq.heappop(queue)
+            if process is None:
+                do(*args)
+            else:
+                process.run(do, args)
+            if stop():
+                return True
+        self.now = until
+        return False
+
+    def demand(self, holds: bool, rule: str) -> None:
+        if not holds:
+            raise BrokenRuleError(f"seed {self.seed}, at {self.now:.3f} s: {rule}")
+
+    # --------------------------------------------------------------------------- the network
+
+    def send(self, sender: str, to: str, message: words.Message) -> None:
+        luck, draw = self.luck, self.random.random
+        if (sender, to) in self.cuts or (luck.loss and draw() < luck.loss):
+            return
+        for _ in range(2 if luck.doubling and draw() < luck.doubling else 1):
+            late = draw() * (1.0 if luck.lateness and draw() < luck.lateness else 0.01)
+            arrives = self.now + 0.001 + late
+            if luck.ordered:
+                arrives = max(arrives, self.ports.get((sender, to), 0.0))
+                self.ports[sender, to] = arrives
+            self.later(arrives - self.now, None, self.deliver, (to, words.Heard(message)))
+
+    def deliver(self, to: str, input: words.Input) -> None:
+        agent = self.agents.get(to)
+        if agent is not None:
+            agent.run(agent.take, (input,))
+
+    def cut_off(self, a: str, b: str) -> bool:
+        return (a, b) in self.cuts or (b, a) in self.cuts
+
+    # ------------------------------------------------------------------- generations, groups
+
+    def register(self, generation: Generation) -> None:
+        alone = self.lineage.decided(generation, self.now)
+        self.demand(alone, f"two generations carry the ballot {generation.ballot}")
+
+    def arrive(self, rank: Rank, generation: Generation) -> None:
+        group = self.groups.setdefault(generation.ballot, Group(generation))
+        rank.group = group
+        group.members[rank.member] = rank
+        self.later(self.settings.form_s, rank, self.give_up, (rank, group))
+        if group.broken:
+            self.later(0.005, rank, self.give_up, (rank, group))
+        elif len(group.members) == len(generation.members):
+            self.later(0.01 + 0.2 * self.random.random(), None, self.level, (group,))
+
+    def give_up(self, rank: Rank, group: Group) -> None:
+        if rank.group is group and rank.mode == "forming":
+            rank.break_off()
+
+    def together(self, group: Group, mode: str) -> bool:
+        """Whether nothing keeps the members from talking to one another."""
+        members = group.members.values()
+        if any(r.dead or r.frozen or r.mode != mode or r.group is not group for r in members):
+            return False
+        agents = group.generation.agents
+        return not (self.cuts and any(self.cut_off(a, b) for a in agents for b in agents))
+
+    def level(self, group: Group) -> None:
+        """Everybody met: the states become the source's."""
+        if group.broken:
+            return
+        if not self.together(group, "forming"):
+            self.later(0.1, None, self.level, (group,))
+            return
+        generation = group.generation
+        source = group.members[generation.members[generation.source]]
+        if generation.step == -1:
+            self.demand(all(r.step == -1 for r in group.members.values()), "state was forgotten")
+            step = self.highest_step // CHECKPOINT_STEPS * CHECKPOINT_STEPS
+            source.step, source.state, source.ancestors = step, state_at(step), ()
+        else:
+            self.demand(source.step == generation.step, f"{generation}: source is elsewhere")
+        ancestors = self.lineage.levelled(generation.ballot, source.ancestors)
+        for rank in group.members.values():
+            self.demand(rank.step <= source.step, f"{rank.member} would go back from {rank.step}")
+            rank.step, rank.state, rank.ancestors = source.step, source.state, ancestors
+            self.later(0.02 * self.random.random(), rank, self.begin, (rank, group))
+        self.later(STEP_S, None, self.reduce, (group,))
+
+    def begin(self, rank: Rank, group: Group) -> None:
+        if rank.group is group and rank.mode == "forming":
+            rank.mode = "training"
+            rank.say(words.RankFormed, group.generation.ballot, rank.step)
+
+    def reduce(self, group: Group) -> None:
+        """One step: reduced by all or by none, then taken by each on its own."""
+        if group.broken or self.over(group):
+            return
+        self.later(STEP_S, None, self.reduce, (group,))
+        ranks = list(group.members.values())
+        if not self.together(group, "training") or len({r.step for r in ranks}) != 1:
+            return
+        self.demand(len({r.state for r in ranks}) == 1, f"{group.generation}: states differ")
+        if any(r.halt is not None for r in ranks):
+            for rank in ranks:
+                rank.stand()
+            return
+        ballot = group.generation.ballot
+        other = self.lineage.stepped(ballot)
+        self.demand(other is None, f"generations {ballot} and {other} train at the same time")
+        for rank in ranks:
+            self.later(0.01 * self.random.random(), rank, rank.commit, (group, rank.step + 1))
+
+    def over(self, group: Group) -> bool:
+        return all(r.dead or r.group is not group for r in group.members.values())
+
+    def break_up(self, group: Group, by: str) -> None:
+        """A member left: those whose connection to it still works notice at once."""
+        group.broken = True
+        for rank in group.members.values():
+            if not self.cut_off(by, rank.member.agent):
+                self.later(0.002, rank, self.notice_break, (rank, group))
+
+    def notice_break(self, rank: Rank, group: Group) -> None:
+        if rank.group is group:
+            rank.break_off()
+
+    def note_commit(self, group: Group, rank: Rank) -> None:
+        self.demand(rank.state == state_at(rank.step), f"{rank.member} diverged at {rank.step}")
+        self.highest_step = max(self.highest_step, rank.step)
+        ballot = group.generation.ballot
+        self.steps_in[ballot] = self.steps_in.get(ballot, 0) + 1
+
+    # --------------------------------------------------------------------------------- luck
+
+    def add_agent(self, id: str, ranks: Iterable[int], up_within_s: float) -> Agent:
+        agent = Agent(self, id, self.agents)
+        self.agents[id] = agent
+        self.later(TICK_S * self.random.random(), None, self.tick, (agent,))
+        for rank in ranks:
+            self.up_later(agent, rank, 0, self.random.random() * up_within_s)
+        return agent
+
+    def tick(self, agent: Agent) -> None:
+        if not agent.dead:
+            if not agent.frozen:
+                agent.tick()
+            self.later(TICK_S, None, self.tick, (agent,))
+
+    def up_later(self, agent: Agent, rank: int, life: int, delay_s: float) -> None:
+        self.pending_ups += 1
+        self.later(delay_s, None, self.rank_up, (agent, rank, life))
+
+    def rank_up(self, agent: Agent, number: int, life: int) -> None:
+        self.pending_ups -= 1
+        if agent.dead:
+            return
+        member = Member(agent.id, number, life, "host", number)
+        agent.ranks[number] = Rank(self, agent, member)
+        agent.run(agent.take, (words.RankUp(member),))
+
+    def kill_rank(self, rank: Rank, *, replace: bool = True, silent: bool = False) -> None:
+        if rank.dead:
+            return
+        rank.dead = True
+        agent, member = rank.agent, rank.member
+        if rank.group is not None and not silent:
+            self.break_up(rank.group, member.agent)
+        if not agent.dead:
+            del agent.ranks[member.rank]
+            down = words.RankDown(member.rank, member.life)
+            self.later(LOCAL_S, agent, agent.take, (down,))
+            if replace:
+                delay_s = self.random.choice((0.0, 0.02, 0.3, 1.5))
+                self.up_later(agent, member.rank, member.life + 1, 2 * LOCAL_S + delay_s)
+
+    def kill_if_deaf(self, rank: Rank, ballot: Ballot) -> None:
+        ignored = rank.halt is None or rank.halt.ballot < ballot or rank.mode != "standing"
+        asked_since = rank.group is not None and rank.group.generation.ballot >= ballot
+        if ignored and not asked_since and not rank.dead and not rank.agent.frozen:
+            self.kill_rank(rank)
+
+    def kill_agent(self, agent: Agent, *, evidence: bool) -> None:
+        agent.dead = True
+        del self.agents[agent.id]
+        for rank in list(agent.ranks.values()):
+            self.kill_rank(rank, silent=not evidence)
+        self.dead_agents.append(agent.id)
+        self.lineage.died(agent.id, self.now)
+        if evidence:
+            self.spread_evidence(agent.id)
+
+    def spread_evidence(self, gone: str) -> None:
+        for other in list(self.agents):
+            if not self.cut_off(gone, other):
+                delay_s = 0.001 + 0.01 * self.random.random()
+                arrives = max(self.now + delay_s, self.ports.get((gone, other), 0.0))
+                self.later(arrives - self.now, None, self.deliver, (other, words.PeerLost(gone)))
+
+    def freeze(self, processes: Iterable[Process], for_s: float) -> None:
+        for process in processes:
+            process.frozen = True
+            self.later(for_s, None, self.thaw, (process,))
+
+    def thaw(self, process: Process) -> None:
+        if not process.dead and process.frozen:
+            if isinstance(process, Agent) and self.random.random() < 0.5:
+                process.inbox.insert(0, (process.tick, ()))
+            process.thaw()
+
+    def cut(self, pairs: Iterable[tuple[str, str]], for_s: float) -> None:
+        added = {*pairs} - self.cuts
+        self.cuts |= added
+        self.later(for_s, None, self.cuts.difference_update, (added,))
