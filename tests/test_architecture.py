@@ -61,6 +61,10 @@ def test_the_floor_plan_holds() -> None:
         ("models/__init__.py", "import evener.data", "the engine on its rooms"),
         ("launch/base.py", "import evener.api", "verbs on api"),
         ("engine/step.py", "import rich", "speaks to the terminal"),
+        ("agent/agent.py", "import evener.head", "The agent knows neither wing"),
+        ("wire/line.py", "import uvicorn", "Only the head serves"),
+        ("wire/frames.py", "import pickle", "never unpickled"),
+        ("watch.py", "import sqlite3", "Only rundir speaks SQL"),
         ("newcomer.py", "", "lower floors only"),
     ],
 )

@@ -92,7 +92,7 @@ class Player:
             self.done = loop.run(self.training)
             self.training.keeper.wait()
             self.training.reporter.flush(self.done.step)
-        except BaseException as error:  # raised again in the test's own thread
+        except BaseException as error:  # noqa: BLE001  (join raises it)
             self.error = error
 
     def join(self) -> None:

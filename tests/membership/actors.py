@@ -126,11 +126,11 @@ class Rank(Process):
 class Agent(Process):
     """An agent process around the real machine; it owns its ranks."""
 
-    __slots__ = ("id", "machine", "ranks", "seen", "world")
+    __slots__ = ("id", "machine", "numbers", "ranks", "seen", "world")
 
-    def __init__(self, world: World, id: str, peers: Iterable[str]) -> None:
+    def __init__(self, world: World, id: str, numbers: Iterable[int], peers: Iterable[str]) -> None:
         super().__init__()
-        self.world, self.id = world, id
+        self.world, self.id, self.numbers = world, id, tuple(numbers)
         self.ranks: dict[int, Rank] = {}
         self.machine = Membership(
             id,

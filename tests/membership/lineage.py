@@ -17,7 +17,7 @@ class Lineage:
         self._may_begin_apart = may_begin_apart
         self._generations: dict[Ballot, Generation] = {}
         self._decided_at: dict[Ballot, float] = {}
-        self._died_at: dict[str, float] = {}
+        self._deaths: list[tuple[str, float]] = []
         self._ancestors: dict[Ballot, tuple[Ballot, ...]] = {}
         self._steppers: list[Ballot] = []
 
@@ -27,7 +27,7 @@ class Lineage:
         return self._generations.setdefault(generation.ballot, generation) == generation
 
     def died(self, agent: str, now: float) -> None:
-        self._died_at[agent] = now
+        self._deaths.append((agent, now))
 
     def levelled(self, ballot: Ballot, source_ancestors: tuple[Ballot, ...]) -> tuple[Ballot, ...]:
         """The state of `ballot` is now its source's; returns the ancestors of what comes of it."""
@@ -65,4 +65,7 @@ class Lineage:
         return False
 
     def _living(self, generation: Generation, at: float) -> set[str]:
-        return {a for a in generation.agents if self._died_at.get(a, at) >= at}
+        """Its agents that have lived from its decision until then."""
+        since = self._decided_at[generation.ballot]
+        died = {a for a, when in self._deaths if since <= when < at}
+        return {*generation.agents} - died

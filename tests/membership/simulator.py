@@ -129,6 +129,7 @@ class History:
             self.cut_a_link,
             self.cut_in_two,
             self.bring_an_agent,
+            self.restart_an_agent,
             self.say_goodbye,
         )
         if self.world.agents:
@@ -147,6 +148,19 @@ class History:
             self.world.kill_agent(self.agent(), evidence=self.random.random() < 0.6)
             if self.random.random() < 0.5:
                 self.bring_an_agent()
+
+    def restart_an_agent(self) -> None:
+        """Its process or its machine starts again: the same id and ranks, and no memory."""
+        if len(self.world.agents) > 1:
+            agent = self.agent()
+            self.world.kill_agent(agent, evidence=self.random.random() < 0.5)
+            self.later(self.random.choice((0.2, 1.0, 3.0)), self.start_again, agent)
+
+    def start_again(self, agent: Agent) -> None:
+        """A machine that is up again closes the lines of its past, if that was not known."""
+        self.world.dead_agents.remove(agent.id)
+        self.world.spread_evidence(agent.id)
+        self.world.add_agent(agent.id, agent.numbers, self.random.choice((0.05, 1.0)))
 
     def say_goodbye(self) -> None:
         if len(self.world.agents) > 1:

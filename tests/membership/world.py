@@ -210,10 +210,10 @@ class World:
     # --------------------------------------------------------------------------------- luck
 
     def add_agent(self, id: str, ranks: Iterable[int], up_within_s: float) -> Agent:
-        agent = Agent(self, id, self.agents)
+        agent = Agent(self, id, ranks, self.agents)
         self.agents[id] = agent
         self.later(TICK_S * self.random.random(), None, self.tick, (agent,))
-        for rank in ranks:
+        for rank in agent.numbers:
             self.up_later(agent, rank, 0, self.random.random() * up_within_s)
         return agent
 

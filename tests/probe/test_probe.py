@@ -119,7 +119,7 @@ def test_damaged_limits_do_not_limit(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getifaddrs")
 def test_loopback_is_found_by_its_address() -> None:
     name = interface_of("127.0.0.1")
-    assert name in dict((n, i) for i, n in socket.if_nameindex())
+    assert name in [n for _, n in socket.if_nameindex()]
     assert any(i.name == name and i.address.is_loopback for i in interfaces())
 
 

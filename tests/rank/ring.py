@@ -31,7 +31,7 @@ def in_group(size: int, work: Callable[[Group], Any], timeout_s: float = 20.0) -
             group = form(generation, index, stores[index].port, timeout_s, lambda _: None)
             groups.append(group)
             results[index] = work(group)
-        except BaseException as error:  # handed to the test's own thread below
+        except BaseException as error:  # noqa: BLE001  (the test sees it)
             errors.append(error)
 
     threads = [threading.Thread(target=one, args=(i,)) for i in range(size)]

@@ -182,7 +182,7 @@ def test_the_ranks_table_follows_a_ranks_life(store: Store, db: Path) -> None:
     assert row() == ("a00", 1, 4711, "cpu", "lost", 3, 20)
     tell(RankStarted("a00", 0, 2, 4712))
     tell(AgentEnded("a00"))
-    assert row() == ("a00", 2, 4712, "cpu", "gone", 3, 20)
+    assert row() == ("a00", 2, 4712, "cpu", "ended", 3, 20)
 
 
 def test_the_checkpoints_table_remembers_what_was_dropped(store: Store, db: Path) -> None:

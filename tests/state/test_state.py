@@ -67,7 +67,7 @@ def test_a_whole_run() -> None:
     shown = fold(records(Script(steps=400, ranks=3)))
     assert shown.phase == "finished"
     assert (shown.step, shown.total_steps) == (400, 400)
-    assert [r.state for r in shown.ranks] == ["gone"] * 3
+    assert [r.state for r in shown.ranks] == ["ended"] * 3
     assert rank(shown, 2).losses == 1
     assert len(shown.loss_tail) == changes.TAIL
     assert shown.exported == "model.safetensors"
@@ -197,7 +197,7 @@ def test_a_ranks_life() -> None:
     shown = after(RankStarted("a00", 0, 1, 4712), start=shown)
     assert (rank(shown, 0).state, rank(shown, 0).life, rank(shown, 0).pid) == ("starting", 1, 4712)
     shown = after(AgentEnded("a00"), start=shown)
-    assert (rank(shown, 0).state, rank(shown, 1).state) == ("gone", "training")
+    assert (rank(shown, 0).state, rank(shown, 1).state) == ("ended", "training")
 
 
 def test_a_rank_built_before_it_was_said_to_start() -> None:

@@ -26,9 +26,9 @@ STATES = {
     "built": "yellow",
     "training": "green",
     "lost": "red",
-    "gone": "dim",
+    "ended": "dim",
 }
-WORKING = ("training", "gone")  # who is gone at the end had the share it is shown with
+WORKING = ("training", "ended")  # who has ended had the share it is shown with
 HEADINGS = ("rank", "device", "state", "share", "", "own speed", "memory", "where its time goes")
 FLUSH_RIGHT = (0, 3, 4, 5, 6)
 WIDEST_BAR, NARROWEST_BAR = 40, 10

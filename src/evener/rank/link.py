@@ -34,6 +34,7 @@ class Link:
         self._standing_at: int | None = -1
         self._break: Callable[[], None] | None = None
         self._wind: str | None = None
+        self._closing = False
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
 
     # ------------------------------------------------------------- asked by the main thread
@@ -70,6 +71,7 @@ class Link:
         return self._wind
 
     def close(self, timeout_s: float = 5.0) -> None:
+        self._closing = True
         self._line.flush(timeout_s)
         self._line.close()
 
@@ -78,8 +80,9 @@ class Link:
     def _listen(self) -> None:
         while (frame := self._line.receive()) is not None:
             self._obey(orders.from_dict(frame))
-        log.error("the agent is gone; this rank ends")
-        os._exit(AGENT_GONE_EXIT)
+        if not self._closing:
+            log.error("the agent is gone; this rank ends")
+            os._exit(AGENT_GONE_EXIT)
 
     def _obey(self, order: Order) -> None:
         match order:

@@ -101,11 +101,11 @@ _CHANGES: dict[type[Any], tuple[str, Callable[[Any, float], Iterable[Row]]]] = {
         lambda e, _: list(zip(e.ranks, e.shares, strict=False)),
     ),
     events.AgentEnded: (
-        "UPDATE ranks SET state = 'gone' WHERE agent = ?",
+        "UPDATE ranks SET state = 'ended' WHERE agent = ?",
         lambda e, _: [(e.agent,)],
     ),
     events.RunEnded: (
-        "UPDATE ranks SET state = 'gone'",
+        "UPDATE ranks SET state = 'ended'",
         lambda e, _: [()],
     ),
     events.CheckpointWritten: (

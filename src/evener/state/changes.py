@@ -93,7 +93,7 @@ def _data_prepared(draft: RunState, event: events.DataPrepared, time: float) -> 
 def _agent_ended(draft: RunState, event: events.AgentEnded, time: float) -> None:
     known = next((m for m in draft.machines if m.agent == event.agent), MachineView(event.agent))
     _set_machine(draft, replace(known, ended=True))
-    ranks = (replace(r, state="gone") if r.agent == event.agent else r for r in draft.ranks)
+    ranks = (replace(r, state="ended") if r.agent == event.agent else r for r in draft.ranks)
     _put(draft, ranks=tuple(ranks))
 
 
@@ -110,7 +110,7 @@ def _run_ended(draft: RunState, event: events.RunEnded, time: float) -> None:
         ended_at=time,
         reason=_cut(event.reason),
         error=_cut_all(event.error),
-        ranks=tuple(replace(r, state="gone") for r in draft.ranks),
+        ranks=tuple(replace(r, state="ended") for r in draft.ranks),
         eta_s=None,
     )
 
@@ -128,7 +128,7 @@ def _rank_started(draft: RunState, event: events.RankStarted, time: float) -> No
     known = _rank(draft, event.rank)
     if event.life < known.life and time < known.heard_at:
         return  # of a life that is over
-    over = event.life != known.life or known.state in ("lost", "gone")
+    over = event.life != known.life or known.state in ("lost", "ended")
     state = "starting" if over else known.state
     changed = replace(known, agent=event.agent, life=event.life, pid=event.pid, state=state)
     _set_ranks(draft, time, changed)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Phase = Literal["starting", "training", "stopping", "finished", "stopped", "failed"]
-RankPhase = Literal["starting", "built", "training", "lost", "gone"]
+RankPhase = Literal["starting", "built", "training", "lost", "ended"]
 ENDED: tuple[Phase, ...] = ("finished", "stopped", "failed")
 
 
