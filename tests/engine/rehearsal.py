@@ -68,20 +68,14 @@ class StageLink:
 class Player:
     """One rank on its thread."""
 
-    def __init__(self, job: Job, rank: int, run: RunDir) -> None:
+    def __init__(self, job: Job, rank: int, run: RunDir, device: str = "cpu") -> None:
         self.rank = rank
         self.link = StageLink()
         self.store = StoreHost(LOOPBACK)
-        take = Take(rank=rank, life=0, threads=1, device="cpu", resume=False)
+        take = Take(rank=rank, life=0, threads=1, device=device, resume=False)
         reporter = Reporter(rank, 0, 3600.0, self.link.say)
-        self.training: Training = build(
-            job,
-            take,
-            self.link,
-            self.store.port,
-            run,
-            reporter,  # type: ignore[arg-type]
-        )
+        link: Any = self.link  # has of a Link what training uses
+        self.training: Training = build(job, take, link, self.store.port, run, reporter)
         self.done: Done | None = None
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run)
@@ -106,13 +100,14 @@ class Player:
 
 
 class Stage:
-    """Plays the agent for `ranks` ranks of `job`; use as a context manager."""
+    """Plays the agent for `ranks` ranks of `job` (or one per device); use it in a `with`."""
 
-    def __init__(self, job: Job, folder: Path, ranks: int) -> None:
+    def __init__(self, job: Job, folder: Path, ranks: int | Sequence[str]) -> None:
         self.job = job
         self.run = RunDir(folder)
         self.run.create()
-        self.players = [Player(job, i, self.run) for i in range(ranks)]
+        devices = ["cpu"] * ranks if isinstance(ranks, int) else ranks
+        self.players = [Player(job, i, self.run, d) for i, d in enumerate(devices)]
         self._number = 0
 
     def __enter__(self) -> Stage:

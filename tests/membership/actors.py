@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from evener.membership import words
-from evener.membership.generation import Ballot, Generation, Member
+from evener.membership.generation import Generation, Member
 from evener.membership.machine import Membership
 from evener.membership.ranks import NEVER
 
@@ -83,7 +83,7 @@ class Rank(Process):
         self.step, self.state = -1, 0
         self.group: Group | None = None
         self.halt: words.HaltRanks | None = None
-        self.ancestors: tuple[Ballot, ...] = ()  # of its state
+        self.ancestors: tuple[Generation, ...] = ()  # of its state
 
     def say(self, kind: Callable[..., words.Input], *values: Any) -> None:
         said = kind(self.member.rank, self.member.life, *values)
@@ -126,11 +126,12 @@ class Rank(Process):
 class Agent(Process):
     """An agent process around the real machine; it owns its ranks."""
 
-    __slots__ = ("id", "machine", "numbers", "ranks", "seen", "world")
+    __slots__ = ("id", "machine", "numbers", "pending_ups", "ranks", "seen", "world")
 
     def __init__(self, world: World, id: str, numbers: Iterable[int], peers: Iterable[str]) -> None:
         super().__init__()
         self.world, self.id, self.numbers = world, id, tuple(numbers)
+        self.pending_ups = 0
         self.ranks: dict[int, Rank] = {}
         self.machine = Membership(
             id,

@@ -80,13 +80,13 @@ class History:
                 world.thaw(rank)
         for gone in world.dead_agents:
             world.spread_evidence(gone)
-        if not world.pending_ups and not any(a.ranks for a in world.agents.values()):
+        if not any(a.ranks or a.pending_ups for a in world.agents.values()):
             self.join("a99", 1)
 
     def all_train(self) -> bool:
         """Whether one group of all live ranks has taken some steps since the faults ended."""
         world = self.world
-        if world.pending_ups:
+        if any(a.pending_ups for a in world.agents.values()):
             return False
         groups = {r.group for a in world.agents.values() for r in a.ranks.values()}
         if len(groups) != 1 or None in groups:
@@ -96,7 +96,7 @@ class History:
         live = sum(len(a.ranks) for a in world.agents.values())
         if group.broken or len(group.members) != live:
             return False
-        return world.steps_in.get(group.generation.ballot, 0) >= STEPS_AFTER * live
+        return world.steps_in.get(group.generation, 0) >= STEPS_AFTER * live
 
     def state(self) -> str:
         return "; ".join(

@@ -59,11 +59,10 @@ class World:
         self.cuts: set[tuple[str, str]] = set()  # (from, to): nothing comes through
         self.ports: dict[tuple[str, str], float] = {}  # when the last message of a line arrives
         self.luck = Luck(0.0, 0.0, 0.0, True)
-        self.groups: dict[Ballot, Group] = {}
+        self.groups: dict[Generation, Group] = {}
         self.lineage = Lineage(may_begin_apart=self.settings.join_s < FAULTS_END_S)
         self.planned_agents = self.planned_ranks = 0
-        self.pending_ups = 0
-        self.steps_in: dict[Ballot, int] = {}
+        self.steps_in: dict[Generation, int] = {}
         self.highest_step = 0
 
     # ----------------------------------------------------------------------------- the clock
@@ -103,7 +102,16 @@ class World:
             if luck.ordered:
                 arrives = max(arrives, self.ports.get((sender, to), 0.0))
                 self.ports[sender, to] = arrives
-            self.later(arrives - self.now, None, self.deliver, (to, words.Heard(message)))
+            ends = (self.agents.get(sender), self.agents.get(to))
+            self.later(arrives - self.now, None, self.carry, (ends, words.Heard(message)))
+
+    def carry(self, ends: tuple[Agent | None, Agent | None], input: words.Heard) -> None:
+        """To the very process it was meant for: one that started again has other connections."""
+        sender, to = ends
+        if to is not None and sender is not None:
+            again = self.agents.get(sender.id, sender) is not sender
+            if not again:
+                to.run(to.take, (input,))
 
     def deliver(self, to: str, input: words.Input) -> None:
         agent = self.agents.get(to)
@@ -116,11 +124,15 @@ class World:
     # ------------------------------------------------------------------- generations, groups
 
     def register(self, generation: Generation) -> None:
-        alone = self.lineage.decided(generation, self.now)
-        self.demand(alone, f"two generations carry the ballot {generation.ballot}")
+        """An agent started again may use a ballot of its past: nobody who was there is in it."""
+        self.lineage.decided(generation, self.now)
+        for agent in (self.agents[a] for a in generation.agents if a in self.agents):
+            known = agent.machine.current
+            twice = known is not None and known.ballot == generation.ballot
+            self.demand(not twice or known == generation, f"{generation.ballot} has two meanings")
 
     def arrive(self, rank: Rank, generation: Generation) -> None:
-        group = self.groups.setdefault(generation.ballot, Group(generation))
+        group = self.groups.setdefault(generation, Group(generation))
         rank.group = group
         group.members[rank.member] = rank
         self.later(self.settings.form_s, rank, self.give_up, (rank, group))
@@ -156,7 +168,7 @@ class World:
             source.step, source.state, source.ancestors = step, state_at(step), ()
         else:
             self.demand(source.step == generation.step, f"{generation}: source is elsewhere")
-        ancestors = self.lineage.levelled(generation.ballot, source.ancestors)
+        ancestors = self.lineage.levelled(generation, source.ancestors)
         for rank in group.members.values():
             self.demand(rank.step <= source.step, f"{rank.member} would go back from {rank.step}")
             rank.step, rank.state, rank.ancestors = source.step, source.state, ancestors
@@ -181,9 +193,9 @@ class World:
             for rank in ranks:
                 rank.stand()
             return
-        ballot = group.generation.ballot
-        other = self.lineage.stepped(ballot)
-        self.demand(other is None, f"generations {ballot} and {other} train at the same time")
+        other = self.lineage.stepped(group.generation)
+        together = f"{group.generation.ballot} and {other and other.ballot} train at the same time"
+        self.demand(other is None, together)
         for rank in ranks:
             self.later(0.01 * self.random.random(), rank, rank.commit, (group, rank.step + 1))
 
@@ -204,8 +216,7 @@ class World:
     def note_commit(self, group: Group, rank: Rank) -> None:
         self.demand(rank.state == state_at(rank.step), f"{rank.member} diverged at {rank.step}")
         self.highest_step = max(self.highest_step, rank.step)
-        ballot = group.generation.ballot
-        self.steps_in[ballot] = self.steps_in.get(ballot, 0) + 1
+        self.steps_in[group.generation] = self.steps_in.get(group.generation, 0) + 1
 
     # --------------------------------------------------------------------------------- luck
 
@@ -224,11 +235,11 @@ class World:
             self.later(TICK_S, None, self.tick, (agent,))
 
     def up_later(self, agent: Agent, rank: int, life: int, delay_s: float) -> None:
-        self.pending_ups += 1
+        agent.pending_ups += 1
         self.later(delay_s, None, self.rank_up, (agent, rank, life))
 
     def rank_up(self, agent: Agent, number: int, life: int) -> None:
-        self.pending_ups -= 1
+        agent.pending_ups -= 1
         if agent.dead:
             return
         member = Member(agent.id, number, life, "host", number)

@@ -45,12 +45,15 @@ class Follower:
             self._broken = True
 
     def note_training(self) -> None:
-        """A group that has met here is the last generation that this agent can vouch for.
+        """A group that has met is the last generation that this agent can vouch for.
 
-        One that never met says nothing: others may have gone on from the one before.
+        One that never met says nothing: others may have gone on from the one before. An agent
+        without a rank in it cannot know, and has agreed to it all the same.
         """
-        if self.current is not None and self.ranks.all_formed(self.current.ballot):
-            self._last = self.current
+        if self.current is not None and self._last is not self.current:
+            theirs_alone = self._me not in self.current.agents
+            if theirs_alone or self.ranks.all_formed(self.current.ballot):
+                self._last = self.current
 
     def slept(self, for_s: float) -> None:
         self._kept_at += for_s
@@ -88,9 +91,9 @@ class Follower:
         """That all ranks stand, and where; once, and again when that changes."""
         if not self.preparing or self.ranks.running:
             return None
-        last = self._last or self.current
-        gone = () if last is None else self._peers.gone_of(last)
-        ready = Ready(self._me, self.promised, self.ranks.standings(), last, gone)
+        past = self._last or self.current
+        gone = () if past is None else self._peers.gone_of(past)
+        ready = Ready(self._me, self.promised, self.ranks.standings(), self._last, gone)
         if ready == self._answered:
             return None
         self._answered = ready

@@ -311,7 +311,7 @@ class Membership:
         if not self._follower.must_break_off(self._now):
             return
         self._make_urgent()
-        if self._round is None:
+        if self.promised.agent != self._me:
             reason = f"ballot {self.promised} cannot wait"
             self._send(self.promised.agent, Plea(self._me, reason, True))
 
@@ -359,7 +359,8 @@ class Membership:
         opened = self._round
         if opened is None:
             return
-        generation = opened.generation(self._peers, self._now, self._still_wanted())
+        wanted = self._still_wanted()
+        generation = opened.generation(self._peers, self._now, wanted, self.current)
         if generation is None:
             return
         self._round = None

@@ -27,24 +27,21 @@ class Round:
     patience_ends_at: float  # from then on nobody alive is waited for who has not answered
     readys: dict[str, Ready] = field(default_factory=dict)
 
-    def generation(self, peers: Peers, now: float, wanted: Wanted | None) -> Generation | None:
+    def generation(
+        self, peers: Peers, now: float, wanted: Wanted | None, accepted: Generation | None
+    ) -> Generation | None:
         """What the ready may form now; None to wait on.
 
-        `wanted`: who is still waited for before anything was trained anywhere.
+        Where nobody has trained yet, `wanted` are waited for, and what the leader `accepted`
+        stands for what was trained: a start that failed is no reason to start in two places.
         """
         readys = {a: r for a, r in self.readys.items() if peers.is_alive(a)}
         ranks = sum(len(r.standings) for r in readys.values())
-        last = newest(readys.values())
-        if ranks == 0:
+        last = newest(readys.values()) or accepted
+        if ranks == 0 or (last is None and wanted and not self._complete(wanted, ranks, peers)):
             return None
-        if last is None and wanted is not None:
-            everybody = len(readys) >= wanted.agents and ranks >= wanted.ranks
-            if not everybody or peers.unheard:
-                return None
-        gone: set[str] = set()
-        if last is not None:
-            gone.update(peers.gone_of(last))
-            gone.update(*(r.gone for r in readys.values() if r.last == last))
+        gone = set() if last is None else {*peers.gone_of(last)}
+        gone.update(*(r.gone for r in readys.values() if r.last in (last, None)))
         awaited = {*peers.alive, *(() if last is None else last.agents)} - {*readys}
         if now < self.patience_ends_at and any(
             peers.is_alive(a) or not (a in gone or peers.is_silent(a)) for a in awaited
@@ -53,6 +50,9 @@ class Round:
         if last is not None and not may_go_on(last, readys, gone):
             return None
         return decide(self.ballot, readys.values())
+
+    def _complete(self, wanted: Wanted, ranks: int, peers: Peers) -> bool:
+        return len(self.readys) >= wanted.agents and ranks >= wanted.ranks and not peers.unheard
 
 
 def newest(readys: Collection[Ready]) -> Generation | None:
