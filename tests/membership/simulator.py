@@ -157,9 +157,10 @@ class History:
             self.later(self.random.choice((0.2, 1.0, 3.0)), self.start_again, agent)
 
     def start_again(self, agent: Agent) -> None:
-        """A machine that is up again closes the lines of its past, if that was not known."""
+        """The old lines end, unless the new process answers so soon that nobody noticed."""
         self.world.dead_agents.remove(agent.id)
-        self.world.spread_evidence(agent.id)
+        if self.random.random() < 0.7:
+            self.world.spread_evidence(agent.id)
         self.world.add_agent(agent.id, agent.numbers, self.random.choice((0.05, 1.0)))
 
     def say_goodbye(self) -> None:

@@ -108,10 +108,9 @@ class World:
     def carry(self, ends: tuple[Agent | None, Agent | None], input: words.Heard) -> None:
         """To the very process it was meant for: one that started again has other connections."""
         sender, to = ends
-        if to is not None and sender is not None:
-            again = self.agents.get(sender.id, sender) is not sender
-            if not again:
-                to.run(to.take, (input,))
+        if sender is None or to is None or self.agents.get(sender.id, sender) is not sender:
+            return
+        to.run(to.take, (input,))
 
     def deliver(self, to: str, input: words.Input) -> None:
         agent = self.agents.get(to)

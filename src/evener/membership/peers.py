@@ -66,6 +66,7 @@ class Peers:
         self._known.add(agent)
         self._heard[agent] = self._now
         self._lost.discard(agent)
+        self._evidence.pop(agent, None)
         self._alive = None
 
     def vouch(self, agents: Iterable[str]) -> None:
@@ -78,7 +79,7 @@ class Peers:
     def lose(self, agent: str, promised: Ballot) -> None:
         """It is gone. That is evidence for every generation up to the one promised now.
 
-        A late word may make it seem alive again for a while; the evidence stays.
+        A word from it after that comes over another connection: it is back, or never was gone.
         """
         self._known.add(agent)
         self._lost.add(agent)
@@ -86,7 +87,7 @@ class Peers:
         self._alive = None
 
     def gone_of(self, generation: Generation) -> tuple[str, ...]:
-        """Who of it is dead by evidence. What is older than it does not count: they came back."""
+        """Who of it is dead by evidence. Who was lost before it has been heard by its leader."""
         evidence = self._evidence
         return tuple(
             a for a in generation.agents if a in evidence and evidence[a] >= generation.ballot
