@@ -22,6 +22,16 @@ FOR_PEOPLE = (
     ("NO_COLOR", "Any text in it: no colours in the terminal."),
     ("COLUMNS", "How wide the terminal's views are, where that cannot be measured."),
     ("PYTHONIOENCODING", "The encoding of what is printed, where it is not the terminal's own."),
+    (
+        "PYTHONPATH",
+        "Folders with modules of your own, searched after the job file's folder and the current "
+        "one.",
+    ),
+    (
+        "GLOO_SOCKET_IFNAME",
+        "evener sets it for its ranks, to the interface over which they reach each other; what "
+        "you set is replaced.",
+    ),
     ("CUDA_VISIBLE_DEVICES", "Which GPUs there are for evener, as for every CUDA program."),
 )
 _INTRODUCTION = """\
