@@ -153,6 +153,26 @@ def test_gradients_that_are_not_finite_are_skipped_by_all_and_counted(tmp_path: 
             assert difference(player.weights(), before) == 0
 
 
+def test_a_skipped_step_leaves_batch_statistics_alone(tmp_path: Path) -> None:
+    bad = job(
+        model={"name": "resnet18"},
+        data={"name": "synthetic_image", "samples": 16, "validation_samples": 8, "size": 8},
+        train={
+            "global_batch": 8, "steps": 2, "precision": "fp32",
+            "loss": "tests.engine.losses:explodes_on_labels",
+        },
+        validation={"at_end": False},
+    )  # fmt: skip
+    with Stage(bad, tmp_path, 1) as stage:
+        before = stage.players[0].weights()
+        stage.form(stage.players)
+        stage.finish(stage.players)
+        assert stage.players[0].training.worker.progress.skipped == 2
+        after = stage.players[0].weights()
+    changed = {k for k in before if before[k].is_floating_point() and (before[k] != after[k]).any()}
+    assert not changed
+
+
 def test_a_loss_of_the_users_own_is_summed_and_counted(tmp_path: Path) -> None:
     own = job(train={"loss": "tests.engine.losses:absolute"})
     weights, one = train(own, tmp_path / "one", 1)

@@ -84,14 +84,20 @@ def take_step(worker: Worker, exchange: Exchange, part: Part, total_steps: int) 
     torch.manual_seed(_seed(train.seed, progress.step, part.start))
     worker.optimizer.zero_grad(set_to_none=True)
     spent = Spent()
-    with worker.uncommitted():
+    undo = worker.remember_buffers()
+    try:
         control = _accumulate(worker, exchange, part, scale, spent)
         began = perf_counter()
         exchange.finish()
         spent.exchange_s = perf_counter() - began
+    except BaseException:
+        undo()
+        raise
     numbers = control.tolist()
     began = perf_counter()
     norm = _apply(worker, numbers[0] * scale, rate)
+    if progress.skipped_in_a_row:
+        undo()
     devices.synchronize(worker.device)
     spent.optimizer_s = perf_counter() - began
     return _outcome(worker, numbers, norm, rate, exchange.group.size, spent)

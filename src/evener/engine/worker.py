@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,20 +76,19 @@ class Worker:
             target = parameter.device if slot != "step" or fused else torch.device("cpu")
             self.optimizer.state[parameter][slot] = value.to(target, copy=True)
 
-    @contextmanager
-    def uncommitted(self) -> Iterator[None]:
-        """Buffers move in the forward pass; if the step does not commit they move back."""
+    def remember_buffers(self) -> Callable[[], None]:
+        """Buffers move in the forward pass; the result moves them back if the step is not to be."""
         live = _float_buffers(self.model)
         if live and not self._buffers:
             self._buffers = {k: v.clone() for k, v in live.items()}
         for name, buffer in live.items():
             self._buffers[name].copy_(buffer)
-        try:
-            yield
-        except BaseException:
+
+        def undo() -> None:
             for name, buffer in live.items():
                 buffer.copy_(self._buffers[name])
-            raise
+
+        return undo
 
     def merge_buffers(self, group: Group) -> None:
         """Level what BatchNorm gathered on each rank: the mean, by samples seen since the last.

@@ -37,9 +37,9 @@ class Peers:
         return self._alive
 
     @property
-    def unheard(self) -> bool:
-        """Whether any that may exist has yet to speak, and is not known to be dead."""
-        return any(a not in self._heard and a not in self._lost for a in self._known)
+    def complete(self) -> bool:
+        """Whether all we know of are alive, or known to be dead."""
+        return self._known <= {*self.alive} | self._lost
 
     def is_alive(self, agent: str) -> bool:
         return agent in self.alive

@@ -52,7 +52,7 @@ class Round:
         return decide(self.ballot, readys.values())
 
     def _complete(self, wanted: Wanted, ranks: int, peers: Peers) -> bool:
-        return len(self.readys) >= wanted.agents and ranks >= wanted.ranks and not peers.unheard
+        return len(self.readys) >= wanted.agents and ranks >= wanted.ranks and peers.complete
 
 
 def newest(readys: Collection[Ready]) -> Generation | None:
