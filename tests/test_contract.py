@@ -14,7 +14,7 @@ from evener.contract import AgentEnv, HeadEnv, RankEnv
 from tests import drawn
 
 KINDS = (AgentEnv, RankEnv, HeadEnv)
-AGENT = AgentEnv("/run", "s3cret", "a00", 2, 3, "127.0.0.1:4000", resume=True)
+AGENT = AgentEnv("/run", "s3cret", "a00", 2, 3, "127.0.0.1:4000", expected_agents=2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -33,16 +33,16 @@ def test_an_environment_carries_everything(kind: Any) -> None:
 def test_variables_are_named_after_their_fields() -> None:
     environ = contract.to_environ(AGENT)
     assert environ["EVENER_FIRST_RANK"] == "2"
-    assert environ["EVENER_RESUME"] == "1"
+    assert environ["EVENER_EXPECTED_AGENTS"] == "2"
     assert len(environ) == len(fields(AgentEnv))
 
 
 def test_defaults_stand_for_missing_variables_and_nothing_else_does() -> None:
     environ = contract.to_environ(AGENT)
-    del environ["EVENER_RESUME"], environ["EVENER_PEERS"]
+    del environ["EVENER_EXPECTED_AGENTS"], environ["EVENER_PEERS"]
     read = contract.from_environ(AgentEnv, environ)
     assert isinstance(read, AgentEnv)
-    assert read.resume is False
+    assert read.expected_agents == 1
     assert read.peers == ""
     del environ["EVENER_SECRET"]
     with pytest.raises(TypeError, match="secret"):

@@ -44,7 +44,6 @@ class AgentEnv:
     listen: str = LOOPBACK + ":0"
     peers: str = ""  # "id=host:port,..." of the agents known at the start
     expected_agents: int = 1
-    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)

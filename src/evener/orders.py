@@ -27,7 +27,6 @@ class Take:
     life: int
     threads: int
     device: str
-    resume: bool
 
 
 @dataclass(frozen=True, slots=True)

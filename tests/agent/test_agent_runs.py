@@ -176,7 +176,7 @@ def test_a_signal_stops_the_run_at_a_boundary(tmp_path: Path, number: signal.Sig
         stepped(run, 5)
         run.signal(number)
         ended = run.end()
-        reason = f"{number.name} was sent to agent a00"
+        reason = f"asked to stop ({number.name} to agent a00)"
         assert (ended.outcome, ended.reason) == ("stopped", reason)
         assert ended.step >= 5
         assert run.of(StopAsked) == [StopAsked(reason)]

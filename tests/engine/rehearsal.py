@@ -72,7 +72,7 @@ class Player:
         self.rank = rank
         self.link = StageLink()
         self.store = StoreHost(LOOPBACK)
-        take = Take(rank=rank, life=0, threads=1, device=device, resume=False)
+        take = Take(rank=rank, life=0, threads=1, device=device)
         reporter = Reporter(rank, 0, 3600.0, self.link.say)
         link: Any = self.link  # has of a Link what training uses
         self.training: Training = build(job, take, link, self.store.port, run, reporter)

@@ -88,17 +88,10 @@ def test_rendering_shows_everything_but_the_secret_and_touches_nothing(tmp_path:
         "EVENER_LISTEN": "127.0.0.1:0",
         "EVENER_PEERS": "a01=127.0.0.1:***",
         "EVENER_EXPECTED_AGENTS": "2",
-        "EVENER_RESUME": "0",
     }
     assert (second.env["EVENER_AGENT"], second.env["EVENER_FIRST_RANK"]) == ("a01", "2")
     assert second.log == run.logs / "agent_a01.log"
     assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_a_run_with_checkpoints_is_rendered_as_resumed(tmp_path: Path) -> None:
-    run, plan = make_run(tmp_path, ranks=1, agents=1, steps=1)
-    (run.checkpoints / "step-1").mkdir()
-    assert LAUNCHER.render(plan, run).commands[1].env["EVENER_RESUME"] == "1"
 
 
 # --------------------------------------------------------------------------------- running

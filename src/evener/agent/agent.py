@@ -155,7 +155,7 @@ class Agent:
         ranks = Ranks(self._env.agent, self._run, mine.ranks, start)
         voice = Voice(self._sink.put, self._sink.forward, self._tell, self._end)
         config = self._job.membership
-        return Crew(self._env.agent, host, config, ranks, voice, self._env.resume)
+        return Crew(self._env.agent, host, config, ranks, voice)
 
     # ---------------------------------------------------------------------------- the loop
 
@@ -315,7 +315,7 @@ class Agent:
         log.info("%s, the %d. signal", name, self._signals)
         if self._over is not None:
             return
-        reason = f"{name} was sent to agent {self._env.agent}"
+        reason = f"asked to stop ({name} to agent {self._env.agent})"
         if self._signals == 1:
             self._sink.put(StopAsked(reason))
             self._peers.broadcast(Stop(self._env.agent, reason))

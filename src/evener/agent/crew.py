@@ -61,10 +61,9 @@ class Crew:
         config: MembershipConfig,
         ranks: Ranks,
         voice: Voice,
-        resume: bool,
     ) -> None:
         self._me, self._host, self._config = me, host, config
-        self._ranks, self._voice, self._resume = ranks, voice, resume
+        self._ranks, self._voice = ranks, voice
         self.step = -1
         self._data_ready = False
         self._stopping = ""  # the reason, once a stop was asked for
@@ -324,8 +323,7 @@ class Crew:
         slot = process.slot
         assert slot is not None
         plan = slot.plan
-        resume = self._resume or slot.life > 0
-        process.say(Take(plan.rank, slot.life, plan.threads, plan.device, resume))
+        process.say(Take(plan.rank, slot.life, plan.threads, plan.device))
         self._voice.emit(RankStarted(self._me, plan.rank, slot.life, process.child.pid))
         log.info("process %d is rank %d, life %d", process.child.pid, plan.rank, slot.life)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from evener import usercode
@@ -143,8 +143,3 @@ def move(batch: Batch, device: torch.device, dtype: torch.dtype) -> Batch:
     return tuple(
         t.to(device, dtype if t.is_floating_point() else t.dtype, non_blocking=True) for t in batch
     )
-
-
-def has_batch_statistics(model: nn.Module) -> bool:
-    """Whether a step's result depends, through BatchNorm, on how the batch was cut."""
-    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())

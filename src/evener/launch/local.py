@@ -116,7 +116,6 @@ def _agent_env(agent: AgentPlan, plan: Plan, run: RunDir) -> AgentEnv:
         head=f"{LOOPBACK}:{MASK}",
         peers=",".join(f"{a.agent}={LOOPBACK}:{MASK}" for a in plan.agents if a is not agent),
         expected_agents=len(plan.agents),
-        resume=run.checkpoints.is_dir() and any(run.checkpoints.iterdir()),
     )
 
 

@@ -1,0 +1,150 @@
+"""What agents promise each other, and what becomes of messages that are lost, late or doubled."""
+
+from __future__ import annotations
+
+from evener.membership import words
+from evener.membership.generation import Ballot, Generation
+from tests.membership.bench import SETTINGS, Bench, after, forms, halts, member, sent
+
+A0, B1, C2 = member("a", 0), member("b", 1), member("c", 2)
+
+
+def test_a_lower_ballot_is_refused_and_a_repeated_one_is_answered_again() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.train(A0, B1)
+    high, low = Ballot(9, "a"), Ballot(8, "a")
+    bench.hear("b", words.Prepare("a", high, True))
+    assert list(sent(bench.halted(B1, step=2), words.Ready))
+
+    assert list(sent(bench.hear("b", words.Prepare("a", low, True)), words.Refused)) == [
+        words.Refused("b", high)
+    ]
+    again = bench.hear("b", words.Prepare("a", high, True))
+    assert len(list(sent(again, words.Ready))) == 1
+    assert halts(again) == []
+
+
+def test_a_generation_is_accepted_for_the_promised_ballot_only_and_once() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.train(A0, B1)
+    promised = Ballot(9, "a")
+    bench.hear("b", words.Prepare("a", promised, True))
+    bench.halted(B1, step=2)
+
+    for ballot in (Ballot(8, "a"), Ballot(10, "a"), Ballot(9, "c")):
+        assert bench.hear("b", words.Go("a", Generation(ballot, (B1,), 2, 0))) == []
+    go = words.Go("a", Generation(promised, (B1,), 2, 0))
+    assert len(forms(bench.hear("b", go))) == 1
+    assert bench.hear("b", go) == []
+
+
+def test_a_late_prepare_of_the_current_generation_changes_nothing() -> None:
+    bench = Bench("ab", ranks=2)
+    current = bench.train(A0, B1)
+
+    assert bench.hear("b", words.Prepare("a", current.ballot, True)) == []
+
+
+def test_who_is_refused_takes_a_higher_number() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.train(A0, B1)
+    bench.tell("a", words.RankDown(0, 0))
+
+    outputs = bench.hear("a", words.Refused("b", Ballot(40, "z")))
+
+    assert words.Prepare("a", Ballot(41, "a"), True) in [*sent(outputs, words.Prepare)]
+
+
+def test_a_heartbeat_tells_a_leader_that_it_is_outbid() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.train(A0, B1)
+    bench.tell("a", words.RankDown(0, 0))
+    bench.lose_post()
+
+    outputs = bench.hear("a", words.Heartbeat("b", Ballot(40, "z"), None, 0, False))
+
+    assert words.Prepare("a", Ballot(41, "a"), True) in [*sent(outputs, words.Prepare)]
+
+
+def test_only_the_own_leader_is_promised_anything() -> None:
+    """Or two who do not hear each other would outbid one another for ever over a third."""
+    bench = Bench("abc", ranks=3)
+    current = bench.train(A0, B1, C2)
+
+    outputs = bench.hear("c", words.Prepare("b", after(current.ballot, "b"), True))
+
+    assert list(sent(outputs, words.Refused)) == [words.Refused("c", current.ballot)]
+    assert bench.machines["c"].promised == current.ballot
+
+
+def test_a_lost_plea_is_repeated_with_the_heartbeat_until_it_is_served() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.train(A0, B1)
+    bench.tell("b", words.RankBroken(1, 0, bench.generation.ballot))
+    bench.lose_post()
+    bench.now += SETTINGS.heartbeat_s / 2
+    assert list(sent(bench.tell("b", words.Tick()), words.Plea)) == []
+
+    bench.now += SETTINGS.heartbeat_s / 2
+    assert len(list(sent(bench.tell("b", words.Tick()), words.Plea))) == 1
+    bench.deliver()
+    assert bench.machines["b"].promised.number > 1
+
+    bench.now += SETTINGS.heartbeat_s
+    assert list(sent(bench.tell("b", words.Tick()), words.Plea)) == []
+
+
+def test_a_lost_prepare_is_repeated() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.train(A0, B1)
+    bench.tell("a", words.RankDown(0, 0))
+    bench.lose_post()
+    assert bench.halts("b") == []
+
+    bench.wait(2 * SETTINGS.heartbeat_s)
+
+    assert [h.urgent for h in bench.halts("b")] == [True]
+
+
+def test_a_lost_go_is_repeated() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.train(A0, B1)
+    bench.tell("b", words.RankBroken(1, 0, bench.generation.ballot))
+    bench.deliver()
+    bench.halted(B1, step=2)
+    bench.deliver()
+    bench.halted(A0, step=2)
+    bench.lose_post()
+    assert bench.forms("b") == []
+
+    bench.wait(2 * SETTINGS.heartbeat_s)
+
+    assert bench.forms("b") == bench.forms("a") == [bench.generation]
+
+
+def test_a_lost_ready_is_repeated() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.train(A0, B1)
+    bench.tell("a", words.RankDown(0, 0))
+    bench.deliver()
+    bench.halted(B1, step=2)
+    bench.lose_post()
+
+    bench.wait(2 * SETTINGS.heartbeat_s)
+
+    assert bench.members() == (B1,)
+
+
+def test_a_generation_that_came_too_late_for_a_rank_is_not_formed() -> None:
+    """Its group could never meet: the next ballot begins with the same breath."""
+    bench = Bench("ab", ranks=2)
+    bench.train(A0, B1)
+    ballot = Ballot(9, "a")
+    bench.hear("b", words.Prepare("a", ballot, True))
+    bench.halted(B1, step=2)
+    bench.tell("b", words.RankDown(1, 0))
+
+    outputs = bench.hear("b", words.Go("a", Generation(ballot, (A0, B1), 2, 0)))
+
+    assert forms(outputs) == []
+    assert list(sent(outputs, words.Plea))
