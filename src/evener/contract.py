@@ -7,7 +7,7 @@ below; nobody types them. Secrets travel here and never in an argument list.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
@@ -22,8 +22,6 @@ DB_NAME = "run.db"
 CONFIGS, LOGS, CHECKPOINTS = "configs", "logs", "checkpoints"
 JOB_NAME, PLAN_NAME, HANDLE_NAME = "job.json", "plan.json", "handle.json"
 EXPORT_NAME = "model.safetensors"
-
-_CASTS: dict[str, Callable[[str], object]] = {"int": int, "bool": lambda text: text == "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +70,7 @@ Told = TypeVar("Told", AgentEnv, RankEnv, HeadEnv)
 
 def to_environ(record: AgentEnv | RankEnv | HeadEnv) -> dict[str, str]:
     """The variables that carry `record` into a child process."""
-    values = ((f.name, getattr(record, f.name)) for f in fields(record))
-    return {
-        PREFIX + name.upper(): str(int(v)) if isinstance(v, bool) else str(v) for name, v in values
-    }
+    return {PREFIX + f.name.upper(): str(getattr(record, f.name)) for f in fields(record)}
 
 
 def from_environ(kind: type[Told], environ: Mapping[str, str] | None = None) -> Told:
@@ -86,8 +81,8 @@ def from_environ(kind: type[Told], environ: Mapping[str, str] | None = None) -> 
         text = source.get(PREFIX + f.name.upper())
         if text is None:
             continue
-        found[f.name] = _CASTS.get(str(f.type), str)(text)
-    return kind(**found)  # type: ignore[arg-type]  # fields() and the casts keep the types
+        found[f.name] = int(text) if str(f.type) == "int" else text
+    return kind(**found)  # type: ignore[arg-type]  # fields() and the cast keep the types
 
 
 def inherited_environ() -> dict[str, str]:
