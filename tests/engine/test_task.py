@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from evener.engine.task import Classification, NextToken, Regression, build_task, move
+from evener.config.schema import Train
+from evener.engine.task import (
+    Classification,
+    NextToken,
+    Regression,
+    UserTask,
+    build_task,
+    move,
+)  # fmt: skip
 from evener.errors import CodeRaised, CodeReturnedWrong
 from evener.shape import Shape
 
@@ -53,7 +61,8 @@ def test_next_token_counts_tokens() -> None:
     ("kind", "task"), [("features", Regression), ("image", Classification), ("tokens", NextToken)]
 )
 def test_the_data_chooses(kind: Any, task: type) -> None:
-    assert isinstance(build_task(Shape(kind, (4,), 3), 0.0, None), task)
+    train = Train.model_validate({"steps": 1})
+    assert isinstance(build_task(train, Shape(kind, (4,), 3)), task)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +76,7 @@ def test_the_data_chooses(kind: Any, task: type) -> None:
     ],
 )
 def test_a_users_loss_must_return_a_sum_and_a_count(returned: Any) -> None:
-    task = build_task(Shape("features", (4,), 1), 0.0, ("my:loss", lambda m, b: returned))
+    task = UserTask("my:loss", lambda m, b: returned)
     with pytest.raises(CodeReturnedWrong, match="my:loss"):
         task.loss(nn.Identity(), (torch.ones(1),), training=True)
 
@@ -76,7 +85,7 @@ def test_a_users_loss_that_raises_is_named() -> None:
     def broken(model: Any, batch: Any) -> Any:
         raise KeyError("weights")
 
-    task = build_task(Shape("features", (4,), 1), 0.0, ("my:loss", broken))
+    task = UserTask("my:loss", broken)
     with pytest.raises(CodeRaised, match="my:loss raised KeyError"):
         task.loss(nn.Identity(), (torch.ones(1),), training=True)
 

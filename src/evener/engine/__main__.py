@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from evener import contract, usercode
+from evener import contract
 from evener.config.load import job_from_json
 from evener.config.schema import Job
 from evener.contract import RankEnv
@@ -96,10 +96,7 @@ def build(
     model = build_model(
         job.model, data.shape, note=lambda text: reporter.emit(Alert("note", text, take.rank))
     )
-    own = None
-    if job.train.loss is not None:
-        own = (job.train.loss, usercode.load_callable(job.train.loss, [Path.cwd()]))
-    task = build_task(data.shape, job.train.label_smoothing, own)
+    task = build_task(job.train, data.shape)
     order = Order(len(data.train), job.train.global_batch, job.train.seed)
     epochs = job.train.epochs
     return Training(

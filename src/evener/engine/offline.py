@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from evener import checkpoint, usercode
+from evener import checkpoint
 from evener.checkpoint import Entry, Snapshot
 from evener.checkpoint.snapshot import MODEL
 from evener.config.load import job_from_json
@@ -130,10 +130,7 @@ def _open(run: RunDir, arguments: Arguments) -> tuple[Worker, DataSet, Entry]:
     entry = choose(run, str(arguments.get("checkpoint") or "last"), job)
     snapshot: Snapshot = checkpoint.read(entry.path)
     data = open_data(job)
-    own = None
-    if job.train.loss is not None:
-        own = (job.train.loss, usercode.load_callable(job.train.loss, [Path.cwd()]))
-    task = build_task(data.shape, job.train.label_smoothing, own)
+    task = build_task(job.train, data.shape)
     device = open_device("cpu", max(1, (os.cpu_count() or 2) - 1))
     worker = build_worker(job, build_model(job.model, data.shape), task, device)
     worker.restore(snapshot)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from evener import usercode
+from evener.config.schema import Train
 from evener.errors import CodeReturnedWrong
 from evener.shape import Shape
 
@@ -125,17 +127,15 @@ class UserTask:
         )
 
 
-def build_task(
-    shape: Shape, label_smoothing: float, own: tuple[str, Callable[..., Any]] | None
-) -> Task:
+def build_task(train: Train, shape: Shape) -> Task:
     """The loss that fits the data, unless the user brings one."""
-    if own is not None:
-        return UserTask(*own)
+    if train.loss is not None:
+        return UserTask(train.loss, usercode.load_callable(train.loss, [Path.cwd()]))
     if shape.kind == "features":
         return Regression()
     if shape.kind == "image":
-        return Classification(shape.outputs, label_smoothing)
-    return NextToken(label_smoothing)
+        return Classification(shape.outputs, train.label_smoothing)
+    return NextToken(train.label_smoothing)
 
 
 def move(batch: Batch, device: torch.device, dtype: torch.dtype) -> Batch:
