@@ -46,9 +46,7 @@ def _compare(trials: Trials, name: str, ranks: int, steps: int, settings: Settin
             trials.train(f"{name}.toml", [f"train.steps={steps}", f"local.workers={ranks}"]).step_s
         ),
     }
-    taken = harness.interleave(
-        sides, 2 if settings.quick and name == "gpt" else 1 if settings.quick else 5
-    )
+    taken = harness.interleave(sides, _repetitions(settings, name))
     ratio = harness.ratios(taken, "evener", yardstick)
     spreads = {f"{side} s": harness.spread(values) for side, values in taken.items()}
     return Case(
@@ -63,7 +61,7 @@ def _compare(trials: Trials, name: str, ranks: int, steps: int, settings: Settin
 
 def _repetitions(settings: Settings, name: str) -> int:
     if not settings.quick:
-        return 5
+        return 4
     return 2 if name == "gpt" else 1
 
 
