@@ -61,7 +61,7 @@ def _compare(trials: Trials, name: str, ranks: int, steps: int, settings: Settin
 
 def _repetitions(settings: Settings, name: str) -> int:
     if not settings.quick:
-        return 4
+        return 3
     return 2 if name == "gpt" else 1
 
 

@@ -59,6 +59,7 @@ class Trials:
         self._temporary = TemporaryDirectory(prefix="evener-bench-", ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
         self._runs: list[RunDir] = []
+        self._numbers = itertools.count()
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +93,7 @@ class Trials:
 
         `meanwhile` is called beside it, on a thread, and may do something to the run.
         """
-        name = f"trial-{len(self._runs)}"
+        name = f"trial-{next(self._numbers)}"
         run = RunDir(self.folder / "experiments" / name)
         self._runs.append(run)
         words = [str(job), "--name", name]

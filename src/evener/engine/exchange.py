@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from evener.rank.group import Group
 
-SMALLEST_BYTES, LARGEST_BYTES, BUCKETS = 1 << 20, 25 << 20, 8
+SMALLEST_BYTES, LARGEST_BYTES, BUCKETS = 2 << 20, 25 << 20, 8
 
 
 @dataclass(slots=True)
