@@ -8,9 +8,14 @@ from evener.membership.generation import Generation
 class Lineage:
     """All generations of one history, as an observer sees them who sees everything.
 
-    Two that train at the same time waste work, and the protocol allows it in two places only: of
-    two agents (all others being dead) that lost sight of each other both go on, and agents that
-    never met, or met and never trained, may begin apart once the start has waited long enough.
+    Two that train at the same time waste work, and the protocol allows it where it must:
+
+    - of two agents (all others being dead) that lost sight of each other both go on;
+    - agents that never met, or met and never trained, may begin apart once the start has waited
+      long enough;
+    - a smaller side may go on once it hears that another agent has died, which had agreed to a
+      generation of others meanwhile;
+    - where all of a generation are dead, those who are left restore a checkpoint.
     """
 
     def __init__(self, may_begin_apart: bool) -> None:
@@ -47,22 +52,33 @@ class Lineage:
     def _excused(self, one: Generation, other: Generation) -> bool:
         line, others = ((*self._ancestors[g], g) for g in (one, other))
         common = [g for g in line if g in others]
+        if self._were_two(one, other):
+            return True
         if not common:
-            return self._may_begin_apart or self._were_two(one, other)
+            apart = self._were_two(line[0], other) or self._were_two(one, others[0])
+            restored = self._restored(line[0]) or self._restored(others[0])
+            return self._may_begin_apart or apart or restored
         fork = common[-1]
         children = [(*rest[rest.index(fork) + 1 :], fork)[0] for rest in (line, others)]
-        at = max(self._decided_at[g] for g in children)
-        return len(self._living(fork, at)) <= 2 or self._were_two(one, other)
+        first, second = sorted(self._decided_at[g] for g in children)
+        return len(self._living(fork, second)) <= 2 or self._died_between(fork, first, second)
+
+    def _died_between(self, fork: Generation, first: float, second: float) -> bool:
+        return any(a in fork.agents and first <= when < second for a, when in self._deaths)
+
+    def _restored(self, root: Generation) -> bool:
+        at = self._decided_at[root]
+        return any(t < at and not self._living(g, at) for g, t in self._decided_at.items())
 
     def _were_two(self, one: Generation, other: Generation) -> bool:
         """Whether they hold one each of a pair, which may not have got to train together."""
         ones, others = {*one.agents}, {*other.agents}
-        at = max(self._decided_at[g] for g in (one, other))
-        for generation in self._decided_at:
-            pair = self._living(generation, at)
-            if len(pair) == 2 and len(pair & ones) == 1 == len(pair & others):
-                return pair & ones != pair & others
-        return False
+        times = [self._decided_at[g] for g in (one, other)]
+        pairs = (self._living(g, at) for g in self._decided_at for at in times)
+        return any(
+            len(p) == 2 and len(p & ones) == 1 == len(p & others) and p & ones != p & others
+            for p in pairs
+        )
 
     def _living(self, generation: Generation, at: float) -> set[str]:
         """Its agents that have lived from its decision until then."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evener.membership import words
-from evener.membership.generation import Ballot
+from evener.membership.generation import Ballot, Generation
 from tests.membership.bench import SETTINGS, Bench, after, forms, halts, member, sent
 
 A0, A1 = member("a", 0), member("a", 1)
@@ -175,6 +175,71 @@ def test_who_started_again_counts_as_present() -> None:
     bench.halted(A0, step=3)
 
     assert bench.forms("a") == []  # b and c may both go on: alone it is the smaller part
+
+
+def test_what_an_agent_said_before_it_was_lost_no_longer_counts() -> None:
+    """Under the same id another process may answer, and its ranks are not those."""
+    bench = Bench("abc", ranks=3)
+    bench.train(A0, B1, C2)
+    bench.tell("b", words.RankBroken(1, 0, bench.generation.ballot))
+    bench.deliver()
+    bench.halted(B1, step=3)
+    bench.deliver()
+    bench.tell("a", words.PeerLost("b"))
+    bench.hear("a", words.Heartbeat("b", Ballot(0, ""), None, -1, False))
+    bench.lose_post()
+
+    bench.halted(A0, step=3)
+    bench.halted(C2, step=3)
+    bench.cut = {"b"}
+    bench.deliver()
+
+    assert bench.forms("a") == []  # the new b is alive and has not answered
+
+
+def test_a_start_that_failed_is_not_tried_in_two_places() -> None:
+    bench = Bench("abc", ranks=3)
+    bench.wait(1.0)
+    bench.up(A0, B1, C2)
+    assert bench.members() == (A0, B1, C2)
+    bench.cut = {"c"}
+    for agent, rank in (("a", 0), ("b", 1), ("c", 2)):
+        bench.tell(agent, words.RankBroken(rank, 0, bench.generation.ballot))
+    bench.deliver()
+    bench.asked.clear()
+    bench.wait(SETTINGS.dead_s + 1.0)
+    for one in (A0, B1, C2):
+        bench.halted(one, step=-1)
+    bench.deliver()
+    bench.wait(1.0)
+
+    assert bench.forms("c") == []
+    assert bench.members() == (A0, B1)
+
+
+def test_a_member_that_was_never_heard_has_its_time_to_be_heard() -> None:
+    """The leader heard it; its first word to us may still be on its way."""
+    bench = Bench("a", ranks=1)
+    newcomer = bench.add("z")
+    bench.hear("z", words.Prepare("a", Ballot(5, "a"), False))
+
+    bench.hear("z", words.Go("a", Generation(Ballot(5, "a"), (A0, B1), 3, 0)))
+
+    assert newcomer.alive == ("a", "b", "z")
+
+
+def test_a_leader_waits_for_its_own_ranks_too() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.train(A0, B1)
+    bench.tell("b", words.RankBroken(1, 0, bench.generation.ballot))
+    bench.deliver()
+    bench.halted(B1, step=3)
+    bench.wait(SETTINGS.dead_s + 1.0)
+    assert bench.forms("b") == []
+
+    bench.halted(A0, step=3)
+    bench.deliver()
+    assert bench.members() == (A0, B1)
 
 
 def test_an_agent_that_never_answers_is_not_waited_for_for_ever() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evener.membership import words
+from evener.membership.generation import Ballot
 from tests.membership.bench import SETTINGS, Bench, after, forms, halts, member
 
 A0, A1, A2 = (member("a", rank) for rank in range(3))
@@ -72,18 +73,13 @@ def test_a_newcomer_does_not_begin_a_run_of_its_own() -> None:
 
 def test_a_start_waits_for_whoever_fell_silent() -> None:
     """They may have trained: who started again does not begin from nothing beside them."""
-    bench = Bench("ab", ranks=1)
-    bench.wait(1.0)
-    bench.cut = {"b"}
-    bench.wait(SETTINGS.dead_s + 1.0)
+    bench = Bench("a", ranks=1)
+    bench.hear("a", words.Heartbeat("b", Ballot(3, "b"), Ballot(3, "b"), 8, False))
+    bench.wait(SETTINGS.dead_s + 0.2)
+    assert bench.machines["a"].alive == ("a",)
 
-    bench.up(A0)
-    bench.wait(1.0)
-    assert bench.forms("a") == []
-
-    bench.tell("a", words.PeerLost("b"))
-    bench.wait(SETTINGS.join_s)
-    assert bench.machines["a"].current is not None
+    assert forms(bench.tell("a", words.RankUp(A0))) == []
+    assert len(forms(bench.tell("a", words.PeerLost("b")))) == 1
 
 
 # ------------------------------------------------------------------------ a rank comes or goes

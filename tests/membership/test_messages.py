@@ -66,6 +66,17 @@ def test_a_heartbeat_tells_a_leader_that_it_is_outbid() -> None:
     assert words.Prepare("a", Ballot(41, "a"), True) in [*sent(outputs, words.Prepare)]
 
 
+def test_a_ballot_of_a_former_life_is_not_used_again() -> None:
+    """Whoever still is in it would take our new generation for its own."""
+    bench = Bench("ab", ranks=2)
+    bench.up(A0)
+    opened = bench.machines["a"].promised
+
+    outputs = bench.hear("a", words.Heartbeat("b", opened, opened, 5, False))
+
+    assert words.Prepare("a", after(opened), False) in [*sent(outputs, words.Prepare)]
+
+
 def test_only_the_own_leader_is_promised_anything() -> None:
     """Or two who do not hear each other would outbid one another for ever over a third."""
     bench = Bench("abc", ranks=3)
@@ -135,16 +146,59 @@ def test_a_lost_ready_is_repeated() -> None:
     assert bench.members() == (B1,)
 
 
-def test_a_generation_that_came_too_late_for_a_rank_is_not_formed() -> None:
-    """Its group could never meet: the next ballot begins with the same breath."""
-    bench = Bench("ab", ranks=2)
-    bench.train(A0, B1)
+def test_a_generation_with_a_rank_that_died_since_is_not_formed() -> None:
+    """Its group could never meet: the next ballot is asked for with the same breath."""
+    bench = Bench("ab", ranks=3)
+    bench.train(A0, B1, member("b", 2))
     ballot = Ballot(9, "a")
     bench.hear("b", words.Prepare("a", ballot, True))
     bench.halted(B1, step=2)
-    bench.tell("b", words.RankDown(1, 0))
+    bench.halted(member("b", 2), step=2)
+    bench.tell("b", words.RankDown(2, 0))
 
-    outputs = bench.hear("b", words.Go("a", Generation(ballot, (A0, B1), 2, 0)))
+    outputs = bench.hear("b", words.Go("a", Generation(ballot, (A0, B1, member("b", 2)), 2, 0)))
 
     assert forms(outputs) == []
     assert list(sent(outputs, words.Plea))
+
+
+def test_a_generation_that_never_met_is_not_the_last_one() -> None:
+    """Others may not even know of it, and have gone on from the one before."""
+    bench = Bench("ab", ranks=2)
+    before = bench.train(A0, B1)
+    for number in (9, 10):
+        bench.hear("b", words.Prepare("a", Ballot(number, "a"), True))
+        (ready,) = sent(bench.halted(B1, step=2), words.Ready)
+        assert isinstance(ready, words.Ready)
+        assert ready.last == before
+        bench.hear("b", words.Go("a", Generation(Ballot(number, "a"), (A0, B1), 2, 0)))
+
+
+def test_a_newcomer_whose_first_generation_never_met_has_none() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.up(B1)
+    for number in (9, 10):
+        (ready,) = sent(bench.hear("b", words.Prepare("a", Ballot(number, "a"), True)), words.Ready)
+        assert isinstance(ready, words.Ready)
+        assert ready.last is None
+        go = words.Go("a", Generation(Ballot(number, "a"), (A0, B1), 2, 0))
+        assert len(forms(bench.hear("b", go))) == 1
+        bench.tell("b", words.RankBroken(1, 0, Ballot(number, "a")))
+        bench.tell("b", words.RankHalted(1, 0, Ballot(number + 1, "a"), -1))
+
+
+def test_who_agreed_to_a_generation_of_others_does_not_agree_to_two() -> None:
+    """An agent without ranks is asked, too: it remembers what it agreed to."""
+    bench = Bench("ab", ranks=2)
+    bench.train(A0, B1)
+    bench.tell("b", words.RankDown(1, 0))
+    bench.deliver()
+    bench.halted(A0, step=2)
+    bench.deliver()
+    assert bench.members() == (A0,)
+
+    outputs = bench.hear("b", words.Prepare("a", after(bench.generation.ballot), True))
+
+    (ready,) = sent(outputs, words.Ready)
+    assert isinstance(ready, words.Ready)
+    assert ready.last == bench.generation

@@ -57,7 +57,8 @@ class World:
         self.agents: dict[str, Agent] = {}
         self.dead_agents: list[str] = []
         self.cuts: set[tuple[str, str]] = set()  # (from, to): nothing comes through
-        self.ports: dict[tuple[str, str], float] = {}  # when the last message of a line arrives
+        self.lines: dict[tuple[str, str], float] = {}  # when the last message of each arrives
+        self.ports_taken = 0
         self.luck = Luck(0.0, 0.0, 0.0, True)
         self.groups: dict[Generation, Group] = {}
         self.lineage = Lineage(may_begin_apart=self.settings.join_s < FAULTS_END_S)
@@ -100,8 +101,8 @@ class World:
             late = draw() * (1.0 if luck.lateness and draw() < luck.lateness else 0.01)
             arrives = self.now + 0.001 + late
             if luck.ordered:
-                arrives = max(arrives, self.ports.get((sender, to), 0.0))
-                self.ports[sender, to] = arrives
+                arrives = max(arrives, self.lines.get((sender, to), 0.0))
+                self.lines[sender, to] = arrives
             ends = (self.agents.get(sender), self.agents.get(to))
             self.later(arrives - self.now, None, self.carry, (ends, words.Heard(message)))
 
@@ -241,7 +242,8 @@ class World:
         agent.pending_ups -= 1
         if agent.dead:
             return
-        member = Member(agent.id, number, life, "host", number)
+        self.ports_taken += 1  # like a process's own port: no two are ever alike
+        member = Member(agent.id, number, life, "host", self.ports_taken)
         agent.ranks[number] = Rank(self, agent, member)
         agent.run(agent.take, (words.RankUp(member),))
 
@@ -280,7 +282,7 @@ class World:
         for other in list(self.agents):
             if not self.cut_off(gone, other):
                 delay_s = 0.001 + 0.01 * self.random.random()
-                arrives = max(self.now + delay_s, self.ports.get((gone, other), 0.0))
+                arrives = max(self.now + delay_s, self.lines.get((gone, other), 0.0))
                 self.later(arrives - self.now, None, self.deliver, (other, words.PeerLost(gone)))
 
     def freeze(self, processes: Iterable[Process], for_s: float) -> None:

@@ -39,10 +39,9 @@ class Follower:
     # ------------------------------------------------------------------------ what happened
 
     def broke(self, rank: int, life: int, ballot: Ballot) -> None:
-        """Only the group we are in can break; one that is being halted is meant to."""
+        """Only the group we are in can break; what came before it is over."""
         ours = self.current is not None and self.current.ballot == ballot
-        if ours and not self.preparing and self.ranks.live(rank, life):
-            self._broken = True
+        self._broken = self._broken or (ours and self.ranks.live(rank, life))
 
     def note_training(self) -> None:
         """A group that has met is the last generation that this agent can vouch for.

@@ -18,7 +18,10 @@ class Ballot:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One rank process: `rank` is its number in the run, `life` how often that rank was born."""
+    """One rank process: `rank` is its number in the run, `life` how often that rank was born.
+
+    An agent that starts again counts lives from the beginning; the port tells its ranks apart.
+    """
 
     agent: str
     rank: int

@@ -11,34 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evener.membership import words
 from evener.membership.follower import Follower
 from evener.membership.generation import Ballot, Generation
 from evener.membership.peers import Peers
 from evener.membership.round import Round, Wanted
-from evener.membership.words import (
-    Go,
-    Goodbye,
-    Heard,
-    Heartbeat,
-    Input,
-    Message,
-    Output,
-    PeerLost,
-    Plea,
-    Prepare,
-    RankBroken,
-    RankDown,
-    RankFormed,
-    RankHalted,
-    RankProgress,
-    RankUp,
-    Ready,
-    Refused,
-    RunDone,
-    Send,
-    Settings,
-    Tick,
-)
+from evener.membership.words import Input, Message, Output, Ready, Send, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,26 +106,26 @@ class Membership:
 
     def _take_in(self, input: Input) -> None:
         match input:
-            case Tick():
+            case words.Tick():
                 pass
-            case Heard(message):
+            case words.Heard(message):
                 self._hear(message)
-            case PeerLost(agent):
+            case words.PeerLost(agent):
                 self._lose(agent)
-            case RankUp(member):
+            case words.RankUp(member):
                 self._ranks.up(member, self._now)
                 self._know_a_rank()
-            case RankHalted(rank, life, ballot, step):
+            case words.RankHalted(rank, life, ballot, step):
                 self._ranks.halted(rank, life, ballot, step)
-            case RankFormed(rank, life, ballot, step):
+            case words.RankFormed(rank, life, ballot, step):
                 self._ranks.formed(rank, life, ballot, step)
-            case RankBroken(rank, life, ballot):
+            case words.RankBroken(rank, life, ballot):
                 self._follower.broke(rank, life, ballot)
-            case RankProgress(rank, life, step):
+            case words.RankProgress(rank, life, step):
                 self._ranks.progress(rank, life, step)
-            case RankDown(rank, life):
+            case words.RankDown(rank, life):
                 self._ranks.down(rank, life)
-            case RunDone():
+            case words.RunDone():
                 self._finish()
 
     def _lose(self, agent: str) -> None:
@@ -170,28 +148,28 @@ class Membership:
     def _hear(self, message: Message) -> None:
         if message.sender == self._me:
             return
-        if isinstance(message, Goodbye):
+        if isinstance(message, words.Goodbye):
             self._lose(message.sender)
             if message.done:
                 self._finish()
             return
         self._peers.hear(message.sender)
         match message:
-            case Heartbeat():
+            case words.Heartbeat():
                 self._hear_heartbeat(message)
-            case Plea():
+            case words.Plea():
                 self._hear_plea(message)
-            case Prepare():
+            case words.Prepare():
                 self._hear_prepare(message)
             case Ready():
                 self._hear_ready(message)
-            case Go(_, generation):
+            case words.Go(_, generation):
                 self._accept(generation)
-            case Refused(_, promised):
+            case words.Refused(_, promised):
                 self._outbid(promised)
 
-    def _hear_heartbeat(self, beat: Heartbeat) -> None:
-        self._outbid(beat.promised)
+    def _hear_heartbeat(self, beat: words.Heartbeat) -> None:
+        self._outbid(beat.promised, beat.current)
         if beat.done:
             self._finish()
         ours = None if self.current is None else self.current.ballot
@@ -205,9 +183,9 @@ class Membership:
     def _repeat_go(self, to: str, generation: Generation) -> None:
         """It promised, and did not hear what came of it."""
         if generation.ballot.agent == self._me and not self._follower.preparing:
-            self._send(to, Go(self._me, generation))
+            self._send(to, words.Go(self._me, generation))
 
-    def _hear_plea(self, plea: Plea) -> None:
+    def _hear_plea(self, plea: words.Plea) -> None:
         if self._done:
             self._send(plea.sender, self._heartbeat())
         elif self.leader != self._me:
@@ -219,7 +197,7 @@ class Membership:
         elif plea.sender not in self._round.readys:
             self._send(plea.sender, self._prepare(self._round))
 
-    def _hear_prepare(self, prepare: Prepare) -> None:
+    def _hear_prepare(self, prepare: words.Prepare) -> None:
         """Only our own leader is promised anything: two who cannot hear each other never duel."""
         self._see(prepare.ballot)
         if self._done:
@@ -232,7 +210,7 @@ class Membership:
         elif prepare.ballot > self.promised and prepare.sender == self.leader:
             self._promise(prepare.ballot, prepare.urgent)
         else:
-            self._send(prepare.sender, Refused(self._me, self.promised))
+            self._send(prepare.sender, words.Refused(self._me, self.promised))
 
     def _hear_ready(self, ready: Ready) -> None:
         if ready.standings:
@@ -240,10 +218,15 @@ class Membership:
         if self._round is not None and self._round.ballot == ready.ballot:
             self._round.readys[ready.sender] = ready
 
-    def _outbid(self, promised: Ballot) -> None:
-        """Whoever promised a higher ballot will not answer ours: take a higher one yet."""
+    def _outbid(self, promised: Ballot, current: Ballot | None = None) -> None:
+        """Whoever promised a higher ballot will not answer ours: take a higher one yet.
+
+        Who is in a generation that we have still to decide met us in a former life.
+        """
         self._see(promised)
-        if self._round is not None and promised > self._round.ballot:
+        if self._round is not None and (
+            promised > self._round.ballot or current == self._round.ballot
+        ):
             self._lead(self._round.urgent)
 
     def _see(self, ballot: Ballot) -> None:
@@ -268,7 +251,7 @@ class Membership:
         again = self._now - self._pleaded_at >= self._settings.heartbeat_s
         if again or self._pleaded != (leader, wish.urgent):
             self._pleaded, self._pleaded_at = (leader, wish.urgent), self._now
-            self._send(leader, Plea(self._me, wish.reason, wish.urgent))
+            self._send(leader, words.Plea(self._me, wish.reason, wish.urgent))
 
     def _wish(self) -> _Wish | None:
         """A ballot we promised comes first, as long as somebody leads it."""
@@ -313,7 +296,7 @@ class Membership:
         self._make_urgent()
         if self.promised.agent != self._me:
             reason = f"ballot {self.promised} cannot wait"
-            self._send(self.promised.agent, Plea(self._me, reason, True))
+            self._send(self.promised.agent, words.Plea(self._me, reason, True))
 
     def _make_urgent(self) -> None:
         self._follower.make_urgent()
@@ -351,8 +334,8 @@ class Membership:
             if agent != self._me:
                 self._send(agent, self._prepare(opened))
 
-    def _prepare(self, opened: Round) -> Prepare:
-        return Prepare(self._me, opened.ballot, opened.urgent)
+    def _prepare(self, opened: Round) -> words.Prepare:
+        return words.Prepare(self._me, opened.ballot, opened.urgent)
 
     def _decide(self) -> None:
         """Go, as soon as everybody alive is ready and they are enough."""
@@ -366,7 +349,7 @@ class Membership:
         self._round = None
         for agent in opened.readys:
             if agent != self._me:
-                self._send(agent, Go(self._me, generation))
+                self._send(agent, words.Go(self._me, generation))
         self._accept(generation)
 
     def _still_wanted(self) -> Wanted | None:
@@ -388,9 +371,9 @@ class Membership:
         if self._round is not None:
             self._ask_all(self._round)
 
-    def _heartbeat(self) -> Heartbeat:
+    def _heartbeat(self) -> words.Heartbeat:
         current = None if self.current is None else self.current.ballot
-        return Heartbeat(self._me, self.promised, current, self._ranks.step, self._done)
+        return words.Heartbeat(self._me, self.promised, current, self._ranks.step, self._done)
 
     def _send(self, to: str, message: Message) -> None:
         self._out.append(Send(to, message))

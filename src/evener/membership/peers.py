@@ -46,7 +46,7 @@ class Peers:
 
     def is_silent(self, agent: str) -> bool:
         """Whoever was never heard had since our own birth to speak."""
-        heard_at = self._heard.get(agent, self._born_at)
+        heard_at = self._now if agent == self._me else self._heard.get(agent, self._born_at)
         return agent in self._lost or self._now - heard_at > self._dead_s
 
     def wake(self, now: float) -> float:

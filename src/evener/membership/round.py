@@ -17,6 +17,10 @@ class Wanted:
     agents: int
     ranks: int
 
+    def met_by(self, readys: Collection[Ready]) -> bool:
+        ranks = sum(len(r.standings) for r in readys)
+        return len(readys) >= self.agents and ranks >= self.ranks
+
 
 @dataclass(slots=True)
 class Round:
@@ -36,23 +40,24 @@ class Round:
         stands for what was trained: a start that failed is no reason to start in two places.
         """
         readys = {a: r for a, r in self.readys.items() if peers.is_alive(a)}
-        ranks = sum(len(r.standings) for r in readys.values())
         last = newest(readys.values()) or accepted
-        if ranks == 0 or (last is None and wanted and not self._complete(wanted, ranks, peers)):
+        gone = set() if last is None else _gone_of(last, readys.values(), peers)
+        elsewhere = set() if last is None else {*last.agents} - gone
+        awaited = ({*peers.alive} | elsewhere) - {*readys}
+        if now < self.patience_ends_at and not all(peers.is_silent(a) for a in awaited):
             return None
-        gone = set() if last is None else {*peers.gone_of(last)}
-        gone.update(*(r.gone for r in readys.values() if r.last in (last, None)))
-        awaited = {*peers.alive, *(() if last is None else last.agents)} - {*readys}
-        if now < self.patience_ends_at and any(
-            peers.is_alive(a) or not (a in gone or peers.is_silent(a)) for a in awaited
-        ):
-            return None
-        if last is not None and not may_go_on(last, readys, gone):
-            return None
-        return decide(self.ballot, readys.values())
+        if last is None:
+            enough = wanted is None or (peers.complete and wanted.met_by(readys.values()))
+        else:
+            enough = may_go_on(last, readys, gone)
+        anybody = any(r.standings for r in readys.values())
+        return decide(self.ballot, readys.values()) if enough and anybody else None
 
-    def _complete(self, wanted: Wanted, ranks: int, peers: Peers) -> bool:
-        return len(self.readys) >= wanted.agents and ranks >= wanted.ranks and peers.complete
+
+def _gone_of(last: Generation, readys: Collection[Ready], peers: Peers) -> set[str]:
+    """The dead of `last`, by our own evidence and by that of all who speak of it."""
+    told = [r.gone for r in readys if r.last in (last, None)]
+    return {*peers.gone_of(last)}.union(*told)
 
 
 def newest(readys: Collection[Ready]) -> Generation | None:
