@@ -29,7 +29,7 @@ def measure(settings: Settings) -> Iterator[Case]:
                 "torchrun": lambda: _torchrun(trials),
                 "evener": lambda: _evener(trials),
             },
-            3 if settings.quick else 10,
+            3 if settings.quick else 6,
         )
     pairs = zip(taken["evener"], taken["torchrun"], strict=True)
     later = harness.spread([ours - theirs for ours, theirs in pairs])

@@ -51,17 +51,29 @@ class Lineage:
 
     def _excused(self, one: Generation, other: Generation) -> bool:
         line, others = ((*self._ancestors[g], g) for g in (one, other))
-        common = [g for g in line if g in others]
         if self._were_two(one, other):
             return True
+        common = [g for g in line if g in others]
         if not common:
-            apart = self._were_two(line[0], other) or self._were_two(one, others[0])
-            restored = self._restored(line[0]) or self._restored(others[0])
-            return self._may_begin_apart or apart or restored
+            return self._may_begin_apart or self._began_apart((line[0], one), (others[0], other))
         fork = common[-1]
         children = [(*rest[rest.index(fork) + 1 :], fork)[0] for rest in (line, others)]
         first, second = sorted(self._decided_at[g] for g in children)
         return len(self._living(fork, second)) <= 2 or self._died_between(fork, first, second)
+
+    def _began_apart(
+        self, one: tuple[Generation, Generation], other: tuple[Generation, Generation]
+    ) -> bool:
+        """The same, where nothing was trained before they parted; of each: its first, and it."""
+        if self._were_two(one[0], other[1]) or self._were_two(one[1], other[0]):
+            return True
+        first, second = sorted(self._decided_at[g] for g in (one[0], other[0]))
+        met = (g for g, at in self._decided_at.items() if at < first)
+        return (
+            any(self._died_between(g, first, second) for g in met)
+            or self._restored(one[0])
+            or self._restored(other[0])
+        )
 
     def _died_between(self, fork: Generation, first: float, second: float) -> bool:
         return any(a in fork.agents and first <= when < second for a, when in self._deaths)
@@ -72,7 +84,8 @@ class Lineage:
 
     def _were_two(self, one: Generation, other: Generation) -> bool:
         """Whether they hold one each of a pair, which may not have got to train together."""
-        ones, others = {*one.agents}, {*other.agents}
+        # Who leads a generation agreed to it, also without a rank in it.
+        ones, others = ({*g.agents, g.ballot.agent} for g in (one, other))
         times = [self._decided_at[g] for g in (one, other)]
         pairs = (self._living(g, at) for g in self._decided_at for at in times)
         return any(

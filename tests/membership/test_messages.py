@@ -72,9 +72,20 @@ def test_a_ballot_of_a_former_life_is_not_used_again() -> None:
     bench.up(A0)
     opened = bench.machines["a"].promised
 
-    outputs = bench.hear("a", words.Heartbeat("b", opened, opened, 5, False))
+    outputs = bench.hear("a", words.Heartbeat("b", opened, opened, 5, False, ("b",)))
 
     assert words.Prepare("a", after(opened), False) in [*sent(outputs, words.Prepare)]
+
+
+def test_a_generation_of_a_former_life_is_not_taken_for_the_own() -> None:
+    bench = Bench("a", ranks=1)
+    ours = bench.train(A0)
+    theirs = words.Heartbeat("b", ours.ballot, ours.ballot, 5, False, agents=("a", "b"))
+    for _ in range(30):
+        bench.now += 0.1
+        bench.hear("a", theirs)
+
+    assert bench.machines["a"].promised == after(ours.ballot)
 
 
 def test_only_the_own_leader_is_promised_anything() -> None:

@@ -20,6 +20,7 @@ PAST = {
     "evidence of a former life outlived it": 11456,
     "a start did not wait for one that had trained and fell silent": 10905,
     "a ballot of a former life was used again": 32021,
+    "a generation of a former life was taken for the own": 345873,
     "a leader did not wait for its own ranks": 1834,
 }
 

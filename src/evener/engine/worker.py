@@ -29,19 +29,17 @@ class Worker:
     task: Task
     device: torch.device
     dtype: torch.dtype
+    parameters: list[nn.Parameter]  # those that learn; walked every step, so listed once
+    buffers: dict[str, Tensor]  # those that move in a forward pass
     progress: Progress = field(default_factory=Progress)
     has_state: bool = False
     samples_since_merge: float = 0.0
-    _buffers: dict[str, Tensor] = field(default_factory=dict)
+    _before: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def step(self) -> int:
         """The last committed step as membership counts: -1 without any state."""
         return self.progress.step if self.has_state else -1
-
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        return [p for p in self.model.parameters() if p.requires_grad]
 
     def snapshot(self) -> Snapshot:
         """A copy on the CPU that later steps do not touch."""
@@ -78,15 +76,14 @@ class Worker:
 
     def remember_buffers(self) -> Callable[[], None]:
         """Buffers move in the forward pass; the result moves them back if the step is not to be."""
-        live = _float_buffers(self.model)
-        if live and not self._buffers:
-            self._buffers = {k: v.clone() for k, v in live.items()}
-        for name, buffer in live.items():
-            self._buffers[name].copy_(buffer)
+        if not self._before:
+            self._before = {k: v.clone() for k, v in self.buffers.items()}
+        for name, buffer in self.buffers.items():
+            self._before[name].copy_(buffer)
 
         def undo() -> None:
-            for name, buffer in live.items():
-                buffer.copy_(self._buffers[name])
+            for name, buffer in self.buffers.items():
+                buffer.copy_(self._before[name])
 
         return undo
 
@@ -96,7 +93,7 @@ class Worker:
         Nothing changes unless every sum arrived, so a group that breaks here leaves all ranks
         as they were.
         """
-        buffers = _float_buffers(self.model)
+        buffers = self.buffers
         if group.size == 1 or not buffers:
             return
         weight = self.samples_since_merge
@@ -121,7 +118,9 @@ def build_worker(job: Job, model: nn.Module, task: Task, device: torch.device) -
     model.train()
     forward = torch.compile(model) if job.train.compile else model
     optimizer = build_optimizer(job.train, model.parameters(), device)
-    return Worker(job, model, forward, optimizer, task, device, dtype)
+    learning = [p for p in model.parameters() if p.requires_grad]
+    moving = _float_buffers(model)
+    return Worker(job, model, forward, optimizer, task, device, dtype, learning, moving)
 
 
 def _model_state(model: nn.Module) -> dict[str, Tensor]:

@@ -173,12 +173,16 @@ class Membership:
         if beat.done:
             self._finish()
         ours = None if self.current is None else self.current.ballot
-        if beat.current is None or beat.current == ours:
+        if beat.current is None or self._is_ours(beat):
             self._strangers.pop(beat.sender, None)
         else:
             self._strangers.setdefault(beat.sender, self._now)
         if self.current is not None and beat.promised == ours != beat.current:
             self._repeat_go(beat.sender, self.current)
+
+    def _is_ours(self, beat: words.Heartbeat) -> bool:
+        ours = self.current
+        return ours is not None and (ours.ballot, ours.agents) == (beat.current, beat.agents)
 
     def _repeat_go(self, to: str, generation: Generation) -> None:
         """It promised, and did not hear what came of it."""
@@ -372,8 +376,10 @@ class Membership:
             self._ask_all(self._round)
 
     def _heartbeat(self) -> words.Heartbeat:
-        current = None if self.current is None else self.current.ballot
-        return words.Heartbeat(self._me, self.promised, current, self._ranks.step, self._done)
+        ours = self.current
+        ballot, agents = (None, ()) if ours is None else (ours.ballot, ours.agents)
+        step = self._ranks.step
+        return words.Heartbeat(self._me, self.promised, ballot, step, self._done, agents)
 
     def _send(self, to: str, message: Message) -> None:
         self._out.append(Send(to, message))

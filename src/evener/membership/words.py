@@ -11,13 +11,18 @@ from evener.membership.generation import Ballot, Generation, Member
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """I live. `promised` is the highest ballot I answered, `step` my ranks' last commit."""
+    """I live. `promised` is the highest ballot I answered, `step` my ranks' last commit.
+
+    `agents` are those of `current`: a leader that started again, and reached a number of its past
+    again, tells by them that this is not its own generation.
+    """
 
     sender: str
     promised: Ballot
     current: Ballot | None
     step: int
     done: bool
+    agents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
