@@ -1,7 +1,6 @@
 """evener trains a PyTorch model on unequal machines as one. This is the host's door.
 
-Nothing here imports torch, and nothing heavy is imported before it is asked for. The other door,
-for code that runs inside a rank, is `evener.training`.
+Nothing here imports torch, and nothing heavy is imported before it is asked for.
 """
 
 from __future__ import annotations
