@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import torch
 
 from evener import checkpoint
 from evener.config.schema import Job
+from evener.engine import loop, validation
+from evener.engine.keeper import Keeper
 from evener.errors import CodeReturnedWrong, Diverged
-from tests.engine.rehearsal import Stage, job
+from evener.rank.group import GroupBroken
+from tests.engine.rehearsal import Player, Stage, job
 
 TOLERANCE = 1e-12
 
@@ -83,6 +87,78 @@ def test_a_broken_group_repeats_its_step_and_no_other(tmp_path: Path) -> None:
             assert difference(player.weights(), unbroken) < 1e-11
         steps = [e["step"] for e in first.link.events("StepCommitted")]
         assert sorted(set(steps)) == list(range(1, 201))
+
+
+def break_after(
+    monkeypatch: pytest.MonkeyPatch, where: Any, name: str, player: Player, step: int
+) -> threading.Event:
+    """Let `player` hear of a break right after `name` worked at `step`, which the others keep."""
+    real, broke = getattr(where, name), threading.Event()
+
+    def wrapped(worker: Any, *rest: Any) -> Any:
+        before = worker.snapshot() if worker is player.training.worker else None
+        result = real(worker, *rest)
+        if before is not None and before.step == step and not broke.is_set():
+            worker.restore(before)
+            broke.set()
+            raise GroupBroken("in the last moment")
+        return result
+
+    monkeypatch.setattr(where, name, wrapped)
+    return broke
+
+
+@pytest.mark.parametrize("last", [0, 1])  # who of the two hears of the break: the lead, or not
+@pytest.mark.parametrize(
+    ("where", "name", "step"),
+    [(loop, "take_step", 19), (validation, "validate", 20), (loop, "take_step", 39)],
+)
+def test_a_break_that_some_hear_of_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: Any, name: str, step: int, last: int
+) -> None:
+    all_due = job(
+        train={"steps": 40},
+        validation={"every_steps": 10},
+        checkpoint={"every_steps": 20, "keep_last": 5},
+    )
+    unbroken = train(all_due, tmp_path / "unbroken", 1)[0]
+    with Stage(all_due, tmp_path / "broken", 2) as stage:
+        broke = break_after(monkeypatch, where, name, stage.players[last], step)
+        stage.form(stage.players)
+        assert broke.wait(60)
+        stage.players[1 - last].link.breaker()
+        stage.form(stage.players)
+        stage.finish(stage.players)
+        for player in stage.players:
+            assert difference(player.weights(), unbroken) < TOLERANCE
+    for kind, wanted in (("StepCommitted", range(1, 41)), ("Validated", (10, 20, 30, 40))):
+        told = {e["step"] for p in stage.players for e in p.link.events(kind)}
+        assert sorted(told) == list(wanted)
+    kept = checkpoint.entries(tmp_path / "broken" / "checkpoints")
+    assert {20, 40} <= {e.step for e in kept}
+
+
+def test_a_checkpoint_that_died_with_its_lead_is_written_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_breath = job(train={"steps": 40}, checkpoint={"every_steps": 20, "keep_best": 0})
+    with Stage(last_breath, tmp_path, 2) as stage:
+        first, second = stage.players
+        save, died = Keeper.save, threading.Event()
+
+        def die(keeper: Keeper, *rest: Any) -> None:
+            if keeper is first.training.keeper:
+                died.set()
+                raise GroupBroken("the lead is killed while it writes")
+            save(keeper, *rest)
+
+        monkeypatch.setattr(Keeper, "save", die)
+        stage.form(stage.players)
+        assert died.wait(60)
+        second.link.breaker()
+        stage.form([second])
+        stage.finish([second])
+    assert [e.step for e in checkpoint.entries(tmp_path / "checkpoints")] == [20, 40]
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 5])

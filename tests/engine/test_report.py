@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evener import orders
-from evener.engine.report import REMEMBERED_STEPS, Reporter
+from evener.engine.report import REMEMBERED_S, Reporter
 from evener.engine.step import Spent
 from evener.events import StepCommitted
 from evener.orders import Order
@@ -29,7 +29,8 @@ def test_only_the_lead_publishes_steps_but_every_rank_its_times() -> None:
         reporter = Reporter(3, 0, 3600, said.append)
         for step in range(1, 4):
             spent = Spent(forward_s=0.2, backward_s=0.3, samples=10)
-            reporter.committed(commit(step), lead, spent, 1.0)
+            reporter.agree(commit(step), lead)
+            reporter.committed(step, spent, 1.0)
         reporter.flush(3)
         assert events(said, "StepCommitted") == ([1, 2, 3] if lead else [])
         report = [o for o in said if isinstance(o, orders.Report)][-1]
@@ -51,11 +52,13 @@ def test_numbers_rise_and_sources_differ_between_lives() -> None:
     assert len({r["source"] for r in records}) == 2
 
 
-def test_a_new_lead_repeats_what_it_remembers() -> None:
+def test_what_a_lead_may_not_have_said_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[Order] = []
     reporter = Reporter(1, 0, 3600, said.append)
-    for step in range(REMEMBERED_STEPS + 10):
-        reporter.committed(commit(step), False, Spent(), 0.1)
+    for step in range(20):
+        monkeypatch.setattr("time.monotonic", lambda now=step: float(now))
+        reporter.agree(commit(step), lead=False)
+    monkeypatch.setattr("time.monotonic", lambda: 1e6)  # however long after: all stood still
     reporter.repeat()
     reporter.flush(0)
-    assert events(said, "StepCommitted") == list(range(10, REMEMBERED_STEPS + 10))
+    assert events(said, "StepCommitted") == list(range(19 - int(REMEMBERED_S), 20))

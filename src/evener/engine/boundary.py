@@ -60,18 +60,16 @@ def _validate(
     began = perf_counter()
     result = validation.validate(worker, group, source, weights)
     best = validation.take_in(worker.progress, training.job, result)
-    if group.index == 0:
-        training.reporter.emit(
-            Validated(
-                step=worker.progress.step,
-                epoch=training.order.batch(max(0, worker.progress.cursor - 1)).epoch,
-                loss=result.loss,
-                count=result.count,
-                metrics=result.metrics,
-                seconds=perf_counter() - began,
-                best=best,
-            )
-        )
+    event = Validated(
+        step=worker.progress.step,
+        epoch=training.order.batch(max(0, worker.progress.cursor - 1)).epoch,
+        loss=result.loss,
+        count=result.count,
+        metrics=result.metrics,
+        seconds=perf_counter() - began,
+        best=best,
+    )
+    training.reporter.agree(event, lead=group.index == 0)
     return best, result.value(training.job.checkpoint.metric)
 
 

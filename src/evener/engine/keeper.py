@@ -28,10 +28,19 @@ class Keeper:
     config: schema.Checkpoint
     emit: Callable[[Event], None]
     _thread: threading.Thread | None = None
+    _writing: int = -1
+
+    @property
+    def newest_step(self) -> int:
+        """The step of the last checkpoint, on disk or on its way there; -1 where there is none."""
+        found = checkpoint.entries(self.run.checkpoints)
+        under_way = self._thread is not None and self._thread.is_alive()
+        return max(found[-1].step if found else -1, self._writing if under_way else -1)
 
     def save(self, snapshot: Snapshot, metric: float | None, best: bool) -> None:
         """Write `snapshot`; waits for the one before it, never for its own."""
         self.wait()
+        self._writing = snapshot.step
         self._thread = threading.Thread(
             target=self._write, args=(snapshot, metric, best), name="checkpoint"
         )

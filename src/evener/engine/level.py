@@ -1,4 +1,9 @@
-"""Bringing every member of a new generation to the same state, from the one who is furthest."""
+"""Bringing every member of a new generation to the same state, counters and buffers included.
+
+A group may break while some members have its last sum and others have not: those who have it
+committed the step, or took in the validation, and are one ahead. Nor does anybody else know what
+the lead did alone. So nothing is taken for granted: all compare notes before they go on.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +12,41 @@ from collections.abc import Callable
 import torch
 
 from evener.checkpoint import from_bytes, to_bytes
-from evener.engine.worker import Worker
+from evener.engine.training import Training
 from evener.rank.group import Group, receive_bytes, send_bytes
 
 
-def level(worker: Worker, group: Group, restore: Callable[[], None]) -> None:
-    """After this all members hold the source's step. `restore` gives a source its first state.
+def level(training: Training, group: Group, restore: Callable[[], None]) -> bool:
+    """Take over the source's state; True where the lead has not led all the way to it.
 
-    A member that breaks off in here keeps the state it had: a snapshot is taken in whole.
+    `restore` gives a source its first state. A member that breaks off in here keeps the state it
+    had: a snapshot is taken in whole.
     """
-    source = group.generation.source
+    worker, source = training.worker, group.generation.source
     if group.index == source and not worker.has_state:
         restore()
         worker.has_state = True
-    if group.size == 1:
-        return
-    behind = torch.zeros(group.size)
-    behind[group.index] = float(worker.step < group.generation.step or not worker.has_state)
-    group.sum(behind)
-    wanting = [i for i, flag in enumerate(behind.tolist()) if flag and i != source]
-    if group.index == source and wanting:
-        message = to_bytes(worker.snapshot())
-        for index in wanting:
+    lead = group.generation.members[0].rank
+    notes = torch.zeros(group.size + 2, dtype=torch.float64)
+    notes[group.index] = worker.mark
+    notes[-2] = training.last_lead not in (-1, lead)
+    notes[-1] = training.keeper.newest_step if group.index == 0 else 0
+    *marks, other_lead, saved_step = group.sum(notes).tolist()
+    behind = [i for i, mark in enumerate(marks) if mark != marks[source]]
+    _pass_on(training, group, behind)
+    progress, new_lead = worker.progress, other_lead > 0 or 0 in behind
+    progress.saved_step = int(saved_step)
+    if new_lead:
+        progress.sampled_step = -1
+    training.last_lead = lead
+    return new_lead
+
+
+def _pass_on(training: Training, group: Group, behind: list[int]) -> None:
+    source = group.generation.source
+    if group.index == source and behind:
+        message = to_bytes(training.worker.snapshot())
+        for index in behind:
             send_bytes(group, message, index)
-    elif group.index in wanting:
-        worker.restore(from_bytes(receive_bytes(group, source)))
+    elif group.index in behind:
+        training.worker.restore(from_bytes(receive_bytes(group, source)))

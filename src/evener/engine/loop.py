@@ -49,7 +49,8 @@ def _generation(training: Training, generation: Generation) -> Done | None:
     timeout_s = training.job.membership.form_s
     group = form(generation, index, training.store_port, timeout_s, training.link.on_break)
     try:
-        level(training.worker, group, lambda: boundary.restore(training.worker, training.keeper))
+        if level(training, group, lambda: boundary.restore(training.worker, training.keeper)):
+            training.reporter.repeat()
         _announce(training, group)
         exchange = open_exchange(group, training.worker.parameters)
         try:
@@ -66,13 +67,10 @@ def _announce(training: Training, group: Group) -> None:
     training.link.say(Formed(generation.ballot, step))
     ranks = tuple(m.rank for m in generation.members)
     if group.index == 0:
-        if training.last_lead not in (-1, training.rank):
-            training.reporter.repeat()
         number, per_epoch = generation.ballot.number, training.order.steps_per_epoch
         training.reporter.emit(
             GenerationFormed(number, ranks, step, training.rank, training.total_steps, per_epoch)
         )
-    training.last_lead = ranks[0]
 
 
 def _open_balance(training: Training, group: Group) -> Balance:
@@ -175,8 +173,9 @@ class Round:
             metrics=outcome.metrics,
             skipped=outcome.skipped,
         )
-        lead = self.group.index == 0 and progress.step % training.job.log.every_steps == 0
-        training.reporter.committed(event, lead, outcome.spent, seconds)
+        if progress.step % training.job.log.every_steps == 0:
+            training.reporter.agree(event, lead=self.group.index == 0)
+        training.reporter.committed(progress.step, outcome.spent, seconds)
 
     def _check_sanity(self) -> None:
         progress, train = self.training.worker.progress, self.training.job.train

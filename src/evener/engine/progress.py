@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -21,6 +23,7 @@ class Progress:
     validated_step: int = -1
     sampled_step: int = -1
     saved_step: int = -1
+    merged_step: int = -1  # when the ranks' buffers were last made one
     best: dict[str, float] = field(default_factory=dict)  # by metric
     without_improvement: int = 0
     balance: dict[str, Any] = field(default_factory=dict)
@@ -33,6 +36,12 @@ class Progress:
         """What another version wrote may have other fields; those we know are taken."""
         known = {f.name for f in fields(Progress)}
         return Progress(**{k: v for k, v in values.items() if k in known})
+
+    @property
+    def mark(self) -> int:
+        """A number that differs where any counter does; a float64 holds it exactly."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return 1 + int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest())
 
     def improves(self, metric: str, value: float, min_delta: float = 0.0) -> bool:
         best = self.best.get(metric)

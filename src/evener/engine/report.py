@@ -1,7 +1,8 @@
 """What a rank tells of its work: events, batched, handed to its agent without ever waiting.
 
-The lead publishes the steps. Every rank remembers its last ones, so that when the lead dies with
-words unsaid, the next lead says them; whoever reads counts a step once.
+What all ranks know alike, the steps above all, the lead publishes. The others remember the last
+of it, so that when a lead dies with words unsaid, or falls behind, they say them; whoever reads
+counts a step once.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from dataclasses import dataclass, field
 
 from evener import events
 from evener.engine.step import Spent
-from evener.events import Event, RankTimed, Record, StepCommitted
+from evener.events import Event, RankTimed, Record
 from evener.orders import Order, Progress, Report
 from evener.rank import device as devices
 
-REMEMBERED_STEPS = 500
+REMEMBERED_S = 5.0  # longer than a lead, or its agent, keeps its words to itself
+REMEMBERED = 5000
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class Reporter:
         self._number = 0
         self._pending: list[Record] = []
         self._due = time.monotonic() + every_s
-        self._recent: deque[StepCommitted] = deque(maxlen=REMEMBERED_STEPS)
+        self._recent: deque[tuple[float, Event]] = deque(maxlen=REMEMBERED)
         self._timer = Timer()
 
     def emit(self, event: Event) -> None:
@@ -59,19 +61,24 @@ class Reporter:
             self._number += 1
             self._pending.append(Record(event, time.time(), self._source, self._number))
 
-    def committed(self, event: StepCommitted, lead: bool, spent: Spent, step_s: float) -> None:
-        """After every commit: remember it, publish it as the lead, and report when it is time."""
-        self._recent.append(event)
-        self._timer.add(spent, step_s)
+    def agree(self, event: Event, lead: bool) -> None:
+        """Every rank knows this: remember it, and publish it as the lead."""
+        self._recent.append((time.monotonic(), event))
         if lead:
             self.emit(event)
+
+    def committed(self, step: int, spent: Spent, step_s: float) -> None:
+        """After every commit: report when it is time."""
+        self._timer.add(spent, step_s)
         if time.monotonic() >= self._due:
-            self.flush(event.step)
+            self.flush(step)
 
     def repeat(self) -> None:
-        """As a new lead: say again what the last one may have taken with it."""
-        for event in self._recent:
-            self.emit(event)
+        """Say again what a lead may have taken with it: all of the last moments."""
+        since = self._recent[-1][0] - REMEMBERED_S if self._recent else 0.0
+        for at, event in self._recent:
+            if at >= since:
+                self.emit(event)
 
     def flush(self, step: int) -> None:
         self._due = time.monotonic() + self._every_s

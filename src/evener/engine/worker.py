@@ -41,6 +41,11 @@ class Worker:
         """The last committed step as membership counts: -1 without any state."""
         return self.progress.step if self.has_state else -1
 
+    @property
+    def mark(self) -> int:
+        """Replicas of one mark are of one state: their tensors move with the counters only."""
+        return self.progress.mark if self.has_state else 0
+
     def snapshot(self) -> Snapshot:
         """A copy on the CPU that later steps do not touch."""
         tensors = {MODEL + k: v for k, v in _model_state(self.model).items()}
@@ -90,11 +95,10 @@ class Worker:
     def merge_buffers(self, group: Group) -> None:
         """Level what BatchNorm gathered on each rank: the mean, by samples seen since the last.
 
-        Nothing changes unless every sum arrived, so a group that breaks here leaves all ranks
-        as they were.
+        Nothing changes here unless every sum arrived.
         """
         buffers = self.buffers
-        if group.size == 1 or not buffers:
+        if group.size == 1 or not buffers or self.progress.merged_step == self.progress.step:
             return
         weight = self.samples_since_merge
         flat = torch.cat(
@@ -103,6 +107,7 @@ class Worker:
         )
         group.sum(flat)
         self.samples_since_merge = 0.0
+        self.progress.merged_step = self.progress.step
         total = float(flat[-1])
         if total <= 0:
             return

@@ -276,7 +276,8 @@ def _validated(draft: RunState, event: events.Validated, time: float) -> None:
     view = ValidationView(event.step, event.epoch, event.loss, metrics, event.best)
     if draft.validation is not None and view.step < draft.validation.step:
         return
-    _put(draft, validation=view, validations=_tail(draft.validations, view, VALIDATIONS))
+    others = tuple(v for v in draft.validations if v.step != view.step)  # it may be told twice
+    _put(draft, validation=view, validations=_tail(others, view, VALIDATIONS))
     if view.best:
         _put(draft, best_validation=view)
 
