@@ -20,7 +20,7 @@ from trial import Trials
 BASELINE = Path(__file__).parent / "baselines" / "loop.py"
 # Each side's second half counts. In the first, caches fill, shares settle, and evener's standby
 # imports torch beside the ranks: a cost of the start, not of a step.
-STEPS = {"gpt": 200, "resnet18": 20}
+STEPS = {"gpt": 400, "resnet18": 20}
 QUICK_STEPS = {"gpt": 80, "resnet18": 6}
 # Alone, evener adds the control numbers, timing and reports of a step: 3 % of a step of 60 ms is
 # 2 ms. Two ranks must not be slower than the yardstick by more than a machine's own jitter.

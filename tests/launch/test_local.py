@@ -168,7 +168,8 @@ def test_a_run_outlives_the_shell_that_started_it(
     monkeypatch.setenv("FAKE_STEPS", "150")
     run, _ = make_run(tmp_path, ranks=2, agents=1, steps=150)
     code = (
-        "import sys, time, json; from pathlib import Path; from evener import placement;"
+        "import signal, sys, time, json; from pathlib import Path; from evener import placement;"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL);"  # the tests may run under nohup
         "from evener.launch.local import LocalLauncher; from evener.rundir.layout import RunDir;"
         "run = RunDir(Path(sys.argv[1]));"
         "plan = placement.from_dict(json.loads(run.plan_file.read_text()));"

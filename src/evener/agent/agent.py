@@ -244,8 +244,11 @@ class Agent:
 
     def presence(self, agent: str, here: bool) -> None:
         """Through the inbox as well: who leaves is gone after what it said last, not before."""
-        change = self._present.add if here else self._present.discard
-        self._post(partial(change, agent))
+        self._post(partial(self._seen, agent, here))
+
+    def _seen(self, agent: str, here: bool) -> None:
+        """From awaited to present in one moment: in between, it would count as gone."""
+        (self._present.add if here else self._present.discard)(agent)
         self._unseen.discard(agent)
 
     def _child_ended(self, child: Child) -> None:
