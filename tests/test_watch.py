@@ -14,7 +14,7 @@ from evener.rundir.store import Store
 from evener.watch import follow, look, present
 from tests.synthetic_run import FakeLauncher, Script, records, run_with, started
 
-TOLD = list(records(Script(steps=30)))
+TOLD = list(records(Script(steps=30, validate_every=10)))
 UNENDED = [r for r in TOLD if not isinstance(r.event, events.RunEnded | events.AgentEnded)]
 
 
@@ -41,6 +41,13 @@ def test_a_look_ends_with_the_present(tmp_path: Path) -> None:
     glances = list(look(run, FakeLauncher()))
     assert glances[-1].over
     assert [r for g in glances for r in g.records] == TOLD
+
+
+def test_a_validation_that_several_ranks_tell_is_handed_out_once(tmp_path: Path) -> None:
+    at, told = next((n, r) for n, r in enumerate(TOLD) if isinstance(r.event, events.Validated))
+    again = dataclasses.replace(told, source="a00", number=1)
+    run = run_with(tmp_path, [*TOLD[: at + 1], again, *TOLD[at + 1 :]])
+    assert [r for g in look(run, FakeLauncher()) for r in g.records] == TOLD
 
 
 def test_a_run_without_processes_and_without_an_end_has_vanished(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from evener import state as state_of
 from evener.errors import RunVanished
-from evener.events import Record, RunEnded, RunStarted
+from evener.events import Record, RunEnded, RunStarted, Validated
 from evener.launch.base import Launcher
 from evener.launch.local import LocalLauncher
 from evener.rundir.layout import RunDir
@@ -48,6 +48,7 @@ class Watch:
         self._store = Store.open(run.db, write=False)
         self._seen = 0
         self._state = state_of.EMPTY
+        self._validated: tuple[int, float] | None = None
 
     def __enter__(self) -> Watch:
         return self
@@ -59,9 +60,17 @@ class Watch:
         """What is recorded and not yet read, in glances of bounded size."""
         while rows := self._store.since(self._seen):
             self._seen = rows[-1][0]
-            records = tuple(record for _, record in rows)
-            self._state = state_of.fold(records, self._state)
-            yield Glance(self._state, records)
+            records = tuple(record for _, record in rows if not self._is_repeated(record))
+            if records:
+                self._state = state_of.fold(records, self._state)
+                yield Glance(self._state, records)
+
+    def _is_repeated(self, record: Record) -> bool:
+        """Whether it is the last validation again: after a death every rank tells it."""
+        if not isinstance(record.event, Validated):
+            return False
+        before, self._validated = self._validated, (record.event.step, record.event.loss)
+        return self._validated == before
 
     @property
     def alive(self) -> bool:

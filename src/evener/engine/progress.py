@@ -12,7 +12,7 @@ RISING = ("accuracy", "top5")  # metrics of which more is better
 
 @dataclass(slots=True)
 class Progress:
-    """All of it moves only with a committed step or a whole validation, on all ranks alike."""
+    """Moves on all ranks alike: with a step, with what falls due after it, and in levelling."""
 
     step: int = 0  # committed steps
     cursor: int = 0  # samples they consumed
