@@ -36,10 +36,13 @@ class StageLink:
         self.breaker: Callable[[], None] = lambda: None
         self.standing: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.groups: list[Group] = []
+        self.on_broken: Callable[[Ballot], None] = lambda _: None
 
     def say(self, order: Order) -> None:
         orders.from_dict(orders.to_dict(order))  # everything said must survive the wire
         self.said.append(order)
+        if isinstance(order, orders.Broken):
+            self.on_broken(order.ballot)
 
     def await_form(self, step: int) -> Generation | None:
         self.standing.put(step)
@@ -109,6 +112,8 @@ class Stage:
         devices = ["cpu"] * ranks if isinstance(ranks, int) else ranks
         self.players = [Player(job, i, self.run, d) for i, d in enumerate(devices)]
         self._number = 0
+        for player in self.players:
+            player.link.on_broken = self._break
 
     def __enter__(self) -> Stage:
         return self
@@ -134,6 +139,13 @@ class Stage:
             player.link.halt_asked = False
             player.link.forms.put(generation)
         return generation
+
+    def _break(self, ballot: Ballot) -> None:
+        """One rank's group broke: everybody is told, as a new ballot would tell them."""
+        for player in self.players:
+            for group in list(player.link.groups):
+                if group.generation.ballot == ballot and not group._broken.is_set():
+                    group.break_up()
 
     def finish(self, players: Sequence[Player]) -> list[Done]:
         for player in players:

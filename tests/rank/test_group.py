@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import random
+import signal
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 import torch
 
 from evener.contract import LOOPBACK
+from evener.membership.generation import Generation
 from evener.rank.group import Group, GroupBroken, StoreHost, form, receive_bytes, send_bytes
+from tests.rank import partner
 from tests.rank.ring import in_group, make_generation
 
 
@@ -53,29 +63,98 @@ def test_one_process_forms_many_generations() -> None:
         assert sums == [2.0, 2.0]
 
 
-def test_breaking_up_unblocks_a_sum_that_waits() -> None:
-    stores = [StoreHost(LOOPBACK) for _ in range(2)]
-    generation = make_generation(stores)
-    raised = threading.Event()
-    formed = threading.Barrier(3)
-    groups: dict[int, Group] = {}
-
-    def one(index: int) -> None:
-        groups[index] = form(generation, index, stores[index].port, 10, lambda _: None)
-        formed.wait(10)
-        if index == 0:
-            with pytest.raises(GroupBroken):
-                groups[0].sum(torch.ones(1))  # rank 1 never comes
-            raised.set()
-
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(2)]
+def formed(generation: Generation, stores: Sequence[StoreHost]) -> list[Group]:
+    """The groups of those of its ranks which are threads of this process."""
+    groups = [Group(generation, i, store.port) for i, store in enumerate(stores)]
+    threads = [threading.Thread(target=g.form, args=(20,)) for g in groups]
     for thread in threads:
         thread.start()
-    formed.wait(10)
-    groups[0].break_up()
-    assert raised.wait(10)
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
+    return groups
+
+
+def hear_of_the_break(groups: Sequence[Group], work: Callable[[Group], object]) -> None:
+    """All of `groups` at `work`, again and again, until they are broken up, one after another."""
+    heard: list[GroupBroken] = []
+
+    def one(group: Group) -> None:
+        try:
+            while True:
+                work(group)
+        except GroupBroken as broken:
+            heard.append(broken)
+
+    threads = [threading.Thread(target=one, args=(g,), daemon=True) for g in groups]
+    for thread in threads:
+        thread.start()
+    time.sleep(random.Random(len(groups)).uniform(0.005, 0.03))
+    for group in groups:
+        group.break_up()
+    for thread in threads:
+        thread.join(20)
+    assert len(heard) == len(groups), "a rank did not hear of the break"
+
+
+def test_breaking_up_unblocks_a_sum_that_waits() -> None:
+    stores = [StoreHost(LOOPBACK) for _ in range(2)]
+    waiting, absent = formed(make_generation(stores), stores)
+    hear_of_the_break([waiting], lambda group: group.sum(torch.ones(1)))
+    waiting.close()
+    absent.close()
+
+
+def test_a_break_at_any_moment_unblocks_everybody() -> None:
+    stores = [StoreHost(LOOPBACK) for _ in range(3)]
+
+    def work(group: Group) -> None:
+        small, large = (group.sum_async(torch.ones(n)) for n in (5, 10_000))
+        small()
+        large()
+
+    for _ in range(20):
+        generation = make_generation(stores)
+        groups = formed(generation, stores)
+        hear_of_the_break(groups, work)
+        for group in groups:
+            group.close()
+
+
+@contextmanager
+def frozen_partner(stores: Sequence[StoreHost], work: str) -> Iterator[list[Group]]:
+    """The groups of `stores`, whose last rank is a process that froze at its work."""
+    command = [sys.executable, "-m", "tests.rank.partner", work]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            ports = [*(s.port for s in stores), int(process.stdout.readline())]
+            process.stdin.write(json.dumps([1, *ports]) + "\n")
+            process.stdin.flush()
+            groups = formed(partner.as_generation(1, ports), stores)
+            assert process.stdout.readline() == "formed\n"
+            time.sleep(0.05)  # it is at its first sum, or waits for what it receives
+            process.send_signal(signal.SIGSTOP)
+            yield groups
+            for group in groups:
+                group.close()
+        finally:
+            process.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process and go on")
+def test_a_frozen_peer_keeps_nobody_in_a_sum() -> None:
+    stores = [StoreHost(LOOPBACK) for _ in range(2)]
+    with frozen_partner(stores, "sums") as groups:
+        hear_of_the_break(groups, lambda group: group.sum(torch.ones(partner.SUMMED)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process and go on")
+def test_a_frozen_joiner_does_not_keep_who_passes_the_state_on() -> None:
+    with frozen_partner([StoreHost(LOOPBACK)], "receives") as groups:
+        hear_of_the_break(groups, lambda group: group.send(torch.ones(partner.PASSED), 1))
 
 
 def test_breaking_up_ends_a_forming_that_waits_for_somebody() -> None:

@@ -3,6 +3,9 @@
 The group is Gloo, built directly and not through torch's global state, so that one process may
 form hundreds in its life. Gloo's own abort does not unblock a collective whose peer has fallen
 silent; shutting down our own sockets to the peers does, in milliseconds, and that is `break_up`.
+With one exception: a connection that fails tells all who wait for their turn on it, but not one
+whose data is half-way through. So no wait outlasts a break by more than `PARTING_S`; what is
+still stuck then is left to a thread of its own, and forgotten.
 Every rank hosts one key-value store for its life; a generation meets at its source's.
 """
 
@@ -10,10 +13,11 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -30,7 +34,10 @@ from evener.membership.generation import Generation
 ProcessGroupGloo: Any = _ProcessGroupGloo  # torch's stub leaves out what it is made of
 # The net under a collective; membership notices silence long before and breaks the group.
 COLLECTIVE_TIMEOUT_S = 1800.0
-_MEET_POLL_S = 0.002
+PARTING_S = 0.2  # in which a broken group lets go of those who wait, or never
+UNENDED = "group that did not let go"  # the thread to which its remains are left
+_LOOK_S = 0.1
+_POLL_S = 0.002
 _FD_DIR = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"  # noqa: PTH112
 
 
@@ -64,6 +71,10 @@ class Group:
         self._group: Any = None
         self._sockets_before = _sockets()
         self._broken = threading.Event()
+        self._broken_at = 0.0
+        self._works: set[Any] = set()  # collectives begun and not seen to end well
+        self._shut: dict[int, socket.socket | None] = {}  # None: not one to shut
+        self._breaking = threading.Lock()
 
     def form(self, timeout_s: float) -> None:
         """Meet the others and connect. Alone there is nobody to meet."""
@@ -89,7 +100,7 @@ class Group:
         everyone = [f"here/{i}" for i in range(self.size)]
         deadline = time.monotonic() + timeout_s
         while not store.check(everyone):
-            if self._broken.wait(_MEET_POLL_S):
+            if self._broken.wait(_POLL_S):
                 raise GroupBroken("told to break while forming")
             if time.monotonic() > deadline:
                 raise GroupBroken(f"not all {self.size} ranks came within {timeout_s:g} s")
@@ -100,12 +111,25 @@ class Group:
             return _nothing
         with self._translated():
             work = self._group.allreduce([tensor])
+            self._works.add(work)
 
         def wait() -> None:
             with self._translated():
-                work.wait()
+                self._see_through(work)
 
         return wait
+
+    def _see_through(self, work: Any) -> None:
+        while True:
+            try:
+                work.wait(timedelta(seconds=_LOOK_S))
+            except RuntimeError:
+                if work.is_completed():
+                    raise
+                self._raise_if_parted()
+            else:
+                self._works.discard(work)
+                return
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         self.sum_async(tensor)()
@@ -114,23 +138,67 @@ class Group:
     def send(self, tensor: torch.Tensor, to: int) -> None:
         assert self._group is not None
         with self._translated():
-            self._group.send([tensor], to, 0).wait()
+            self._pass(self._group.send([tensor], to, 0))
 
     def receive(self, tensor: torch.Tensor, source: int) -> None:
         assert self._group is not None
         with self._translated():
-            self._group.recv([tensor], source, 0).wait()
+            self._pass(self._group.recv([tensor], source, 0))
+
+    def _pass(self, work: Any) -> None:
+        """Wait on another thread: this kind of work cannot be asked, nor waited for in looks."""
+        errors: list[RuntimeError] = []
+
+        def wait() -> None:
+            try:
+                work.wait(timedelta(seconds=COLLECTIVE_TIMEOUT_S))
+            except RuntimeError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(_LOOK_S)
+            self._raise_if_parted()
+        if errors:
+            raise errors[0]
 
     def break_up(self) -> None:
-        """Unblock whatever waits, here and at the peers. Any thread may call it, repeatedly."""
-        self._broken.set()
-        for fd in _sockets() - self._sockets_before:
-            _shut_down(fd, self._own_store_port)
+        """Unblock whatever waits, here and at the peers. Any thread may call it, repeatedly.
+
+        Sockets are shut for reading only, and held: Gloo closes its ends at once, but what it is
+        still sending, or has yet to answer, meets an open connection until we close as well.
+        """
+        with self._breaking:
+            if not self._broken.is_set():
+                self._broken_at = time.monotonic()
+                self._broken.set()
+            for fd, identity in _sockets() - self._sockets_before:
+                if identity not in self._shut:
+                    self._shut[identity] = _shut_down(fd, identity, self._own_store_port)
 
     def close(self) -> None:
         """End the group; the peers' sockets learn it even if torch keeps references."""
         self.break_up()
+        while (stuck := [w for w in self._works if not w.is_completed()]) and not self._parted:
+            time.sleep(_POLL_S)
+        if stuck:
+            kept = (self._group, stuck)
+            threading.Thread(name=UNENDED, target=_see_out, args=kept, daemon=True).start()
+        self._works.clear()
         self._group = None
+        with self._breaking:
+            for connection in filter(None, self._shut.values()):
+                connection.close()
+            self._shut.clear()
+
+    @property
+    def _parted(self) -> bool:
+        return self._broken.is_set() and time.monotonic() > self._broken_at + PARTING_S
+
+    def _raise_if_parted(self) -> None:
+        if self._parted:
+            raise GroupBroken("the group was broken up and did not let go")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -174,6 +242,13 @@ def receive_bytes(group: Group, source: int) -> bytes:
     return data.numpy().tobytes()
 
 
+def _see_out(group: Any, stuck: list[Any]) -> None:
+    """Outwait what a broken group holds on to: to destroy it earlier would be to wait as well."""
+    for work in stuck:
+        with suppress(RuntimeError):
+            work.wait()
+
+
 def _nothing() -> None:
     return None
 
@@ -192,24 +267,40 @@ def _options(timeout_s: float) -> Any:
     return options
 
 
-def _sockets() -> set[int]:
-    """The numbers of this process's open sockets."""
+def _sockets() -> set[tuple[int, int]]:
+    """This process's open sockets: each one's number and its identity."""
     found = set()
     for name in os.listdir(_FD_DIR):  # noqa: PTH208  (names are all we need, and fast)
-        try:
-            if os.readlink(f"{_FD_DIR}/{name}").startswith("socket:"):  # noqa: PTH115
-                found.add(int(name))
-        except OSError:
-            continue  # closed since the listing, or not a link on this system
+        if (identity := _identity(int(name))) is not None:
+            found.add((int(name), identity))
     return found
 
 
-def _shut_down(fd: int, own_store_port: int) -> None:
+def _identity(fd: int) -> int | None:
+    """What a socket does not share with the next one of its number; None if it is none."""
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None  # closed meanwhile
+    return (status.st_ino or -fd) if stat.S_ISSOCK(status.st_mode) else None
+
+
+def _shut_down(fd: int, identity: int, own_store_port: int) -> socket.socket | None:
     """End a connection under whoever waits on it; listeners and store guests are left alone."""
     try:
-        with socket.socket(fileno=os.dup(fd)) as connection:
-            connection.getpeername()  # raises on a listener
-            if connection.getsockname()[1] != own_store_port:
-                connection.shutdown(socket.SHUT_RDWR)
+        copy = os.dup(fd)
     except OSError:
-        return  # not connected, or closed meanwhile
+        return None  # closed meanwhile
+    if _identity(copy) not in (identity, -copy):
+        os.close(copy)  # closed meanwhile, and its number is another's
+        return None
+    connection = socket.socket(fileno=copy)
+    try:
+        connection.getpeername()  # raises on a listener
+        if connection.getsockname()[1] != own_store_port:
+            connection.shutdown(socket.SHUT_RD)
+            return connection
+    except OSError:
+        pass  # not connected, or closed meanwhile
+    connection.close()
+    return None
