@@ -19,9 +19,13 @@ from trial import Trials
 
 BASELINE = Path(__file__).parent / "baselines" / "loop.py"
 # Each side's second half counts. In the first, caches fill, shares settle, and evener's standby
-# imports torch beside the ranks: a cost of the start, not of a step.
-STEPS = {"gpt": 400, "resnet18": 20}
+# imports torch beside the ranks for ten seconds: a cost of the start, not of a step.
+STEPS = {"gpt": 400, "resnet18": 40}
 QUICK_STEPS = {"gpt": 80, "resnet18": 6}
+QUICK_TURNS = {"gpt": 2, "resnet18": 1}
+# Two ranks fill both cores of a small machine, whose speed then drifts by a tenth from one run to
+# the next: only many turns tell the two sides apart.
+TURNS = {1: 3, 2: 8}
 # Alone, evener adds the control numbers, timing and reports of a step: 3 % of a step of 60 ms is
 # 2 ms. Two ranks must not be slower than the yardstick by more than a machine's own jitter.
 TARGETS = {1: 1.03, 2: 1.05}
@@ -46,7 +50,7 @@ def _compare(trials: Trials, name: str, ranks: int, steps: int, settings: Settin
             trials.train(f"{name}.toml", [f"train.steps={steps}", f"local.workers={ranks}"]).step_s
         ),
     }
-    taken = harness.interleave(sides, _repetitions(settings, name))
+    taken = harness.interleave(sides, QUICK_TURNS[name] if settings.quick else TURNS[ranks])
     ratio = harness.ratios(taken, "evener", yardstick)
     spreads = {f"{side} s": harness.spread(values) for side, values in taken.items()}
     return Case(
@@ -57,12 +61,6 @@ def _compare(trials: Trials, name: str, ranks: int, steps: int, settings: Settin
         sides={"ratio": ratio, **spreads},
         notes={"steps": steps},
     )
-
-
-def _repetitions(settings: Settings, name: str) -> int:
-    if not settings.quick:
-        return 3
-    return 2 if name == "gpt" else 1
 
 
 def baseline(folder: Path, name: str, ranks: int, steps: int) -> list[float]:
