@@ -13,7 +13,7 @@ import pytest
 
 from evener.cluster import from_dict, to_dict
 from evener.probe import interface_of, limits, probe
-from evener.probe.interfaces import interfaces
+from evener.probe.interfaces import address_facing, interfaces
 
 
 def test_this_machine_is_read_completely() -> None:
@@ -126,3 +126,12 @@ def test_loopback_is_found_by_its_address() -> None:
 def test_a_foreign_address_has_no_interface_here() -> None:
     assert interface_of("198.51.100.7") is None
     assert interface_of("a name") is None
+
+
+def test_the_address_that_faces_a_host_is_the_one_its_route_begins_with() -> None:
+    assert address_facing("127.0.0.1", 9) == "127.0.0.1"
+
+
+def test_a_host_without_an_address_faces_nothing() -> None:
+    with pytest.raises(socket.gaierror):
+        address_facing("no-such-host.invalid", 9)

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -24,6 +23,7 @@ from evener import cluster, contract, orders
 from evener.agent import ending, translate
 from evener.agent.child import Child
 from evener.agent.crew import Crew, Voice
+from evener.agent.door import door
 from evener.agent.environment import rank_environment
 from evener.agent.peers import Peers
 from evener.agent.prepare import Prepared, prepare
@@ -117,7 +117,7 @@ class Agent:
     async def run(self) -> Over:
         """From the first process to the last: returns how the run ended."""
         hello = {"role": "agent", "agent": self._env.agent}
-        async with serve(self._door(), self._env.secret, self._welcome, hello) as server:
+        async with serve(await door(self._env), self._env.secret, self._welcome, hello) as server:
             self._address = server.address
             self._crew = self._make_crew()
             hello = hello | {"address": server.address}
@@ -135,11 +135,6 @@ class Agent:
         self._post(self._crew.begin)
         self._spawn(self._look_at_machine())
         self._spawn(self._prepare_data())
-
-    def _door(self) -> str | socket.socket:
-        if self._env.fd >= 0:
-            return socket.socket(fileno=self._env.fd)
-        return self._env.listen
 
     def _make_crew(self) -> Crew:
         mine = next(a for a in self._plan.agents if a.agent == self._env.agent)

@@ -37,6 +37,7 @@ from evener.rank.device import open_device
 from evener.rank.group import StoreHost
 from evener.rank.link import Link
 from evener.rundir.layout import RunDir
+from evener.wire.frames import split_address
 from evener.wire.line import Line
 
 log = logging.getLogger("evener.rank")
@@ -51,7 +52,7 @@ def main() -> None:
     hello = {"role": "rank", "agent": environment.agent}
     line = Line.connect(environment.agent_address, environment.secret, hello, HANDSHAKE_S)
     link = Link(line)
-    store = StoreHost(contract.LOOPBACK)
+    store = StoreHost(split_address(environment.agent_address)[0])
     link.say(Hello(os.getpid(), store.port))
     _warm_up()
     take = link.await_take()

@@ -45,6 +45,17 @@ def interfaces() -> tuple[Interface, ...]:
         libc.freeifaddrs(first)
 
 
+def address_facing(host: str, port: int) -> str:
+    """The address of ours from which `host` is reached: the route is looked up, nothing is sent.
+
+    Raises OSError while `host` has no address, or none that can be reached.
+    """
+    family, kind, _, _, there = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as sock:
+        sock.connect(there)
+        return str(sock.getsockname()[0])
+
+
 def interface_of(address: str) -> str | None:
     """The interface that owns `address`; None where none does or the system cannot tell.
 

@@ -67,6 +67,7 @@ class Group:
         self.generation = generation
         self.index = index
         self.size = len(generation.members)
+        self._host = generation.members[index].host
         self._own_store_port = own_store_port
         self._group: Any = None
         self._sockets_before = _sockets()
@@ -91,7 +92,9 @@ class Group:
             )
             store = PrefixStore(str(self.generation.ballot), client)
             self._meet(store, timeout_s)
-            self._group = ProcessGroupGloo(store, self.index, self.size, _options(timeout_s))
+            self._group = ProcessGroupGloo(
+                store, self.index, self.size, _options(self._host, timeout_s)
+            )
             self._group._set_default_timeout(timedelta(seconds=COLLECTIVE_TIMEOUT_S))
 
     def _meet(self, store: PrefixStore, timeout_s: float) -> None:
@@ -253,14 +256,14 @@ def _nothing() -> None:
     return None
 
 
-def _options(timeout_s: float) -> Any:
+def _options(host: str, timeout_s: float) -> Any:
     options = ProcessGroupGloo._Options()
     options._timeout = timedelta(seconds=timeout_s)
     interface = contract.user_variable("GLOO_SOCKET_IFNAME")  # the agent's, or the user's own
     device = (
         ProcessGroupGloo.create_device(interface=interface, lazy_init=False)
         if interface
-        else ProcessGroupGloo.create_device(hostname=contract.LOOPBACK, lazy_init=False)
+        else ProcessGroupGloo.create_device(hostname=host, lazy_init=False)
     )
     options._devices = [device]
     options._threads = 2

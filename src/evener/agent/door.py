@@ -1,0 +1,41 @@
+"""Where an agent answers: on a socket it inherited, or at the address that faces the head."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+
+from evener.contract import AgentEnv
+from evener.errors import StartFailed
+from evener.probe import address_facing
+from evener.wire.frames import split_address
+
+KNOWN_S = 10.0  # for the head's name to be known, where machines start at the same time
+_POLL_S = 0.05
+
+
+async def door(env: AgentEnv) -> str | socket.socket:
+    """Never all addresses: ranks and Gloo need the one by which other machines reach us."""
+    if env.fd >= 0:
+        return socket.socket(fileno=env.fd)
+    if not env.listen.startswith(":"):
+        return env.listen
+    return await asyncio.to_thread(_facing, env.head) + env.listen
+
+
+def _facing(head: str) -> str:
+    host, port = split_address(head)
+    deadline = time.monotonic() + KNOWN_S
+    while True:
+        try:
+            found = address_facing(host, port)
+            return f"[{found}]" if ":" in found else found
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise StartFailed(
+                    f"there is no way to the head: {error}",
+                    where=head,
+                    fix="the head's host must have an address that this machine can reach",
+                ) from error
+            time.sleep(_POLL_S)
