@@ -34,7 +34,7 @@ from evener.errors import CheckpointDamaged, DiskFull, NotPermitted
 
 FORMAT = 1
 _PARTIAL, _TRASH, _DAMAGED = ".partial-", ".trash-", ".damaged-"
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quota error
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
