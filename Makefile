@@ -28,7 +28,7 @@ bench: setup
 constraints: setup
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable | \
 	  grep -v -E '^(evener|pip|wheel)==| @ ' | sed 's/+.*//'; } > constraints.new
-	@mv constraints.new constraints.txt
+	@mv constraints.new constraints.txt && cp constraints.txt src/evener/image/pins.txt
 
 setup: .venv/.ready
 

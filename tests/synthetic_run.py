@@ -157,6 +157,9 @@ class FakeLauncher:
         ]
         return Rendered(run, tuple(commands))
 
+    def provide(self) -> None:
+        """There is nothing to bring."""
+
     def start(self, rendered: Rendered) -> Handle:
         if self.failure is not None:
             raise self.failure
@@ -165,6 +168,9 @@ class FakeLauncher:
 
     def stop(self, run: RunDir, *, now: bool) -> None:
         self.stops.append(now)
+
+    def clean(self, run: RunDir) -> None:
+        self.living = [False]
 
     def alive(self, run: RunDir) -> bool:
         return self.living.pop(0) if len(self.living) > 1 else self.living[0]

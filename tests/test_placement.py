@@ -28,7 +28,7 @@ def job(train: dict[str, Any] | None = None, **local: Any) -> Job:
 
 
 def machine(cpus: float = 8, torch: str = "2.13.0", gpus: int = 0, **facts: Any) -> Machine:
-    devices = tuple(Device("cuda", i, "GPU") for i in range(gpus))
+    devices = tuple(Device("cuda", i, "GPU", uuid=f"GPU-{i}") for i in range(gpus))
     known: dict[str, Any] = {"memory_bytes": 16 * 10**9, "devices": devices}
     return Machine("oak", "Linux", cpus, torch=torch, **known | facts)
 

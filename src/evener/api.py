@@ -9,6 +9,7 @@ import itertools
 import re
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,13 @@ from evener.cluster import Machine
 from evener.config.load import LoadedJob, job_to_json, load_job
 from evener.config.schema import Job
 from evener.events import Record, RunEnded, RunStarted
+from evener.image.build import Content
+from evener.image.recipe import PYPI
 from evener.launch.base import Launcher, Rendered
+from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
-from evener.placement import Plan
+from evener.launch.places import launcher_of
+from evener.placement import DOCKER, LOCAL, Plan
 from evener.probe import probe
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
@@ -47,6 +52,7 @@ class RunRequest:
     workers: int | None = None
     name: str | None = None
     resume: bool = False
+    on: str | None = None  # a place; a resumed run stays where it was, a new one is local
     folder: Path = field(default_factory=Path)
     root: Path | None = None
 
@@ -84,7 +90,6 @@ def need_torch() -> None:
 
 def prepare(request: RunRequest, launcher: Launcher | None = None) -> Ready:
     """Read, check and plan; write nothing."""
-    need_torch()
     if request.name is not None and not RUN_NAME.fullmatch(request.name):
         raise errors.BadCommand(
             f"{request.name!r} cannot name a run",
@@ -92,7 +97,7 @@ def prepare(request: RunRequest, launcher: Launcher | None = None) -> Ready:
             fix="letters, digits, '.', '_' and '-', at most 64",
         )
     if request.resume:
-        return _resumed(request, launcher or LocalLauncher())
+        return _resumed(request, launcher)
     return _fresh(request)
 
 
@@ -104,13 +109,20 @@ def _fresh(request: RunRequest) -> Ready:
     notes: tuple[str, ...] = ()
     if name != wanted:
         notes = (f"there is a run called {wanted} already: this one is {name}",)
-    code = tuple(dict.fromkeys(str(f.resolve()) for f in (loaded.folder, request.folder)))
-    return _planned(root, name, loaded.job, code, resumed=False, notes=notes)
+    code = _code_folders(loaded, request)
+    place = request.on or LOCAL
+    return _planned(root, name, loaded.job, place, code, resumed=False, notes=notes)
 
 
-def _resumed(request: RunRequest, launcher: Launcher) -> Ready:
+def _code_folders(loaded: LoadedJob, request: RunRequest) -> tuple[str, ...]:
+    """Where the job's own modules are looked for."""
+    return tuple(dict.fromkeys(str(f.resolve()) for f in (loaded.folder, request.folder)))
+
+
+def _resumed(request: RunRequest, launcher: Launcher | None) -> Ready:
     """The stored job goes on, whatever became of the job file; overrides may still adjust it."""
     run = _run_to_resume(request)
+    launcher = launcher or launcher_of(run)
     if launcher.alive(run):
         raise errors.RunActive(
             f"{run.name} is still going",
@@ -129,8 +141,9 @@ def _resumed(request: RunRequest, launcher: Launcher) -> Ready:
     stored = load_job(file, (), request.folder).job
     job = _load(file, request).job
     _check_same_training(stored, job)
-    code = placement.from_dict(layout.read_json(run.plan_file)).code
-    ready = _planned(run.path.parent, run.name, job, code, resumed=True)
+    plan = placement.from_dict(layout.read_json(run.plan_file))
+    place = request.on or plan.place
+    ready = _planned(run.path.parent, run.name, job, place, plan.code, resumed=True)
     return replace(ready, step=state.step)
 
 
@@ -186,13 +199,21 @@ def _planned(
     root: Path,
     name: str,
     job: Job,
+    place: str,
     code: tuple[str, ...],
     *,
     resumed: bool,
     notes: tuple[str, ...] = (),
 ) -> Ready:
+    if place == LOCAL:
+        need_torch()
     machine = probe()
-    plan = replace(placement.plan(job, [machine]), code=code)
+    decided = (
+        placement.plan_containers(job, machine)
+        if place == DOCKER
+        else placement.plan(job, [machine])
+    )
+    plan = replace(decided, code=code)
     return Ready(root, name, job, machine, plan, resumed, (*notes, *plan.notes))
 
 
@@ -209,9 +230,52 @@ def _free_name(root: Path, wanted: str) -> str:
 # ------------------------------------------------------------------------------ acting
 
 
+def launcher_for(ready: Ready, note: Callable[[str], None] = lambda _: None) -> Launcher:
+    """Who starts what was decided; `note` hears what takes its time (an image being built)."""
+    if ready.plan.place == LOCAL:
+        return LocalLauncher()
+    content = _content(ready.job, ready.machine, ready.plan.code)
+    return DockerLauncher(content, _read_paths(ready.job), note)
+
+
+def image_content(source: str, overrides: tuple[str, ...]) -> Content:
+    """What would go into the image of a job on this machine."""
+    request = RunRequest(source, overrides)
+    loaded = _load(source, request)
+    return _content(loaded.job, probe(), _code_folders(loaded, request))
+
+
+def _content(job: Job, machine: Machine, code: tuple[str, ...]) -> Content:
+    cuda = job.image.cuda
+    if cuda == "auto":
+        cuda = PYPI if any(d.kind == "cuda" for d in machine.devices) else "cpu"
+    return Content(job.image, cuda, _own_code(job, tuple(map(Path, code))))
+
+
+def _own_code(job: Job, folders: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The user's code: what image.include says, and the modules and packages the job names."""
+    names = (job.model.name, job.data.name, job.train.loss or "")
+    modules = {name.partition(":")[0].partition(".")[0] for name in names if ":" in name}
+    found = [folders[0] / path for path in job.image.include]
+    for missing in (path for path in found if not path.exists()):
+        raise errors.DataMissing(
+            f"{missing} is not there", where="image.include", fix="correct the path"
+        )
+    for module in sorted(modules):
+        places = (f / part for f in folders for part in (module, f"{module}.py"))
+        found += list(itertools.islice((p for p in places if p.exists()), 1))
+    return tuple(dict.fromkeys(path.resolve() for path in found))
+
+
+def _read_paths(job: Job) -> tuple[str, ...]:
+    """Files and folders of this machine that ranks read."""
+    named = (getattr(job.data, "path", None), getattr(job.model, "weights", None))
+    return tuple(path for path in named if path and not path.startswith("builtin:"))
+
+
 def render(ready: Ready, launcher: Launcher | None = None) -> Rendered:
     """Exactly what `start` would start, secrets masked."""
-    return (launcher or LocalLauncher()).render(ready.plan, ready.run)
+    return (launcher or launcher_for(ready)).render(ready.plan, ready.run)
 
 
 def start_run(request: RunRequest, launcher: Launcher | None = None) -> RunDir:
@@ -221,7 +285,8 @@ def start_run(request: RunRequest, launcher: Launcher | None = None) -> RunDir:
 
 def start(ready: Ready, launcher: Launcher | None = None) -> RunDir:
     """Write what was decided, record the start, launch. A failed launch is recorded as the end."""
-    launcher = launcher or LocalLauncher()
+    launcher = launcher or launcher_for(ready)
+    launcher.provide()
     run = _claimed(ready)
     _write_configs(run, ready)
     _record(run, _started(run, ready))
@@ -272,7 +337,7 @@ def _record(run: RunDir, event: RunStarted | RunEnded) -> None:
 
 def stop_run(run: RunDir, *, now: bool = False, launcher: Launcher | None = None) -> bool:
     """Ask a run to stop, with a checkpoint unless `now`. False where nothing of it is alive."""
-    launcher = launcher or LocalLauncher()
+    launcher = launcher or launcher_of(run)
     if not launcher.alive(run):
         return False
     launcher.stop(run, now=now)

@@ -1,12 +1,14 @@
 """What crosses from the host wing into a process of a run: environment, ports, paths, labels.
 
 The only reader of `os.environ`. A process is told everything it must know by the variables
-below; nobody types them. Secrets travel here and never in an argument list.
+below; nobody types them. Secrets travel here, or in a file that is named here, and never in an
+argument list.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,12 +17,22 @@ from typing import TypeVar
 PREFIX = "EVENER_"
 RUN_DIR_DEFAULT = Path("experiments")
 LOOPBACK = "127.0.0.1"
+# Inside a container.
+EVERYWHERE = "0.0.0.0"  # all of its addresses; what may reach them its network says
+HEAD_PORT, AGENT_PORT = 7070, 7071
+IMAGE_SITE, IMAGE_CODE = "/opt/evener-site", "/opt/evener-code"
+IMAGE_CACHE, SECRET_FILE = "/var/cache/evener", "/run/secrets/evener"
+# What Docker's own objects are found by.
+LABEL_IMAGE, LABEL_STAGE = "dev.evener.image", "dev.evener.stage"
+LABEL_RUN, LABEL_ROLE = "dev.evener.run", "dev.evener.role"
+SECRET_VARIABLE = PREFIX + "SECRET_FILE"  # in place of the secret: who may read the file
 CACHE_VARIABLE = PREFIX + "CACHE"  # a person's own: where downloads are kept
 
 # Names inside a run's folder: rundir gives them meaning, containers mount them.
 DB_NAME = "run.db"
 CONFIGS, LOGS, CHECKPOINTS = "configs", "logs", "checkpoints"
 JOB_NAME, PLAN_NAME, HANDLE_NAME = "job.json", "plan.json", "handle.json"
+SECRET_NAME = "secret"
 EXPORT_NAME = "model.safetensors"
 
 
@@ -29,7 +41,7 @@ class AgentEnv:
     """What one agent is told. `first_rank` makes its ranks' numbers unique in the run.
 
     It answers its ranks and other agents on the inherited socket `fd`, or on `listen` where `fd`
-    is -1.
+    is -1. Where that names a port alone, it is the port of whichever address faces the head.
     """
 
     run_dir: str
@@ -42,6 +54,7 @@ class AgentEnv:
     listen: str = LOOPBACK + ":0"
     peers: str = ""  # "id=host:port,..." of the agents known at the start
     expected_agents: int = 1
+    revived: int = 0  # 1 where an engine starts it again as long as its status is not 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,8 @@ def from_environ(kind: type[Told], environ: Mapping[str, str] | None = None) -> 
     found: dict[str, object] = {}
     for f in fields(kind):
         text = source.get(PREFIX + f.name.upper())
+        if text is None and f.name == "secret" and SECRET_VARIABLE in source:
+            text = Path(source[SECRET_VARIABLE]).read_text(encoding="utf-8").strip()
         if text is None:
             continue
         found[f.name] = int(text) if str(f.type) == "int" else text
@@ -97,6 +112,20 @@ def inherited_environ() -> dict[str, str]:
 def user_variable(name: str) -> str | None:
     """A variable that is not ours but that a person may set (proxies, NO_COLOR, COLUMNS)."""
     return os.environ.get(name)
+
+
+def cache_folder() -> Path:
+    """$EVENER_CACHE, or the place where this system keeps what can be made again."""
+    own = user_variable(CACHE_VARIABLE)
+    if own:
+        return Path(own).expanduser().absolute()
+    if sys.platform == "win32":
+        local = user_variable("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData/Local") / "evener" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/evener"
+    xdg = user_variable("XDG_CACHE_HOME")
+    return (Path(xdg) if xdg else Path.home() / ".cache") / "evener"
 
 
 def module_path(folders: tuple[str, ...]) -> dict[str, str]:

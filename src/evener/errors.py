@@ -172,6 +172,22 @@ class StartFailed(MachineError):
     code, title = "E505", "A process of the run did not start"
 
 
+class DockerAway(MachineError):
+    code, title = "E511", "No Docker engine answers"
+
+
+class DockerFailed(MachineError):
+    code, title = "E512", "Docker could not do what it was asked"
+
+
+class ImageMissing(MachineError):
+    code, title = "E513", "An image is not there"
+
+
+class ImageUnfit(MachineError):
+    code, title = "E514", "An image cannot run a rank"
+
+
 class TrainingError(EvenerError):
     exit_status = 7
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evener import units
@@ -17,7 +17,9 @@ from evener.config.schema import Job
 from evener.errors import DeviceMissing
 
 VERSION = 1
+LOCAL, DOCKER = "local", "docker"  # the places where a run can be
 RANK_MEMORY_BYTES = 400 * 10**6  # measured: 360 MiB resident for torch and a small model
+SHM_BYTES = 2**30  # loader workers pass batches through it; Docker's own 64 MB are not enough
 _DEVICE_NAMES = {"cuda": "CUDA GPU", "mps": "Apple GPU (mps)"}
 
 
@@ -32,12 +34,22 @@ class RankPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a container may use of its machine: a machine of its own, as far as ranks can tell."""
+
+    cpus: float
+    shm_bytes: int = SHM_BYTES
+    gpu: str = ""  # its UUID: an index means another GPU inside a container
+
+
+@dataclass(frozen=True, slots=True)
 class AgentPlan:
     """One agent and the ranks it owns, numbered through the whole run."""
 
     agent: str
     machine: str
     ranks: tuple[RankPlan, ...]
+    limits: Limits | None = None  # of its container, where it has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +85,35 @@ def plan(job: Job, machines: Sequence[Machine]) -> Plan:
     ranks = [RankPlan(i, name, threads, f"{why}; {share}") for i, name in enumerate(names)]
     return Plan(
         job_name=job.name or "",
-        place="local",
+        place=LOCAL,
         agents=_deal(ranks, job.local.agents, machine.name),
         notes=_notes(job, machine, ranks),
     )
+
+
+def plan_containers(job: Job, machine: Machine) -> Plan:
+    """The plan of a run as containers of the one engine on `machine`: one rank in each.
+
+    One for each GPU; without GPUs as many as were asked for, each with an equal part of the
+    processors.
+    """
+    devices, why = _devices(job, replace(machine, torch=""))  # the image brings its own torch
+    count = job.local.workers or len(devices) or 1
+    cpus = round(machine.cpus / count, 2)
+    agents = []
+    for number in range(count):
+        gpu = devices[number % len(devices)] if devices else None
+        threads, share = _threads(job, machine, count)
+        rank = RankPlan(number, _inside(gpu), threads, f"{why}; {share}")
+        limits = Limits(cpus, gpu=gpu.uuid if gpu else "")
+        agents.append(AgentPlan(f"a{number:02d}", f"machine-{number}", (rank,), limits))
+    ranks = [rank for agent in agents for rank in agent.ranks]
+    return Plan(job.name or "", DOCKER, tuple(agents), _notes(job, machine, ranks))
+
+
+def _inside(gpu: Device | None) -> str:
+    """A container sees its own GPU only, as the first."""
+    return "cpu" if gpu is None else _device_name(replace(gpu, index=0))
 
 
 # ----------------------------------------------------------------------------- choices
@@ -222,7 +259,7 @@ def from_dict(record: Mapping[str, Any]) -> Plan:
     """A plan from a run's folder. Raises ValueError where something we need is missing."""
     try:
         agents = tuple(
-            AgentPlan(a["agent"], a["machine"], tuple(_rank(r) for r in a["ranks"]))
+            AgentPlan(a["agent"], a["machine"], tuple(map(_rank, a["ranks"])), _limits(a))
             for a in record["agents"]
         )
         notes = tuple(record.get("notes", ()))
@@ -230,6 +267,11 @@ def from_dict(record: Mapping[str, Any]) -> Plan:
         return Plan(record["job_name"], record["place"], agents, notes, code)
     except (KeyError, TypeError) as error:
         raise ValueError(f"damaged plan: {error!r}") from error
+
+
+def _limits(agent: Mapping[str, Any]) -> Limits | None:
+    found = agent.get("limits")
+    return None if found is None else Limits(found["cpus"], found["shm_bytes"], found["gpu"])
 
 
 def _rank(record: Mapping[str, Any]) -> RankPlan:

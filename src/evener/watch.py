@@ -14,7 +14,7 @@ from evener import state as state_of
 from evener.errors import RunVanished
 from evener.events import Record, RunEnded, RunStarted, Validated
 from evener.launch.base import Launcher
-from evener.launch.local import LocalLauncher
+from evener.launch.places import launcher_of
 from evener.rundir.layout import RunDir
 from evener.rundir.recover import recover
 from evener.rundir.store import Store
@@ -44,7 +44,7 @@ class Watch:
 
     def __init__(self, run: RunDir, launcher: Launcher | None = None) -> None:
         self.run = run
-        self._launcher = launcher or LocalLauncher()
+        self._launcher = launcher or launcher_of(run)
         self._store = Store.open(run.db, write=False)
         self._seen = 0
         self._state = state_of.EMPTY

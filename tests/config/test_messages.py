@@ -94,7 +94,7 @@ IN_TOML: list[Case] = [
         "job.toml:11: zzz",
         (
             "the job takes [model], [data], [train], [validation], [early_stopping], [sample], "
-            "[checkpoint], [balance], [membership], [log], [local]"
+            "[checkpoint], [balance], [membership], [log], [local], [image]"
         ),
     ),
     (

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from evener.data.cache import cache_folder, entry, of_file, refusals
+from evener.contract import cache_folder
+from evener.data.cache import entry, of_file, refusals
 from evener.errors import DataDamaged, DiskFull, NotPermitted
 
 

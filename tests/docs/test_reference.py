@@ -68,7 +68,7 @@ def test_every_variable_between_processes_is_listed(record: type) -> None:
 def test_every_variable_that_a_person_may_set_is_listed() -> None:
     """What the sources ask `contract.user_variable` for is what people can set."""
     source = FOLDER.parents[1] / "src" / "evener"
-    asked = re.compile(r'user_variable\((?:"(\w+)"|contract\.(\w+))\)')
+    asked = re.compile(r'user_variable\((?:"(\w+)"|(?:contract\.)?([A-Z_]+))\)')
     found = {m for path in source.rglob("*.py") for m in asked.findall(path.read_text("utf-8"))}
     names = {literal or getattr(contract, constant) for literal, constant in found}
     assert contract.CACHE_VARIABLE in names

@@ -1,6 +1,7 @@
 """An agent's process: told by its environment what to do, started by a launcher.
 
-Its exit status says how the run ended, for whoever runs it in the foreground (a container).
+Its exit status says how the run ended, for whoever runs it in the foreground; to an engine that
+would start it again, it says that it ended in order.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from evener import contract, errors, placement
 from evener.agent.agent import Agent, Programs
+from evener.agent.revival import is_over
 from evener.config.load import job_from_json
 from evener.contract import AgentEnv
 from evener.placement import Plan
@@ -33,11 +35,14 @@ def main(programs: Programs | None = None) -> int:
 
 def _run(env: AgentEnv, programs: Programs | None) -> int:
     run = RunDir(Path(env.run_dir))
+    if env.revived and is_over(env.head, env.secret):
+        logging.info("the run is over: nothing is left to do")
+        return 0
     job = job_from_json(run.job_file.read_text(encoding="utf-8"))
     plan = _plan(run)
     with Outbox(env.head, env.secret, env.agent, run.spool(env.agent)) as outbox:
         over = asyncio.run(Agent(env, job, plan, outbox, programs).run())
-    if over.error is None:
+    if over.error is None or env.revived:
         return 0
     return errors.from_dict(over.error).exit_status
 

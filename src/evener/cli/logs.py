@@ -12,7 +12,7 @@ import typer
 
 from evener.cli import options, runs
 from evener.errors import BadCommand
-from evener.launch.local import LocalLauncher
+from evener.launch.places import launcher_of
 from evener.rundir.layout import RunDir
 
 app = options.verb_app()
@@ -37,7 +37,7 @@ def logs(
         raise BadCommand("--agent and --rank exclude each other", where="evener logs")
     found = runs.resolve(run, root)
     _check(found, rank)
-    launcher = LocalLauncher()
+    launcher = launcher_of(found)
     alive = (lambda: launcher.alive(found)) if follow else (lambda: False)
     prefixed = rank is None
     for name, line in read(lambda: _files(found, rank, agent), alive):

@@ -41,6 +41,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("init", "Write a recipe to a file of your own."),
         Verb("recipes", "List the recipes that come with evener."),
         Verb("config", "Show what a job means, and what a job file may say."),
+        Verb("image", "Build and list the images that containers run."),
     ),
     "Watch and stop": (
         Verb("ps", "List the runs that are going, or all."),

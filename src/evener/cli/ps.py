@@ -14,8 +14,7 @@ from evener.cli import console, options, runs, words
 from evener.cli.paper import columns, fit, text
 from evener.cli.render import PHASES
 from evener.errors import StoreDamaged
-from evener.launch.base import Launcher
-from evener.launch.local import LocalLauncher
+from evener.launch.places import launcher_of
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.state import EMPTY, RunState
@@ -42,10 +41,9 @@ def ps(
 ) -> None:
     """List the runs that are going, or all."""
     folder = runs.root_of(root)
-    launcher = LocalLauncher()
     known = layout.runs(folder)
-    chosen = [run for run in known if everything or launcher.alive(run)]
-    rows = [_row(run, launcher) for run in chosen]
+    chosen = [run for run in known if everything or launcher_of(run).alive(run)]
+    rows = [_row(run) for run in chosen]
     if as_json:
         typer.echo(json.dumps([_plain(row) for row in rows], indent=2))
         return
@@ -57,9 +55,9 @@ def ps(
         typer.echo(f"there is no run under {folder}; start one: evener run JOB")
 
 
-def _row(run: RunDir, launcher: Launcher) -> Row:
+def _row(run: RunDir) -> Row:
     try:
-        return Row(run, watch.present(run, launcher))
+        return Row(run, watch.present(run))
     except StoreDamaged:
         return Row(run, EMPTY, readable=False)
 

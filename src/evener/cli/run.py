@@ -15,7 +15,6 @@ from evener.cli.plan import as_json as plan_as_json
 from evener.cli.plan import commands, plan_table
 from evener.cli.summary import reference, summary
 from evener.launch.base import Launcher
-from evener.launch.local import LocalLauncher
 from evener.rundir.layout import RunDir
 from evener.state import RunState
 
@@ -27,6 +26,7 @@ class Place(StrEnum):
     """Where a run can live."""
 
     local = "local"
+    docker = "docker"
 
 
 @app.command()
@@ -49,7 +49,9 @@ def run(
         bool, typer.Option("--dry-run", help="Show what would be started; start nothing.")
     ] = False,
     as_json: options.AsJson = False,
-    on: Annotated[Place, typer.Option("--on", help="Where it runs.")] = Place.local,
+    on: Annotated[
+        Place | None, typer.Option("--on", help="Where it runs: as processes here, or containers.")
+    ] = None,
     root: options.Root = None,
 ) -> None:
     """Train a job: a job file, or one of the recipes (evener recipes).
@@ -57,11 +59,11 @@ def run(
     It trains in processes of its own and goes on when this terminal is closed. Ctrl-C stops it
     with a checkpoint; --resume goes on from there.
     """
-    launcher = LocalLauncher()
     request = api.RunRequest(
-        job, tuple(override or ()), workers=workers, name=name, resume=resume, root=root
+        job, tuple(override or ()), workers, name, resume, on.value if on else None, root=root
     )
-    ready = api.prepare(request, launcher)
+    ready = api.prepare(request)
+    launcher = api.launcher_for(ready, console.note)
     if dry_run:
         _show_plan(ready, launcher, as_json)
         return
@@ -74,6 +76,7 @@ def run(
         _leave(started, as_json)
         return
     state = attach.follow(started, attach.view(as_json), launcher)
+    launcher.clean(started)
     if not as_json:
         _sum_up(started, state, ready.job.data.name in TEXT_DATA)
     _end(state)

@@ -11,7 +11,7 @@ from evener import watch
 from evener.cli import options, runs
 from evener.cli.summary import reference
 from evener.launch.base import Launcher
-from evener.launch.local import LocalLauncher
+from evener.launch.places import launcher_of
 from evener.rundir.layout import RunDir
 
 app = options.verb_app()
@@ -28,7 +28,7 @@ def stop(
 ) -> None:
     """Stop a run: it finishes its step, writes a checkpoint and ends. Nothing is lost."""
     found = runs.resolve(run, root)
-    launcher = LocalLauncher()
+    launcher = launcher_of(found)
     if not launcher.alive(found):
         state = watch.present(found, launcher)
         typer.echo(f"{found.name} is not going: {state.phase} at step {state.step}")
@@ -38,6 +38,7 @@ def stop(
     if not _gone(found, launcher):
         typer.echo(f"it is still busy; look with: evener status {reference(found)}")
         return
+    launcher.clean(found)
     state = watch.present(found, launcher)
     typer.echo(f"{found.name} {state.phase} at step {state.step}")
     if state.phase != "finished":

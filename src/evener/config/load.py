@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 VERSION = 1
-_PATHS = (("data", "path"), ("model", "weights"))
+_PATHS = (("data", "path"), ("model", "weights"), ("image", "wheels"))
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 

@@ -23,6 +23,7 @@ from evener.config.data import (
     Tokens,
     UserData,
 )
+from evener.config.image import Image
 from evener.config.models import (
     Bigram,
     Gpt,
@@ -46,6 +47,7 @@ __all__ = [
     "EarlyStopping",
     "Fraction",
     "Gpt",
+    "Image",
     "ImageFiles",
     "Imagenet",
     "Job",
@@ -329,6 +331,7 @@ class Job(Section):
     membership: Membership = Membership()
     log: Log = Log()
     local: Local = Local()
+    image: Image = Image()
 
     @model_validator(mode="after")
     def _fits(self) -> Job:

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,27 +19,13 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def cache_folder() -> Path:
-    """$EVENER_CACHE, or the place where this system keeps what can be made again."""
-    own = contract.user_variable(contract.CACHE_VARIABLE)
-    if own:
-        return Path(own).expanduser().absolute()
-    if sys.platform == "win32":
-        local = contract.user_variable("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData/Local") / "evener" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/evener"
-    xdg = contract.user_variable("XDG_CACHE_HOME")
-    return (Path(xdg) if xdg else Path.home() / ".cache") / "evener"
-
-
 def entry(kind: str, identity: tuple[str, ...], fill: Callable[[Path], None]) -> Path:
     """The folder that `fill` fills from what `identity` names: made once, whole or not at all.
 
     A process killed in the middle leaves a hidden folder that the next one removes.
     """
     name = hashlib.sha256("\0".join((_FORMAT, *identity)).encode()).hexdigest()[:32]
-    folder = cache_folder() / kind / name
+    folder = contract.cache_folder() / kind / name
     if folder.is_dir():
         return folder
     with refusals(folder), lock.hold(folder.with_name(f"{name}.lock")):

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from evener import contract
 from evener.config.schema import Cifar, Job
 from evener.data import cache, catalog, download, images, unpickle
 from evener.data.dataset import DataSet, Report
@@ -77,7 +78,7 @@ def _place(config: Cifar, kind: _Kind, report: Report) -> Path:
     """The folder with the set's files, or the archive of them."""
     remotes = catalog.archives(config.name)
     if config.path is None:
-        folder = cache.cache_folder() / config.name
+        folder = contract.cache_folder() / config.name
         return download.ensure_any(remotes, folder, config.mirror, report)
     path = Path(config.path)
     if path.is_file():

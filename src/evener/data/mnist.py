@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from evener import contract
 from evener.config.schema import Job, Mnist
 from evener.data import cache, catalog, download, images
 from evener.data.dataset import DataSet, Report
@@ -37,7 +38,7 @@ def open_mnist(config: Mnist, job: Job, report: Report) -> DataSet:
 def _folder(config: Mnist, report: Report) -> Path:
     if config.path is not None:
         return Path(config.path)
-    folder = cache.cache_folder() / config.name
+    folder = contract.cache_folder() / config.name
     download.ensure_all(catalog.idx_files(config.name), folder, config.mirror, report)
     return folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evener import contract
 from evener.config import schema
 from evener.data import cache, cifar, imagenet, mnist, synthetic, text, tokens, user
 from evener.data.dataset import Codec, DataSet, Report, Source, silent
@@ -13,7 +14,7 @@ __all__ = ["Codec", "DataSet", "Source", "open_data"]
 
 def open_data(job: schema.Job, report: Report = silent) -> DataSet:
     """Open what `data.name` names. Quick, and without torch, once `prepare` has been here."""
-    with cache.refusals(Path(getattr(job.data, "path", None) or cache.cache_folder())):
+    with cache.refusals(Path(getattr(job.data, "path", None) or contract.cache_folder())):
         return _open(job, report)
 
 

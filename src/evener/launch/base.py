@@ -60,6 +60,10 @@ class Launcher(Protocol):
         """What `start` would start; decides, touches nothing."""
         ...
 
+    def provide(self) -> None:
+        """Brings what takes long and belongs to no run: an image. Before a run is begun."""
+        ...
+
     def start(self, rendered: Rendered) -> Handle:
         """Starts all of it, or nothing: a StartFailed leaves no process behind."""
         ...
@@ -70,6 +74,10 @@ class Launcher(Protocol):
 
     def alive(self, run: RunDir) -> bool:
         """Whether any process of the run is there."""
+        ...
+
+    def clean(self, run: RunDir) -> None:
+        """Removes what a run leaves in its place besides its folder; ends what is still alive."""
         ...
 
 

@@ -65,6 +65,9 @@ class LocalLauncher:
             commands.append(Command(f"agent {agent.agent}", argv, environment, log))
         return Rendered(run, tuple(commands))
 
+    def provide(self) -> None:
+        """All of it is installed."""
+
     def start(self, rendered: Rendered) -> Handle:
         secret = secrets.token_urlsafe(SECRET_BYTES)
         started: list[_Child] = []
@@ -100,6 +103,10 @@ class LocalLauncher:
     def alive(self, run: RunDir) -> bool:
         handle = read_handle(run)
         return handle is not None and any(process.birth(p.pid) == p.birth for p in handle.processes)
+
+    def clean(self, run: RunDir) -> None:
+        """Processes leave nothing behind; those still alive end now."""
+        self.stop(run, now=True)
 
     def _argv(self, module: str) -> tuple[str, ...]:
         """-P: a file in the user's folder must not stand in for a module of the same name."""

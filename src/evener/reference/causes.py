@@ -189,6 +189,26 @@ CAUSES: dict[str, Cause] = {
         "`evener logs RUN --agent` has its last words. Free memory, or use fewer ranks with "
         "`--workers`.",
     ),
+    "E511": Cause(
+        "`--on docker` (or `evener image`) needs a Docker engine, and none answered: it is not "
+        "installed or not started, or the docker command's context names another machine.",
+        "`docker info` must work in the same shell: install Docker, start the engine, or choose "
+        "a context with `docker context use`.",
+    ),
+    "E512": Cause(
+        "Docker refused or failed, and what it said is no failure that evener knows.",
+        "the message ends with Docker's own words. The command that failed stands beside `where`; "
+        "calling it by hand shows more.",
+    ),
+    "E513": Cause(
+        "An image that `image.base` names is neither on the engine nor in a registry that it "
+        "reaches.",
+        "correct the name, log in (`docker login`), or bring the image: `docker load`.",
+    ),
+    "E514": Cause(
+        "The job's image was built, but Python in it cannot import evener and torch.",
+        "use a base image with Python 3.11 or later; packages of `image.pip` must suit torch.",
+    ),
     "E601": Cause(
         "A rank met an exception that is neither your code's nor one that evener knows. "
         "Another try would meet it again, so the run ended.",

@@ -69,6 +69,11 @@ class RunDir:
         return self.configs / contract.HANDLE_NAME
 
     @property
+    def secret_file(self) -> Path:
+        """Where containers read the run's secret; the user alone may."""
+        return self.configs / contract.SECRET_NAME
+
+    @property
     def export_file(self) -> Path:
         return self.path / contract.EXPORT_NAME
 

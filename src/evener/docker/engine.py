@@ -1,0 +1,120 @@
+"""The docker command: what it answers, and its failures as ours."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evener import errors
+from evener.docker.failures import translate
+
+CALL_S = 60.0
+BUILD_S = 3600.0  # a first build downloads gigabytes where there is a GPU
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The engine that the user's docker command speaks to; `program` may carry options."""
+
+    program: tuple[str, ...] = ("docker",)
+
+    def call(self, *arguments: str, timeout_s: float = CALL_S) -> str:
+        """What `docker ARGUMENTS` prints. Its failure is raised as one of our errors."""
+        shown = "docker " + shlex.join(arguments)
+        try:
+            done = subprocess.run(
+                [*self.program, *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout_s,
+            )
+        except OSError as error:
+            raise _no_command(error, self.program[0]) from error
+        except subprocess.TimeoutExpired as error:
+            raise errors.DockerAway(
+                f"Docker has not answered for {timeout_s:.0f} s",
+                where=shown,
+                fix="restart the engine if `docker ps` hangs as well",
+            ) from error
+        if done.returncode != 0:
+            raise translate(shown, done.stderr or done.stdout)
+        return done.stdout
+
+    def ask(self, *arguments: str) -> list[dict[str, Any]]:
+        """A listing, by `--format '{{json .}}'`: one object a line."""
+        said = self.call(*arguments, "--no-trunc", "--format", "{{json .}}")
+        return [json.loads(line) for line in said.splitlines() if line.strip()]
+
+    def last_words(self, container: str, lines: int) -> list[str]:
+        """The end of what a container printed, on either stream."""
+        done = subprocess.run(
+            [*self.program, "logs", "--tail", str(lines), container],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=CALL_S,
+        )
+        return done.stdout.splitlines()
+
+    def inspect(self, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
+        """What the engine knows of objects that are there; those that are gone are left out."""
+        if not names:
+            return []
+        done = subprocess.run(
+            [*self.program, kind, "inspect", *names],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=CALL_S,
+        )
+        gone = "no such" in done.stderr.lower() or "not found" in done.stderr.lower()
+        if done.returncode != 0 and not gone:
+            raise translate(f"docker {kind} inspect", done.stderr)
+        found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
+        return found
+
+    def build(
+        self, folder: str, tag: str, labels: Mapping[str, str], note: Callable[[str], None]
+    ) -> None:
+        """Build the Dockerfile in `folder`; `note` hears every line. Either builder will do."""
+        options = [f"--label={name}={value}" for name, value in labels.items()]
+        command = [*self.program, "build", "--tag", tag, *options, folder]
+        said: list[str] = []
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+        except OSError as error:
+            raise _no_command(error, self.program[0]) from error
+        with process:
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    said.append(line)
+                    note(line.rstrip())
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode != 0:
+            raise translate(f"docker build --tag {tag}", "".join(said[-40:]))
+
+
+def _no_command(error: OSError, program: str) -> errors.DockerAway:
+    return errors.DockerAway(
+        f"the command {program!r} cannot be started: {error.strerror or error}",
+        where="--on docker",
+        fix="install Docker (https://docs.docker.com/engine/install), or use --on local",
+    )

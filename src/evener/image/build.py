@@ -1,0 +1,175 @@
+"""Building a job's image where it is not there yet, from a folder that holds only what it needs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from evener import contract, errors
+from evener.config.schema import Image
+from evener.docker import Engine
+from evener.image import recipe
+from evener.image.recipe import Recipe
+
+Note = Callable[[str], None]
+PACKAGE = Path(__file__).resolve().parent.parent
+PINS = Path(__file__).with_name("pins.txt")
+_STEP = re.compile(r"Step \d+/|#\d+ \[")
+_LEFT_OUT = ("__pycache__", ".git", ".venv", "*.pyc", "experiments")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What goes into an image besides libraries: `code` are the user's modules and packages."""
+
+    image: Image
+    cuda: str
+    code: tuple[Path, ...] = ()
+
+
+def recipes(content: Content) -> tuple[Recipe, Recipe]:
+    """The libraries' recipe and, on it, the run's. Reads files; builds nothing."""
+    image = content.image
+    base_text = recipe.libraries_text(image, content.cuda)
+    copies = {recipe.PINS_NAME: str(PINS)}
+    if image.wheels is not None:
+        copies[recipe.WHEELS_NAME] = str(_wheels(image.wheels))
+    base = recipe.identity([base_text, PINS.read_text()], _listing(copies))
+    libraries = Recipe(f"{recipe.LIBRARIES}:{base}", base_text, copies)
+    text = recipe.run_text(libraries.tag)
+    own = {f"{recipe.SITE_NAME}/evener": str(PACKAGE)}
+    own |= {f"{recipe.CODE_NAME}/{path.name}": str(path) for path in content.code}
+    run = recipe.identity([text], _digests(own))
+    return libraries, Recipe(f"{recipe.RUN}:{run}", text, own)
+
+
+def ensure(engine: Engine, content: Content, note: Note) -> str:
+    """The tag of the job's image, which is there when this returns."""
+    libraries, run = recipes(content)
+    there = {each["tag"] for each in built(engine)}
+    if run.tag in there:
+        return run.tag
+    if libraries.tag not in there:
+        note(f"building {libraries.tag}: torch and its company, once per version")
+        _build(engine, libraries, note)
+        # The classic builder leaves the stage that made them as an image without a name.
+        engine.call("image", "prune", "--force", f"--filter=label={contract.LABEL_STAGE}")
+    _build(engine, run, note)
+    _check(engine, run.tag)
+    return run.tag
+
+
+def built(engine: Engine) -> list[dict[str, str]]:
+    """Every image of ours on the engine, by tag, size and age in words."""
+    found = engine.ask("image", "ls", "--filter", f"label={contract.LABEL_IMAGE}")
+    return [
+        {
+            "tag": f"{each['Repository']}:{each['Tag']}",
+            "size": each["Size"],
+            "age": each["CreatedSince"],
+        }
+        for each in found
+    ]
+
+
+def prune(engine: Engine) -> list[str]:
+    """Remove those that no container is made of, what is built on others first."""
+    used = {each["Image"] for each in engine.ask("ps", "--all")}
+    tags = sorted({each["tag"] for each in built(engine)} - used, key=_is_libraries)
+    removed = []
+    for tag in tags:
+        if _is_libraries(tag) and any(not _is_libraries(t) for t in used):
+            continue  # what runs stands on libraries, on these perhaps
+        engine.call("image", "rm", tag)
+        removed.append(tag)
+    return removed
+
+
+def _is_libraries(tag: str) -> bool:
+    return tag.startswith(f"{recipe.LIBRARIES}:")
+
+
+def _build(engine: Engine, what: Recipe, note: Note) -> None:
+    with TemporaryDirectory(prefix="evener-image-") as temporary:
+        folder = Path(temporary)
+        for name in (recipe.SITE_NAME, recipe.CODE_NAME):
+            (folder / name).mkdir()
+        (folder / "Dockerfile").write_text(what.dockerfile, encoding="utf-8")
+        for name, source in what.copies.items():
+            _copy(Path(source), folder / name)
+        labels = {contract.LABEL_IMAGE: what.tag}
+        engine.build(temporary, what.tag, labels, lambda line: _note_step(line, note))
+
+
+def _note_step(line: str, note: Note) -> None:
+    """Of all that a builder says, the steps: `Step 3/9 : RUN ...`, or `#7 [2/4] RUN ...`."""
+    if _STEP.match(line):
+        note(f"  {line}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+    else:
+        shutil.copy2(source, target)
+
+
+def _check(engine: Engine, tag: str) -> None:
+    """An image that cannot import what it is for is found here, not by a rank that dies."""
+    program = "import evener, torch; print(torch.__version__)"
+    try:
+        engine.call("run", "--rm", "--network=none", tag, "python", "-c", program)
+    except errors.DockerFailed as error:
+        raise errors.ImageUnfit(
+            f"the image cannot run a rank: {error.what}",
+            where=tag,
+            fix="image.base must have a Python of 3.11 or later that installs torch",
+        ) from error
+
+
+def _wheels(folder: str) -> Path:
+    path = Path(folder)
+    if not any(path.glob("*.whl")):
+        raise errors.DataMissing(
+            "there are no wheels in this folder",
+            where=f"image.wheels = {folder}",
+            fix=f"fill it: pip download -c {PINS} -d {folder} {' '.join(recipe.PACKAGES)}",
+        )
+    return path
+
+
+def _listing(copies: Mapping[str, str]) -> dict[str, str]:
+    """Wheels by name and size: their content is as their name says, and hundreds of megabytes."""
+    return {
+        f"{name}/{file.name}": str(file.stat().st_size)
+        for name, source in copies.items()
+        for file in _files(Path(source))
+    }
+
+
+def _digests(copies: Mapping[str, str]) -> dict[str, str]:
+    return {
+        f"{name}/{file.relative_to(source) if file != Path(source) else ''}": _digest(file)
+        for name, source in copies.items()
+        for file in _files(Path(source))
+    }
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for file in sorted(path.rglob("*")):
+        parts: Sequence[str] = file.relative_to(path).parts
+        left_out = any(Path(part).match(pattern) for part in parts for pattern in _LEFT_OUT)
+        if file.is_file() and not left_out:
+            yield file

@@ -1,0 +1,97 @@
+"""The Dockerfiles of a job's image, and what its tag says: the same content, the same tag.
+
+Decides only. Both files are such that BuildKit and the classic builder take them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from evener import contract
+from evener.config.schema import Image
+
+LIBRARIES, RUN = "evener-libraries", "evener"
+PINS_NAME, WHEELS_NAME, SITE_NAME, CODE_NAME = "pins.txt", "wheels", "site", "code"
+PYPI = "pypi"  # torch as it comes from there: with CUDA
+TORCH_INDEX = "https://download.pytorch.org/whl/"
+# What a rank and its agent import. Versions are in the pins.
+PACKAGES = (
+    *("pydantic", "typer", "rich", "starlette", "uvicorn"),
+    *("torch", "numpy", "safetensors", "pillow", "tiktoken"),
+)
+_ID_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """An image to be: `files` of its build folder by name, and the tag its content deserves."""
+
+    tag: str
+    dockerfile: str
+    copies: Mapping[str, str]  # name in the build folder: file or folder on this machine
+
+
+def libraries_text(image: Image, cuda: str) -> str:
+    """The Dockerfile of the libraries: one virtual environment, without what it was made from."""
+    lines = [
+        "# Python's environment is made in a stage of its own: wheels do not stay in the image.",
+        f"FROM {image.base} AS made",
+        f"LABEL {contract.LABEL_STAGE}=made",
+        f"COPY {PINS_NAME} /tmp/{PINS_NAME}",
+    ]
+    if image.wheels is not None:
+        lines.append(f"COPY {WHEELS_NAME} /tmp/{WHEELS_NAME}")
+    lines += [
+        "RUN python3 -m venv /opt/evener && \\",
+        f"    /opt/evener/bin/pip install {' '.join(_pip_options(image, cuda))} \\",
+        f"    {' '.join([*PACKAGES, *image.pip])}",
+        "",
+        f"FROM {image.base}",
+    ]
+    if image.apt:
+        lines += [
+            "RUN apt-get update && \\",
+            f"    apt-get install -y --no-install-recommends {' '.join(image.apt)} && \\",
+            "    rm -rf /var/lib/apt/lists/*",
+        ]
+    lines += [
+        "COPY --from=made /opt/evener /opt/evener",
+        "# Numbered users without a name exist nowhere in the image: libraries ask for these.",
+        "ENV PATH=/opt/evener/bin:$PATH HOME=/tmp USER=evener PYTHONDONTWRITEBYTECODE=1",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def run_text(libraries: str) -> str:
+    """The Dockerfile of what is run: small copies on top of the libraries."""
+    site, code = contract.IMAGE_SITE, contract.IMAGE_CODE
+    return "\n".join(
+        [
+            f"FROM {libraries}",
+            f"COPY {SITE_NAME} {site}",
+            f"COPY {CODE_NAME} {code}",
+            f"ENV PYTHONPATH={site}:{code}",
+            "",
+        ]
+    )
+
+
+def identity(texts: Iterable[str], contents: Mapping[str, str]) -> str:
+    """A short name for a content: `contents` are digests by file name."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode() + b"\0")
+    for name in sorted(contents):
+        digest.update(f"{name}\0{contents[name]}\0".encode())
+    return digest.hexdigest()[:_ID_DIGITS]
+
+
+def _pip_options(image: Image, cuda: str) -> list[str]:
+    """From the given wheels alone, or from the registry and torch's own index of builds."""
+    options = ["--no-cache-dir", "--disable-pip-version-check", f"-c /tmp/{PINS_NAME}"]
+    if image.wheels is not None:
+        return [*options, "--no-index", f"--find-links /tmp/{WHEELS_NAME}"]
+    return options if cuda == PYPI else [*options, f"--extra-index-url {TORCH_INDEX}{cuda}"]

@@ -1,0 +1,152 @@
+"""The containers of a run, as records and as the `docker run` that starts each. Decides only.
+
+Every container is a machine of its own: its share of the processors, its GPU, its address in a
+network that only this run has. None runs as root, none can write anything but the run's folder,
+the cache and its own /tmp, and the secret comes in a file, where `docker inspect` does not show it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evener import contract
+from evener.contract import AGENT_PORT, EVERYWHERE, HEAD_PORT, AgentEnv, HeadEnv
+from evener.placement import AgentPlan, Limits, Plan
+from evener.rundir.layout import RunDir
+
+HEAD = "head"
+STOP_S = 60  # above the time that a last checkpoint takes
+RESTARTS = 5
+_ID_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A file or folder of this machine, at `target` in a container."""
+
+    source: str
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the containers of a run get from the machine they are on."""
+
+    image: str
+    user: str  # uid:gid of the caller: what ranks write is the caller's; "" where there is none
+    cache: str
+    reads: tuple[str, ...] = ()  # files and folders of data, seen at the same path inside
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container. `name` is unique on the engine, `alias` in the run's network."""
+
+    name: str
+    alias: str
+    role: str  # "head", "agent a00"
+    module: str
+    env: Mapping[str, str]
+    mounts: tuple[Mount, ...]
+    limits: Limits | None = None
+    published: int | None = None  # on 127.0.0.1, at a port that the engine chooses
+
+
+def identity(run: RunDir) -> str:
+    """What all of the run's objects are labelled with: its folder, in a form that fits anywhere."""
+    return hashlib.sha256(str(run.path.resolve()).encode()).hexdigest()[:_ID_DIGITS]
+
+
+def network(run: RunDir) -> str:
+    return f"evener-{run.name}-{identity(run)}"
+
+
+def containers(plan: Plan, run: RunDir, outside: Outside) -> tuple[Container, ...]:
+    """The head's first: agents look for it."""
+    folder = str(run.path.resolve())
+    head = HeadEnv(folder, "", listen=f"{EVERYWHERE}:{HEAD_PORT}", expected_agents=len(plan.agents))
+    mounts = (
+        Mount(folder, folder, read_only=False),
+        Mount(str(run.secret_file.resolve()), contract.SECRET_FILE),
+    )
+    own = Container(
+        name=f"{network(run)}-{HEAD}",
+        alias=HEAD,
+        role=HEAD,
+        module="evener.head",
+        env=_environment(head),
+        mounts=mounts,
+        published=HEAD_PORT,
+    )
+    cache = Mount(outside.cache, contract.IMAGE_CACHE, read_only=False)
+    data = tuple(Mount(path, path) for path in outside.reads)
+    return (own, *(_agent(a, plan, run, (*mounts, cache, *data)) for a in plan.agents))
+
+
+def _agent(agent: AgentPlan, plan: Plan, run: RunDir, mounts: tuple[Mount, ...]) -> Container:
+    peers = (f"{a.agent}={a.machine}:{AGENT_PORT}" for a in plan.agents if a is not agent)
+    told = AgentEnv(
+        run_dir=str(run.path.resolve()),
+        secret="",
+        agent=agent.agent,
+        first_rank=min(r.rank for r in agent.ranks),
+        ranks=len(agent.ranks),
+        head=f"{HEAD}:{HEAD_PORT}",
+        listen=f":{AGENT_PORT}",
+        peers=",".join(peers),
+        expected_agents=len(plan.agents),
+        revived=1,
+    )
+    return Container(
+        name=f"{network(run)}-{agent.machine}",
+        alias=agent.machine,
+        role=f"agent {agent.agent}",
+        module="evener.agent",
+        env=_environment(told) | {contract.CACHE_VARIABLE: contract.IMAGE_CACHE},
+        mounts=mounts,
+        limits=agent.limits,
+    )
+
+
+def _environment(told: AgentEnv | HeadEnv) -> dict[str, str]:
+    env = contract.to_environ(told)
+    del env[contract.PREFIX + "SECRET"]
+    return env | {contract.SECRET_VARIABLE: contract.SECRET_FILE}
+
+
+def network_command(run: RunDir) -> tuple[str, ...]:
+    return ("network", "create", f"--label={contract.LABEL_RUN}={identity(run)}", network(run))
+
+
+def run_command(container: Container, run: RunDir, outside: Outside) -> tuple[str, ...]:
+    """What follows `docker` to start it in the background."""
+    return (
+        *("run", "--detach", f"--name={container.name}", f"--hostname={container.alias}"),
+        *(f"--network={network(run)}", f"--network-alias={container.alias}"),
+        f"--label={contract.LABEL_RUN}={identity(run)}",
+        f"--label={contract.LABEL_ROLE}={container.role}",
+        *((f"--user={outside.user}",) if outside.user else ()),
+        *("--read-only", "--tmpfs=/tmp:exec", "--cap-drop=ALL"),
+        "--security-opt=no-new-privileges",
+        *(f"--restart=on-failure:{RESTARTS}", f"--stop-timeout={STOP_S}"),
+        *_limits(container.limits),
+        *((f"--publish=127.0.0.1::{container.published}",) if container.published else ()),
+        *(_mount(mount) for mount in container.mounts),
+        *(f"--env={name}={value}" for name, value in sorted(container.env.items())),
+        *(outside.image, "python", "-P", "-m", container.module),
+    )
+
+
+def _limits(limits: Limits | None) -> tuple[str, ...]:
+    if limits is None:
+        return ()
+    gpu = (f"--gpus=device={limits.gpu}",) if limits.gpu else ()
+    return (f"--cpus={limits.cpus:g}", f"--shm-size={limits.shm_bytes}", *gpu)
+
+
+def _mount(mount: Mount) -> str:
+    end = ",readonly" if mount.read_only else ""
+    return f"--mount=type=bind,source={mount.source},target={mount.target}{end}"

@@ -1,0 +1,189 @@
+"""Runs as containers of one Docker engine. What is there, Docker's labels say; no file of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evener import contract, errors
+from evener.docker import Engine
+from evener.image import build
+from evener.image.build import Content
+from evener.launch import containers
+from evener.launch.base import (
+    PRIVATE,
+    Command,
+    Handle,
+    Rendered,
+    write_handle,
+)  # fmt: skip
+from evener.launch.containers import HEAD, Outside
+from evener.placement import DOCKER, Plan
+from evener.rundir import layout
+from evener.rundir.layout import RunDir
+
+SECRET_BYTES = 32
+LOOK_S = 1.0
+STOP_S = 8.0  # after which "at once" is made certain
+CLEAN_S = 30.0
+SETTLE_S = 2.0  # in which a container that cannot start has ended
+_POLL_S = 0.2
+_AGAIN_S = 0.3  # two signals at once would arrive as one
+_TAIL_LINES = 12
+
+
+def _silent(text: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class DockerLauncher:
+    """`content` and `reads` are needed to start a run, not to stop or find one."""
+
+    content: Content | None = None
+    reads: tuple[str, ...] = ()
+    note: Callable[[str], None] = field(default=_silent)
+    engine: Engine = field(default_factory=Engine)
+    _looks: dict[Path, tuple[float, bool]] = field(default_factory=dict)
+
+    def render(self, plan: Plan, run: RunDir) -> Rendered:
+        assert self.content is not None
+        _, image = build.recipes(self.content)
+        outside = self._outside(image.tag)
+        commands = [Command("network", self._argv(*containers.network_command(run)), {}, run.logs)]
+        for each in containers.containers(plan, run, outside):
+            argv = self._argv(*containers.run_command(each, run, outside))
+            commands.append(Command(each.role, argv, {}, run.logs))
+        return Rendered(run, tuple(commands))
+
+    def provide(self) -> None:
+        assert self.content is not None
+        build.ensure(self.engine, self.content, self.note)
+
+    def start(self, rendered: Rendered) -> Handle:
+        run = rendered.run
+        self.clean(run)  # what an engine's failure left of an earlier start
+        secret = secrets.token_urlsafe(SECRET_BYTES)
+        layout.write_atomic(run.secret_file, secret + "\n", PRIVATE)
+        contract.cache_folder().mkdir(parents=True, exist_ok=True)
+        try:
+            for command in rendered.commands:
+                self.engine.call(*command.argv[len(self.engine.program) :])
+            self._settle(run)
+            handle = Handle(DOCKER, self._head_address(run), secret, ())
+            write_handle(run, handle)
+            _leave_janitor(run)
+        except BaseException:
+            self.clean(run)
+            raise
+        return handle
+
+    def stop(self, run: RunDir, *, now: bool) -> None:
+        self._terminate(run)
+        if not now:
+            return
+        time.sleep(_AGAIN_S)
+        self._terminate(run)
+        deadline = time.monotonic() + STOP_S
+        while self._running(run) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        self.clean(run)
+
+    def _terminate(self, run: RunDir) -> None:
+        """Agents only: the head hears the end from them, and ends by itself."""
+        agents = [c["ID"] for c in self._running(run) if not c["Names"].endswith(f"-{HEAD}")]
+        if agents:
+            with contextlib.suppress(errors.DockerFailed):  # one ended by itself meanwhile
+                self.engine.call("kill", "--signal=TERM", *agents)
+
+    def alive(self, run: RunDir) -> bool:
+        """Whoever follows a run asks several times a second; the engine is asked once a second."""
+        looked_at, answer = self._looks.get(run.path, (0.0, False))
+        if time.monotonic() - looked_at >= LOOK_S:
+            answer = bool(self._running(run))
+            self._looks[run.path] = (time.monotonic(), answer)
+        return answer
+
+    def clean(self, run: RunDir) -> None:
+        """Remove what there is of the run on the engine, running or not.
+
+        Somebody else may be at it at the same time: what counts is that nothing is left.
+        """
+        deadline = time.monotonic() + CLEAN_S
+        while left := self._left(run):
+            try:
+                for kind, ids in left.items():
+                    options = ("--force", "--volumes") if kind == "container" else ()
+                    self.engine.call(kind, "rm", *options, *ids)
+            except errors.DockerFailed:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_S)
+
+    def _left(self, run: RunDir) -> dict[str, list[str]]:
+        """Identities by kind, in the order in which they can go."""
+        label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
+        found = {
+            "container": [c["ID"] for c in self._containers(run)],
+            "network": [n["ID"] for n in self.engine.ask("network", "ls", "--filter", label)],
+        }
+        return {kind: ids for kind, ids in found.items() if ids}
+
+    def _containers(self, run: RunDir) -> list[dict[str, str]]:
+        label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
+        return self.engine.ask("ps", "--all", "--filter", label)
+
+    def _running(self, run: RunDir) -> list[dict[str, str]]:
+        return [c for c in self._containers(run) if c["State"] in ("running", "restarting")]
+
+    def _settle(self, run: RunDir) -> None:
+        """A container that ends in its first moments with an error was not started."""
+        deadline = time.monotonic() + SETTLE_S
+        while time.monotonic() < deadline:
+            for each in self._containers(run):
+                if each["State"] == "restarting" or (
+                    each["State"] == "exited" and "Exited (0)" not in each["Status"]
+                ):
+                    raise self._failed(each)
+            time.sleep(_POLL_S)
+
+    def _failed(self, container: dict[str, str]) -> errors.StartFailed:
+        said = self.engine.last_words(container["ID"], _TAIL_LINES)
+        lines = "".join(f"\n    {line}" for line in said)
+        return errors.StartFailed(
+            f"a container ended as soon as it was started{lines}",
+            where=container["Names"],
+            fix="the lines above are its own",
+        )
+
+    def _head_address(self, run: RunDir) -> str:
+        name = f"{containers.network(run)}-{HEAD}"
+        said = self.engine.call("port", name, f"{contract.HEAD_PORT}/tcp")
+        return said.splitlines()[0].strip() if said.strip() else ""
+
+    def _outside(self, image: str) -> Outside:
+        user = f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else ""
+        return Outside(image, user, str(contract.cache_folder()), self.reads)
+
+    def _argv(self, *arguments: str) -> tuple[str, ...]:
+        return (*self.engine.program, *arguments)
+
+
+def _leave_janitor(run: RunDir) -> None:
+    """Who removes the containers when they are done, though this terminal may be gone by then."""
+    with (run.logs / "janitor.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "evener.launch.janitor", str(run.path.resolve())],
+            env=contract.inherited_environ(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )

@@ -1,0 +1,38 @@
+"""Where an agent answers, and what it does when it is started again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from evener.agent import door as doors
+from evener.agent.door import door
+from evener.agent.revival import is_over
+from evener.contract import AgentEnv
+from evener.errors import StartFailed
+
+
+def told(listen: str, head: str) -> AgentEnv:
+    return AgentEnv("", "secret", "a00", 0, 1, head, listen=listen)
+
+
+def test_an_address_is_taken_as_it_is() -> None:
+    assert asyncio.run(door(told("127.0.0.1:0", "nobody:1"))) == "127.0.0.1:0"
+
+
+def test_a_port_alone_is_one_of_the_address_that_faces_the_head() -> None:
+    assert asyncio.run(door(told(":7071", "127.0.0.1:1"))) == "127.0.0.1:7071"
+    assert asyncio.run(door(told(":7071", "[::1]:1"))) == "[::1]:7071"
+
+
+def test_a_head_that_nobody_knows_is_waited_for_and_then_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doors, "KNOWN_S", 0.1)
+    with pytest.raises(StartFailed, match="no way to the head"):
+        asyncio.run(door(told(":7071", "no-such-host.invalid:1")))
+
+
+def test_a_run_whose_head_cannot_say_is_not_over() -> None:
+    assert not is_over("127.0.0.1:1", "secret")

@@ -1,0 +1,59 @@
+"""What Docker says when it fails becomes an error that says what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from evener import errors
+from evener.docker import Engine
+from evener.docker.failures import translate
+
+SAID = {
+    "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon "
+    "running?": errors.DockerAway,
+    "error during connect: this error may indicate that the docker daemon is not running": (
+        errors.DockerAway
+    ),
+    "Got permission denied while trying to connect to the Docker daemon socket at "
+    "unix:///var/run/docker.sock": errors.NotPermitted,
+    "permission denied while trying to connect to the docker API at unix:///var/run/docker.sock": (
+        errors.NotPermitted
+    ),
+    "write /var/lib/docker/tmp/x: no space left on device": errors.DiskFull,
+    "Error response from daemon: pull access denied for nobody/nothing": errors.ImageMissing,
+    "Error: No such image: evener:123": errors.ImageMissing,
+    "docker: Error response from daemon: driver failed programming external connectivity: Bind "
+    "for 127.0.0.1:80 failed: port is already allocated.": errors.DockerFailed,
+    "Error response from daemon: could not find an available, non-overlapping IPv4 address pool "
+    "among the defaults to assign to the network": errors.DockerFailed,
+    'docker: Error response from daemon: could not select device driver "" with capabilities: '
+    "[[gpu]].": errors.DeviceMissing,
+    "something that nobody has foreseen": errors.DockerFailed,
+    "": errors.DockerFailed,
+}
+
+
+@pytest.mark.parametrize(("said", "kind"), SAID.items())
+def test_a_failure_has_a_kind_a_place_and_a_next_step(
+    said: str, kind: type[errors.EvenerError]
+) -> None:
+    error = translate("docker run x", said)
+    assert type(error) is kind
+    assert error.where == "docker run x"
+    assert error.fix
+    assert (said.splitlines() or ["no reason"])[-1] in error.what
+
+
+def test_a_command_that_is_not_there() -> None:
+    with pytest.raises(errors.DockerAway, match="no-such-docker"):
+        Engine(("no-such-docker",)).call("ps")
+
+
+def test_an_engine_that_is_not_there() -> None:
+    with pytest.raises(errors.DockerAway):
+        Engine(("sh", "-c", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")).call("ps")
+
+
+def test_a_command_that_hangs_is_given_up() -> None:
+    with pytest.raises(errors.DockerAway, match="has not answered"):
+        Engine(("sh", "-c", "exec sleep 60")).call("ps", timeout_s=0.2)

@@ -1,0 +1,1 @@
+"""Real Docker engines for tests: nothing of Docker is imitated anywhere in this project."""

@@ -1,0 +1,174 @@
+"""One real Docker engine for a whole test session, in a network of its own.
+
+It needs root on Debian: there it installs what is missing (docker.io, debootstrap). No registry
+is needed: the base image is made by debootstrap and, like the wheels that go into images, kept
+outside the repository; without that folder all of it is made anew. Elsewhere tests are skipped,
+and say why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from evener.image import recipe
+from evener.image.build import PINS
+
+KEPT = Path("/var/tmp/evener-lab")
+BASE = "python:3.11-slim"
+START_S, STOP_S = 60.0, 30.0
+_PACKAGES = ("docker.io", "debootstrap", "iptables", "iproute2")
+_PROGRAMS = ("dockerd", "docker", "debootstrap", "iptables", "ip")
+_IN_BASE = "python3,python3-pip,python3-venv,python-is-python3,ca-certificates"
+_NOT_PASSED_ON = ("dev", "proc", "sys")
+
+
+class NoLab(Exception):  # noqa: N818  (a reason to skip, not a defect)
+    """Why there can be no engine here."""
+
+
+@contextlib.contextmanager
+def engine() -> Iterator[str]:
+    """The DOCKER_HOST of an engine that has the base image."""
+    _need_programs()
+    with TemporaryDirectory(prefix="evener-engine-", dir="/var/tmp") as temporary:
+        folder = Path(temporary)
+        host = f"unix://{folder}/docker.sock"
+        with _daemon(folder, host):
+            _docker(host, "import", str(_base_image()), BASE)
+            _docker(host, "run", "--rm", BASE, "true")  # not every machine lets containers run
+            try:
+                yield host
+            finally:
+                _sweep(host)
+        _unmount(folder)
+
+
+def wheels() -> Path:
+    """A folder with every wheel of an image, torch's CPU build included."""
+    folder = KEPT / f"wheels-{recipe.identity([PINS.read_text()], {})}"
+    if not (folder / ".done").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "-d",
+            str(folder),
+            "-c",
+            str(PINS),
+        ]
+        _run([*command, "--only-binary=:all:", *recipe.PACKAGES], limit_s=900)
+        (folder / ".done").touch()
+    return folder
+
+
+def _need_programs() -> None:
+    missing = [name for name in _PROGRAMS if shutil.which(name) is None]
+    if sys.platform != "linux" or os.geteuid() != 0:
+        raise NoLab("a Docker engine of our own needs root on Linux")
+    if not missing:
+        return
+    if not Path("/etc/debian_version").exists():
+        raise NoLab(f"not installed: {', '.join(missing)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    options = ["-y", "-qq", "--no-install-recommends"]
+    for command in (["update", "-qq"], ["install", *options, *_PACKAGES]):
+        _run(["apt-get", *command], limit_s=600, env=environment)
+
+
+def _base_image() -> Path:
+    """A stand-in for Docker's own Python image, as an archive of its files."""
+    archive = KEPT / "base.tar"
+    if archive.exists():
+        return archive
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="base-", dir=KEPT) as temporary:
+        root = Path(temporary) / "root"
+        options = ["--variant=minbase", f"--include={_IN_BASE}"]
+        _run(["debootstrap", *options, "bookworm", str(root)], limit_s=900)
+        for package in (root / "var/cache/apt/archives").glob("*.deb"):
+            package.unlink()
+        made = Path(temporary) / "base.tar"
+        left_out = [f"--exclude=./{name}/*" for name in _NOT_PASSED_ON]
+        _run(["tar", "-C", str(root), *left_out, "-cf", str(made), "."], limit_s=300)
+        made.rename(archive)
+    return archive
+
+
+@contextlib.contextmanager
+def _daemon(folder: Path, host: str) -> Iterator[None]:
+    """dockerd in a network namespace: its bridges and filters are not this machine's."""
+    daemon = (
+        f"ip link set lo up; exec dockerd --data-root {folder}/data --exec-root {folder}/exec "
+        f"-H {host} -p {folder}/docker.pid --cgroup-parent /evener-lab"
+    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["unshare", "--net", "sh", "-c", daemon],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + START_S
+        while not _answers(host):
+            if process.poll() is not None or time.monotonic() > deadline:
+                tail = (folder / "log").read_text(errors="replace").splitlines()[-3:]
+                raise NoLab(f"dockerd does not start here: {' / '.join(tail)}")
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _answers(host: str) -> bool:
+    done = subprocess.run(["docker", "-H", host, "info"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def _sweep(host: str) -> None:
+    """Containers that a failed test left."""
+    if ids := _docker(host, "ps", "--all", "--quiet").split():
+        _docker(host, "rm", "--force", "--volumes", *ids)
+
+
+def _docker(host: str, *arguments: str) -> str:
+    return _run(["docker", "-H", host, *arguments], limit_s=300)
+
+
+def _unmount(folder: Path) -> None:
+    """What the engine has mounted must be let go before its folder goes."""
+    lines = Path("/proc/mounts").read_text().splitlines()
+    points = [line.split()[1] for line in lines]
+    for point in sorted((p for p in points if p.startswith(f"{folder}/")), reverse=True):
+        subprocess.run(["umount", "-l", point], capture_output=True, check=False)
+
+
+def _run(command: list[str], limit_s: float, env: dict[str, str] | None = None) -> str:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=limit_s, env=env, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NoLab(f"{command[0]} took more than {limit_s:.0f} s") from error
+    if done.returncode != 0:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise NoLab(f"{' '.join(command[:3])} failed: {' '.join(last)}")
+    return done.stdout

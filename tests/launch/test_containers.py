@@ -1,0 +1,79 @@
+"""The containers of a run, as the commands that start them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.test_placement import job, machine
+
+from evener.launch.containers import (
+    Outside,
+    containers,
+    identity,
+    network,
+    network_command,
+    run_command,
+)  # fmt: skip
+from evener.placement import plan_containers
+from evener.rundir.layout import RunDir
+
+RUN = RunDir(Path("/runs/first"))
+OUTSIDE = Outside("evener:123", "1000:1000", "/home/me/cache", ("/data/text.txt",))
+
+
+def shown(number: int, workers: int) -> list[str]:
+    plan = plan_containers(job(workers=workers), machine(cpus=4))
+    return list(run_command(containers(plan, RUN, OUTSIDE)[number], RUN, OUTSIDE))
+
+
+def test_the_head() -> None:
+    name = network(RUN)
+    assert shown(0, workers=2) == [
+        "run", "--detach", f"--name={name}-head", "--hostname=head",
+        f"--network={name}", "--network-alias=head",
+        f"--label=dev.evener.run={identity(RUN)}", "--label=dev.evener.role=head",
+        "--user=1000:1000", "--read-only", "--tmpfs=/tmp:exec", "--cap-drop=ALL",
+        "--security-opt=no-new-privileges", "--restart=on-failure:5", "--stop-timeout=60",
+        "--publish=127.0.0.1::7070",
+        "--mount=type=bind,source=/runs/first,target=/runs/first",
+        "--mount=type=bind,source=/runs/first/configs/secret,target=/run/secrets/evener,readonly",
+        "--env=EVENER_EXPECTED_AGENTS=2", "--env=EVENER_FD=-1",
+        "--env=EVENER_LISTEN=0.0.0.0:7070", "--env=EVENER_RUN_DIR=/runs/first",
+        "--env=EVENER_SECRET_FILE=/run/secrets/evener",
+        "evener:123", "python", "-P", "-m", "evener.head",
+    ]  # fmt: skip
+
+
+def test_an_agent_has_its_part_of_the_machine_and_finds_the_others_by_name() -> None:
+    words = shown(2, workers=2)
+    for word in (
+        "--hostname=machine-1", "--cpus=2", "--shm-size=1073741824",
+        "--mount=type=bind,source=/home/me/cache,target=/var/cache/evener",
+        "--mount=type=bind,source=/data/text.txt,target=/data/text.txt,readonly",
+        "--env=EVENER_AGENT=a01", "--env=EVENER_CACHE=/var/cache/evener",
+        "--env=EVENER_HEAD=head:7070", "--env=EVENER_LISTEN=:7071",
+        "--env=EVENER_PEERS=a00=machine-0:7071", "--env=EVENER_FIRST_RANK=1",
+    ):  # fmt: skip
+        assert word in words
+    assert not any(word.startswith("--publish") for word in words)
+
+
+def test_no_secret_is_said_aloud() -> None:
+    assert not any(
+        "EVENER_SECRET=" in word for number in range(3) for word in shown(number, workers=2)
+    )
+
+
+def test_a_gpu_is_given_by_its_uuid() -> None:
+    plan = plan_containers(job(), machine(gpus=2))
+    agents = containers(plan, RUN, OUTSIDE)[1:]
+    for number, agent in enumerate(agents):
+        words = run_command(agent, RUN, OUTSIDE)
+        assert f"--gpus=device={machine(gpus=2).devices[number].uuid}" in words
+    assert [rank.device for rank in plan.ranks] == ["cuda:0", "cuda:0"]
+
+
+def test_runs_of_one_name_in_two_folders_do_not_meet() -> None:
+    other = RunDir(Path("/elsewhere/first"))
+    assert network(RUN) != network(other)
+    assert network_command(RUN)[-1] == network(RUN)
