@@ -170,7 +170,7 @@ class FakeLauncher:
         self.stops.append(now)
 
     def clean(self, run: RunDir) -> None:
-        self.living = [False]
+        """It has started nothing."""
 
     def alive(self, run: RunDir) -> bool:
         return self.living.pop(0) if len(self.living) > 1 else self.living[0]

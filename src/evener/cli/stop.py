@@ -30,6 +30,7 @@ def stop(
     found = runs.resolve(run, root)
     launcher = launcher_of(found)
     if not launcher.alive(found):
+        launcher.clean(found)
         state = watch.present(found, launcher)
         typer.echo(f"{found.name} is not going: {state.phase} at step {state.step}")
         return

@@ -77,7 +77,7 @@ class Launcher(Protocol):
         ...
 
     def clean(self, run: RunDir) -> None:
-        """Removes what a run leaves in its place besides its folder; ends what is still alive."""
+        """Removes what a run that is over has left in its place, besides its folder."""
         ...
 
 

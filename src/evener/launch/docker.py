@@ -39,6 +39,9 @@ _AGAIN_S = 0.3  # two signals at once would arrive as one
 _TAIL_LINES = 12
 
 
+Left = dict[str, list[str]]  # identities of the engine's objects, by kind
+
+
 def _silent(text: str) -> None:
     """Nobody listens."""
 
@@ -107,7 +110,7 @@ class DockerLauncher:
         """Whoever follows a run asks several times a second; the engine is asked once a second."""
         looked_at, answer = self._looks.get(run.path, (0.0, False))
         if time.monotonic() - looked_at >= LOOK_S:
-            answer = bool(self._running(run))
+            answer = bool(self.living(run))
             self._looks[run.path] = (time.monotonic(), answer)
         return answer
 
@@ -117,24 +120,31 @@ class DockerLauncher:
         Somebody else may be at it at the same time: what counts is that nothing is left.
         """
         deadline = time.monotonic() + CLEAN_S
-        while left := self._left(run):
+        while left := self.left(run):
             try:
-                for kind, ids in left.items():
-                    options = ("--force", "--volumes") if kind == "container" else ()
-                    self.engine.call(kind, "rm", *options, *ids)
+                self.remove(left)
             except errors.DockerFailed:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_POLL_S)
 
-    def _left(self, run: RunDir) -> dict[str, list[str]]:
-        """Identities by kind, in the order in which they can go."""
+    def left(self, run: RunDir) -> Left:
+        """What there is of the run, in the order in which it can go."""
         label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
         found = {
             "container": [c["ID"] for c in self._containers(run)],
             "network": [n["ID"] for n in self.engine.ask("network", "ls", "--filter", label)],
         }
         return {kind: ids for kind, ids in found.items() if ids}
+
+    def remove(self, left: Left) -> None:
+        for kind, ids in left.items():
+            options = ("--force", "--volumes") if kind == "container" else ()
+            self.engine.call(kind, "rm", *options, *ids)
+
+    def living(self, run: RunDir) -> set[str]:
+        """The identities of its containers that run, or are about to run again."""
+        return {c["ID"] for c in self._running(run)}
 
     def _containers(self, run: RunDir) -> list[dict[str, str]]:
         label = f"label={contract.LABEL_RUN}={containers.identity(run)}"

@@ -18,18 +18,23 @@ from evener.rundir.layout import RunDir
 
 LOOK_S = 2.0
 CALM = 2  # looks at which nothing lives: a container that is started again does not either
+AWAY = 300  # looks at which no engine answers: one that restarts is back long before
 
 
 def main(run: RunDir) -> None:
+    """Only what is there now is removed: a resumed run has containers and a janitor of its own."""
     launcher = DockerLauncher()
-    calm = 0
-    while calm < CALM and run.path.is_dir():
-        time.sleep(LOOK_S)
-        # An engine that is away, because it restarts, says nothing about the run.
-        with contextlib.suppress(errors.MachineError):
-            calm = 0 if launcher.alive(run) else calm + 1
-    with contextlib.suppress(errors.EvenerError):
-        launcher.clean(run)
+    with contextlib.suppress(errors.MachineError):  # whoever stopped the run was faster
+        own = launcher.left(run)
+        calm = away = 0
+        while calm < CALM and away < AWAY:
+            time.sleep(LOOK_S)
+            try:
+                alive = launcher.living(run) & set(own.get("container", ()))
+                calm, away = 0 if alive else calm + 1, 0
+            except errors.MachineError:  # an engine that is away says nothing about the run
+                away += 1
+        launcher.remove(own)
 
 
 if __name__ == "__main__":

@@ -105,8 +105,7 @@ class LocalLauncher:
         return handle is not None and any(process.birth(p.pid) == p.birth for p in handle.processes)
 
     def clean(self, run: RunDir) -> None:
-        """Processes leave nothing behind; those still alive end now."""
-        self.stop(run, now=True)
+        """Processes leave nothing behind."""
 
     def _argv(self, module: str) -> tuple[str, ...]:
         """-P: a file in the user's folder must not stand in for a module of the same name."""
