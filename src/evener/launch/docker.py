@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import subprocess
@@ -31,6 +32,7 @@ from evener.rundir.layout import RunDir
 
 SECRET_BYTES = 32
 LOOK_S = 1.0
+AWAY_S = 60.0  # a restarted engine with many containers is back before
 STOP_S = 8.0  # after which "at once" is made certain
 CLEAN_S = 30.0
 SETTLE_S = 2.0  # in which a container that cannot start has ended
@@ -107,11 +109,19 @@ class DockerLauncher:
                 self.engine.call("kill", "--signal=TERM", *agents)
 
     def alive(self, run: RunDir) -> bool:
-        """Whoever follows a run asks several times a second; the engine is asked once a second."""
-        looked_at, answer = self._looks.get(run.path, (0.0, False))
-        if time.monotonic() - looked_at >= LOOK_S:
+        """Whoever follows a run asks several times a second; the engine is asked once a second.
+
+        An engine that is away may be back at once, its containers with it: for a while the last
+        answer stands.
+        """
+        looked_at, answer = self._looks.get(run.path, (-math.inf, False))
+        if time.monotonic() - looked_at < LOOK_S:
+            return answer
+        try:
             answer = bool(self.living(run))
-            self._looks[run.path] = (time.monotonic(), answer)
+        except errors.MachineError:
+            return answer and time.monotonic() - looked_at < AWAY_S
+        self._looks[run.path] = (time.monotonic(), answer)
         return answer
 
     def clean(self, run: RunDir) -> None:
