@@ -18,6 +18,7 @@ from evener import cluster, errors, placement, watch
 from evener.cluster import Machine
 from evener.config.load import LoadedJob, job_to_json, load_job
 from evener.config.schema import Job
+from evener.config.section import kind_of
 from evener.events import Record, RunEnded, RunStarted
 from evener.image.build import Content
 from evener.image.recipe import PYPI
@@ -254,8 +255,9 @@ def _content(job: Job, machine: Machine, code: tuple[str, ...]) -> Content:
 
 def _own_code(job: Job, folders: tuple[Path, ...]) -> tuple[Path, ...]:
     """The user's code: what image.include says, and the modules and packages the job names."""
-    names = (job.model.name, job.data.name, job.train.loss or "")
-    modules = {name.partition(":")[0].partition(".")[0] for name in names if ":" in name}
+    named = [table.name for table in (job.model, job.data) if kind_of(table) == "user"]
+    references = [*named, *filter(None, [job.train.loss])]
+    modules = {name.partition(":")[0].partition(".")[0] for name in references}
     found = [folders[0] / path for path in job.image.include]
     for missing in (path for path in found if not path.exists()):
         raise errors.DataMissing(

@@ -13,10 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from evener import contract
 from evener.docker import Engine
 from evener.events import RankLost, RunEnded, StepCommitted
+from evener.launch import docker
+from evener.launch.containers import identity
+from evener.launch.docker import DockerLauncher
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
+from tests.lab.engine import BASE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -81,8 +86,7 @@ class Place:
 
     def pid_of(self, machine: str) -> int:
         found = self.engine.ask("ps", "--filter", f"name={machine}")
-        facts = self.engine.inspect("container", [found[0]["ID"]])
-        return int(facts[0]["State"]["Pid"])
+        return int(self.engine.call("inspect", "--format={{.State.Pid}}", found[0]["ID"]))
 
 
 @pytest.fixture
@@ -133,3 +137,25 @@ def test_no_engine_is_one_sentence(tmp_path: Path, wheels: Path) -> None:
     assert done.returncode == 6
     assert "E511" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_engine_that_is_away_for_a_moment_says_nothing_about_a_run(
+    tmp_path: Path, docker_host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker, "LOOK_S", 0.0)
+    run, engine = RunDir(tmp_path), Engine(("docker", "-H", docker_host))
+    door = tmp_path / "docker.sock"  # what stands between us and the engine can be taken away
+    launcher = DockerLauncher(engine=Engine(("docker", "-H", f"unix://{door}")))
+    assert not launcher.alive(run)  # it was never seen
+    door.symlink_to(docker_host.removeprefix("unix://"))
+    label = f"--label={contract.LABEL_RUN}={identity(run)}"
+    engine.call("run", "--detach", label, BASE, "sleep", "600")
+    assert launcher.alive(run)
+    door.unlink()
+    assert launcher.alive(run)
+    monkeypatch.setattr(docker, "AWAY_S", 0.0)
+    assert not launcher.alive(run)
+    door.symlink_to(docker_host.removeprefix("unix://"))
+    assert launcher.alive(run)
+    launcher.clean(run)
+    assert not launcher.alive(run)

@@ -9,7 +9,7 @@ import time
 from evener.contract import AgentEnv
 from evener.errors import StartFailed
 from evener.probe import address_facing
-from evener.wire.frames import split_address
+from evener.wire.frames import join_address, split_address
 
 KNOWN_S = 10.0  # for the head's name to be known, where machines start at the same time
 _POLL_S = 0.05
@@ -21,7 +21,8 @@ async def door(env: AgentEnv) -> str | socket.socket:
         return socket.socket(fileno=env.fd)
     if not env.listen.startswith(":"):
         return env.listen
-    return await asyncio.to_thread(_facing, env.head) + env.listen
+    found = await asyncio.to_thread(_facing, env.head)
+    return join_address(found, int(env.listen[1:]))
 
 
 def _facing(head: str) -> str:
@@ -29,8 +30,7 @@ def _facing(head: str) -> str:
     deadline = time.monotonic() + KNOWN_S
     while True:
         try:
-            found = address_facing(host, port)
-            return f"[{found}]" if ":" in found else found
+            return address_facing(host, port)
         except OSError as error:
             if time.monotonic() > deadline:
                 raise StartFailed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from evener import errors
 from evener.docker.failures import translate
 
 CALL_S = 60.0
-BUILD_S = 3600.0  # a first build downloads gigabytes where there is a GPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +62,6 @@ class Engine:
             timeout=CALL_S,
         )
         return done.stdout.splitlines()
-
-    def inspect(self, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
-        """What the engine knows of objects that are there; those that are gone are left out."""
-        if not names:
-            return []
-        done = subprocess.run(
-            [*self.program, kind, "inspect", *names],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=CALL_S,
-        )
-        gone = "no such" in done.stderr.lower() or "not found" in done.stderr.lower()
-        if done.returncode != 0 and not gone:
-            raise translate(f"docker {kind} inspect", done.stderr)
-        found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
-        return found
 
     def build(
         self, folder: str, tag: str, labels: Mapping[str, str], note: Callable[[str], None]

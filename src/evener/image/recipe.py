@@ -6,6 +6,7 @@ Decides only. Both files are such that BuildKit and the classic builder take the
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -46,14 +47,14 @@ def libraries_text(image: Image, cuda: str) -> str:
     lines += [
         "RUN python3 -m venv /opt/evener && \\",
         f"    /opt/evener/bin/pip install {' '.join(_pip_options(image, cuda))} \\",
-        f"    {' '.join([*PACKAGES, *image.pip])}",
+        f"    {shlex.join([*PACKAGES, *image.pip])}",
         "",
         f"FROM {image.base}",
     ]
     if image.apt:
         lines += [
             "RUN apt-get update && \\",
-            f"    apt-get install -y --no-install-recommends {' '.join(image.apt)} && \\",
+            f"    apt-get install -y --no-install-recommends {shlex.join(image.apt)} && \\",
             "    rm -rf /var/lib/apt/lists/*",
         ]
     lines += [
