@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evener import cluster, errors, placement, watch
+from evener import cluster, errors, placement, variables, watch
 from evener.cluster import Machine
 from evener.config.load import LoadedJob, job_to_json, load_job
 from evener.config.schema import Job
 from evener.config.section import kind_of
+from evener.docker import Engine, gpus
 from evener.events import Record, RunEnded, RunStarted
 from evener.image.build import Content
 from evener.image.recipe import PYPI
@@ -53,6 +54,7 @@ class RunRequest:
     workers: int | None = None
     name: str | None = None
     resume: bool = False
+    debug: bool = False  # torch and its libraries say what they do
     on: str | None = None  # a place; a resumed run stays where it was, a new one is local
     folder: Path = field(default_factory=Path)
     root: Path | None = None
@@ -112,7 +114,14 @@ def _fresh(request: RunRequest) -> Ready:
         notes = (f"there is a run called {wanted} already: this one is {name}",)
     code = _code_folders(loaded, request)
     place = request.on or LOCAL
-    return _planned(root, name, loaded.job, place, code, resumed=False, notes=notes)
+    ready = _planned(root, name, loaded.job, place, code, resumed=False, notes=notes)
+    return _debugged(ready) if request.debug else ready
+
+
+def _debugged(ready: Ready) -> Ready:
+    """With the variables of --debug, below those of the job."""
+    env = variables.DEBUG | dict(ready.plan.env)
+    return replace(ready, plan=replace(ready.plan, env=env))
 
 
 def _code_folders(loaded: LoadedJob, request: RunRequest) -> tuple[str, ...]:
@@ -145,7 +154,8 @@ def _resumed(request: RunRequest, launcher: Launcher | None) -> Ready:
     plan = placement.from_dict(layout.read_json(run.plan_file))
     place = request.on or plan.place
     ready = _planned(run.path.parent, run.name, job, place, plan.code, resumed=True)
-    return replace(ready, step=state.step)
+    ready = replace(ready, step=state.step)
+    return _debugged(ready) if request.debug else ready
 
 
 def _run_to_resume(request: RunRequest) -> RunDir:
@@ -209,13 +219,16 @@ def _planned(
     if place == LOCAL:
         need_torch()
     machine = probe()
-    decided = (
-        placement.plan_containers(job, machine)
-        if place == DOCKER
-        else placement.plan(job, [machine])
-    )
-    plan = replace(decided, code=code)
+    plan = _plan_containers(job, machine) if place == DOCKER else placement.plan(job, [machine])
+    plan = replace(plan, code=code)
     return Ready(root, name, job, machine, plan, resumed, (*notes, *plan.notes))
+
+
+def _plan_containers(job: Job, machine: Machine) -> Plan:
+    """On what the engine has, which may be less than this machine."""
+    facts = Engine().facts()
+    machine = replace(machine, cpus=facts.cpus, memory_bytes=facts.memory_bytes)
+    return placement.plan_containers(job, machine, gpus.hindrance(machine.devices, facts.runtimes))
 
 
 def _root(request: RunRequest, loaded: LoadedJob) -> Path:

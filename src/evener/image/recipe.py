@@ -38,7 +38,7 @@ def libraries_text(image: Image, cuda: str) -> str:
     """The Dockerfile of the libraries: one virtual environment, without what it was made from."""
     lines = [
         "# Python's environment is made in a stage of its own: wheels do not stay in the image.",
-        f"FROM {image.base} AS made",
+        f"FROM {image.start} AS made",
         f"LABEL {contract.LABEL_STAGE}=made",
         f"COPY {PINS_NAME} /tmp/{PINS_NAME}",
     ]
@@ -49,7 +49,7 @@ def libraries_text(image: Image, cuda: str) -> str:
         f"    /opt/evener/bin/pip install {' '.join(_pip_options(image, cuda))} \\",
         f"    {shlex.join([*PACKAGES, *image.pip])}",
         "",
-        f"FROM {image.base}",
+        f"FROM {image.start}",
     ]
     if image.apt:
         lines += [
