@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from tests.test_placement import job, machine
 
 from evener import placement
 from evener.config.machines import Env, MachineWish
 from evener.config.schema import Job
 from evener.errors import DeviceMissing
 from evener.placement import Hindrance, Limits, Plan
+from tests.test_placement import job, machine
 
 NO_TOOLKIT = Hindrance("the toolkit is not installed", "install it")
 
@@ -57,7 +57,7 @@ def test_machines_of_several_kinds() -> None:
 
 
 def test_named_gpus_go_where_they_are_named_and_the_others_in_order() -> None:
-    wishes = ({}, {"gpus": [2, "GPU-0"]}, {"gpus": "none"}, {})
+    wishes: tuple[dict[str, Any], ...] = ({}, {"gpus": [2, "GPU-0"]}, {"gpus": "none"}, {})
     plan = placement.plan_containers(with_machines(*wishes), machine(gpus=3))
     assert [each.gpus for each in limits(plan)] == [("GPU-1",), ("GPU-2", "GPU-0"), (), ()]
     assert [(r.rank, r.device) for a in plan.agents for r in a.ranks] == [

@@ -88,11 +88,16 @@ class Engine:
         return done.stdout.splitlines()
 
     def build(
-        self, folder: str, tag: str, labels: Mapping[str, str], note: Callable[[str], None]
+        self,
+        folder: str,
+        dockerfile: str,
+        tag: str,
+        labels: Mapping[str, str],
+        note: Callable[[str], None],
     ) -> None:
-        """Build the Dockerfile in `folder`; `note` hears every line. Either builder will do."""
+        """Build in `folder`; `note` hears every line. Either builder will do."""
         options = [f"--label={name}={value}" for name, value in labels.items()]
-        command = [*self.program, "build", "--tag", tag, *options, folder]
+        command = [*self.program, "build", "--tag", tag, "--file", dockerfile, *options, folder]
         said: list[str] = []
         try:
             process = subprocess.Popen(

@@ -9,6 +9,7 @@ from evener import errors
 from evener.errors import EvenerError
 
 LAST_LINES = 12
+_ADVICE = ("Run 'docker", "See 'docker", "For more help on how to use Docker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,8 @@ _KNOWN = (
 
 def translate(arguments: str, said: str) -> EvenerError:
     """The error behind what `docker ARGUMENTS` wrote to its error stream."""
-    lines = [line for line in said.strip().splitlines() if line.strip()][-LAST_LINES:]
+    spoken = [line for line in said.strip().splitlines() if line.strip()]
+    lines = [line for line in spoken if not line.startswith(_ADVICE)][-LAST_LINES:]
     heard = lines[-1] if lines else "it gave no reason"
     for known in _KNOWN:
         if re.search(known.pattern, said, re.IGNORECASE):
