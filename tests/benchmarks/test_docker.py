@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import docker
+from harness import MeasureError
 
 
 def test_a_step_is_compared_turn_by_turn_with_as_many_agents() -> None:
@@ -26,5 +27,5 @@ def test_no_engine_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         docker, "_lab", lambda _: ["sh", "-c", "echo 'needs root on Linux' >&2; exit 2"]
     )
-    with pytest.raises(docker.MeasureError, match="needs root on Linux"), docker._engine():
+    with pytest.raises(MeasureError, match="needs root on Linux"), docker._engine():
         pass
