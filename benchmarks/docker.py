@@ -59,7 +59,7 @@ def build(shape):
 def measure(settings: Settings) -> Iterator[Case]:
     turns, steps = (QUICK_TURNS, QUICK_STEPS) if settings.quick else (TURNS, STEPS)
     with _engine(), Trials() as trials:
-        base = Image().base
+        base = Image().start
         image = IMAGE.format(base=base) + _wheels()
         trials.write("text.txt", jobs.text_of_65_letters())
         trials.write("gpt.toml", jobs.GPT + image)
