@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.test_placement import job, machine
+from tests.placement.test_placement import job, machine
 
 from evener.config.machines import MachineWish
 from evener.launch.containers import (

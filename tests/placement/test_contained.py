@@ -12,7 +12,7 @@ from evener.config.machines import Env, MachineWish
 from evener.config.schema import Job
 from evener.errors import DeviceMissing
 from evener.placement import Hindrance, Limits, Plan
-from tests.test_placement import job, machine
+from tests.placement.test_placement import job, machine
 
 NO_TOOLKIT = Hindrance("the toolkit is not installed", "install it")
 
