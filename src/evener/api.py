@@ -114,6 +114,12 @@ def _fresh(request: RunRequest) -> Ready:
         notes = (f"there is a run called {wanted} already: this one is {name}",)
     code = _code_folders(loaded, request)
     place = request.on or LOCAL
+    if place == DOCKER and request.workers is not None and loaded.job.machines:
+        raise errors.BadCombination(
+            "the job's [[machines]] say how many containers there are, and so does --workers",
+            where=f"--workers {request.workers}",
+            fix="leave --workers out, or take the tables out with -o machines=",
+        )
     ready = _planned(root, name, loaded.job, place, code, resumed=False, notes=notes)
     return _debugged(ready) if request.debug else ready
 
@@ -226,6 +232,12 @@ def _planned(
 
 def _plan_containers(job: Job, machine: Machine) -> Plan:
     """On what the engine has, which may be less than this machine."""
+    if sys.platform == "win32":
+        raise errors.DockerFailed(
+            "paths of Windows are none in a container",
+            where="--on docker",
+            fix="start evener inside WSL2: Docker Desktop serves it too; or use --on local",
+        )
     facts = Engine().facts()
     machine = replace(machine, cpus=facts.cpus, memory_bytes=facts.memory_bytes)
     return placement.plan_containers(job, machine, gpus.hindrance(machine.devices, facts.runtimes))

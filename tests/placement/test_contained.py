@@ -99,6 +99,13 @@ def test_a_gpu_nobody_insists_on_is_left_with_a_note() -> None:
     assert "cpu, because the toolkit is not installed" in plan.ranks[0].reason
 
 
+def test_an_image_without_cuda_leaves_gpus_alone() -> None:
+    image = job().image.model_copy(update={"cuda": "cpu"})
+    plan = placement.plan_containers(job().model_copy(update={"image": image}), machine(gpus=1))
+    assert [rank.device for rank in plan.ranks] == ["cpu"]
+    assert 'image.cuda is "cpu"' in plan.notes[0]
+
+
 def test_an_apple_gpu_is_nothing_for_a_container() -> None:
     with pytest.raises(DeviceMissing, match="no container can use an Apple GPU"):
         placement.plan_containers(job(device="mps"), machine())

@@ -27,12 +27,15 @@ class Hindrance:
     fix: str
 
 
+_CPU_IMAGE = Hindrance('image.cuda is "cpu"', "leave image.cuda out, or name a build such as cu130")
+
+
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A container to be: `cpus` is 0 until what others leave is known."""
+    """A container to be, by the name that others in its network know it by."""
 
     wish: MachineWish
-    where: str
+    name: str
     gpus: tuple[Device, ...] = ()
 
 
@@ -42,12 +45,14 @@ def plan_containers(job: Job, machine: Machine, hindrance: Hindrance | None = No
 
     `machine` is what the engine has. Raises DeviceMissing where the job asks for what it has not.
     """
+    if job.image.cuda == "cpu":
+        hindrance = hindrance or _CPU_IMAGE
     gpus = [] if hindrance else [d for d in machine.devices if d.kind == "cuda"]
     _check_device(job, machine, gpus, hindrance)
     if job.local.device == "cpu":
         gpus = []
     wanted = _dealt(_wanted(job, gpus), job, machine, gpus, hindrance)
-    parts = _parts([w.wish for w in wanted], machine, [w.where for w in wanted])
+    parts = _parts([w.wish for w in wanted], machine, [w.name for w in wanted])
     agents = tuple(_agents(job, wanted, parts, _why_cpu(job, hindrance)))
     ranks = [rank for agent in agents for rank in agent.ranks]
     return Plan(
@@ -107,8 +112,7 @@ def _dealt(
         own = tuple(named[name] for name in wish.named_gpus)
         if wish.gpus == GPU_AUTO and free:
             own = (free[number % len(free)],) if not job.machines else (free.pop(0),)
-        where = f"machine-{number}"
-        dealt.append(_Wanted(wish, where, own))
+        dealt.append(_Wanted(wish, f"machine-{number}", own))
     return dealt
 
 
@@ -172,7 +176,7 @@ def _agents(
             RankPlan(first + i, f"cuda:{i}" if each.gpus else "cpu", threads, f"{why}; {share}")
             for i in range(count)
         )
-        yield AgentPlan(f"a{number:02d}", each.where, ranks, _limits(each, cpus))
+        yield AgentPlan(f"a{number:02d}", each.name, ranks, _limits(each, cpus))
         first += count
 
 
