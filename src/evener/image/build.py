@@ -81,7 +81,8 @@ def ensure(engine: Engine, content: Content, note: Note) -> str:
     elif libraries.tag not in there:
         note(f"building {libraries.tag}: torch and its company, once per version")
         _build(engine, libraries, note)
-    _build(engine, run, note)
+    note(f"building {run.tag}: evener and your code, on top of it")
+    _build(engine, run, lambda _: None)
     # The stage that made the libraries, and what a tag was taken from, are left without a name.
     for label in (contract.LABEL_STAGE, contract.LABEL_IMAGE):
         engine.call("image", "prune", "--force", f"--filter=label={label}")
