@@ -270,6 +270,48 @@ def test_a_signal_to_one_agent_stops_both(tmp_path: Path) -> None:
         assert run.wait() == {"a00": 0, "a01": 0}
 
 
+def other_torch(folder: Path) -> dict[str, str]:
+    """An environment in which another torch seems to be installed."""
+    found = folder / "other" / "torch-2.0.1.dist-info"
+    found.mkdir(parents=True)
+    (found / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.0.1\n")
+    inherited = filter(None, [os.environ.get("PYTHONPATH")])
+    return {"PYTHONPATH": os.pathsep.join([str(found.parent), *inherited])}
+
+
+@pytest.mark.parametrize(("revived", "status"), [(0, errors.VersionsDiffer.exit_status), (1, 0)])
+def test_an_agent_of_another_version_is_refused_and_the_other_goes_on(
+    tmp_path: Path, revived: int, status: int
+) -> None:
+    own = {"a01": other_torch(tmp_path)}
+    with Rehearsal(tmp_path, ranks=3, agents=2, steps=40, own=own, revived=revived) as run:
+        alert = run.until(Alert, lambda a: a.level == "warning")
+        assert "agent a01" in alert.text
+        assert "torch 2.0.1, agent a00" in alert.text
+        assert run.agents["a01"].wait(60) == status
+        ended = run.end()
+        assert (ended.outcome, ended.step) == ("finished", 40)
+        assert run.agents["a00"].wait(60) == 0
+        assert formed(run, 0, 1).step == 0
+        assert [a.text for a in run.of(Alert) if a.level == "warning"] == [alert.text]
+        assert {e.agent for e in run.of(AgentEnded)} == {"a00", "a01"}
+        assert "E506" in (run.run.logs / "agent_a01.log").read_text()
+
+
+def test_an_agent_that_comes_with_another_version_does_not_get_in(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=2) as run:
+        first = formed(run, 0, 1, 2)
+        stepped(run, 5)
+        run.agents["a00"].kill()
+        alone = formed(run, 2, after=first.generation)
+        run.again("a00", other_torch(tmp_path))
+        assert run.agents["a00"].wait(60) == errors.VersionsDiffer.exit_status
+        stepped(run, run.of(StepCommitted)[-1].step + 20)
+        assert run.of(GenerationFormed)[-1] == alone
+        run.signal()
+        assert run.end().outcome == "stopped"
+
+
 def test_an_end_that_its_recorder_did_not_live_to_record(tmp_path: Path) -> None:
     """a01 is done, a00 would record the end and is killed before its own ranks are done."""
     with Rehearsal(tmp_path, ranks=2, agents=2, steps=40, FAKE_RANK="linger:0") as run:

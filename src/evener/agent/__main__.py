@@ -15,12 +15,15 @@ from pathlib import Path
 from evener import contract, errors, placement
 from evener.agent.agent import Agent, Programs
 from evener.agent.revival import is_over
+from evener.agent.translate import Left, Over
 from evener.config.load import job_from_json
 from evener.contract import AgentEnv
 from evener.placement import Plan
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.wire.outbox import Outbox
+
+log = logging.getLogger("evener.agent")
 
 
 def main(programs: Programs | None = None) -> int:
@@ -41,10 +44,18 @@ def _run(env: AgentEnv, programs: Programs | None) -> int:
     job = job_from_json(run.job_file.read_text(encoding="utf-8"))
     plan = _plan(run)
     with Outbox(env.head, env.secret, env.agent, run.spool(env.agent)) as outbox:
-        over = asyncio.run(Agent(env, job, plan, outbox, programs).run())
-    if over.error is None or env.revived:
+        end = asyncio.run(Agent(env, job, plan, outbox, programs).run())
+    return _status(end, revived=bool(env.revived))
+
+
+def _status(end: Over | Left, *, revived: bool) -> int:
+    """An engine that starts again what failed would be refused again, or find the run over."""
+    if isinstance(end, Left):
+        log.error("%s", end.error)
+        return 0 if revived else end.error.exit_status
+    if end.error is None or revived:
         return 0
-    return errors.from_dict(over.error).exit_status
+    return errors.from_dict(end.error).exit_status
 
 
 def _plan(run: RunDir) -> Plan:

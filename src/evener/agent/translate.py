@@ -12,6 +12,7 @@ from typing import Any
 
 from evener import orders
 from evener.config.schema import Membership as MembershipConfig
+from evener.errors import EvenerError
 from evener.membership import words
 from evener.membership.words import Message
 from evener.orders import Order
@@ -37,6 +38,13 @@ class Over:
     error: dict[str, Any] | None = None
     at_once: bool = False  # nobody's ranks need to reach a boundary any more
     recorded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An agent leaves and the run goes on: without it, for what `error` says."""
+
+    error: EvenerError
 
 
 Letter = Message | Stop | Over
