@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.agent.rehearsal import Rehearsal
 
-from evener import errors
+from evener import contract, errors
 from evener.events import (
     AgentEnded,
     Alert,
@@ -268,6 +268,50 @@ def test_a_signal_to_one_agent_stops_both(tmp_path: Path) -> None:
         assert ended.outcome == "stopped"
         assert len(run.of(StopAsked)) == 1
         assert run.wait() == {"a00": 0, "a01": 0}
+
+
+def test_agents_whose_machines_all_go_stop_at_one_boundary_and_end_nothing(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=2) as run:
+        formed(run, 0, 1, 2)
+        stepped(run, 5)
+        run.signal(signal.SIGPWR)
+        assert run.wait() == {"a00": contract.AWAY_STATUS, "a01": contract.AWAY_STATUS}
+        assert run.of(RunEnded) == []
+        assert run.of(AgentEnded) == []
+        assert run.of(RankLost) == []
+        assert len([a for a in run.of(Alert) if "goes away" in a.text]) == 2
+
+
+def test_an_agent_whose_machine_goes_alone_leaves_and_comes_back(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=2) as run:
+        first = formed(run, 0, 1, 2)
+        stepped(run, 5)
+        run.agents["a00"].send_signal(signal.SIGPWR)
+        assert run.agents["a00"].wait(60) == contract.AWAY_STATUS
+        alone = formed(run, 2, after=first.generation)
+        stepped(run, alone.step + 5)
+        run.again("a00")
+        formed(run, 0, 1, 2, after=alone.generation)
+        run.signal()
+        assert run.end().outcome == "stopped"
+
+
+def test_a_stop_comes_before_a_machine_that_goes(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=2) as run:
+        formed(run, 0, 1)
+        stepped(run, 5)
+        run.signal(signal.SIGTERM)
+        run.signal(signal.SIGPWR)
+        assert run.end().outcome == "stopped"
+        assert run.wait() == {"a00": 0}
+
+
+def test_a_machine_that_goes_before_there_is_anything_to_stop(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, FAKE_PREPARE="slow") as run:
+        run.until(MachineSeen)
+        run.signal(signal.SIGPWR)
+        assert run.wait() == {"a00": contract.AWAY_STATUS}
+        assert run.of(RunEnded) == []
 
 
 def other_torch(folder: Path) -> dict[str, str]:

@@ -9,28 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from evener import orders, versions
+from evener import contract, orders, versions
 from evener.agent import ending, errands, translate
 from evener.agent.admission import Admission, Refusal
-from evener.agent.child import Child
+from evener.agent.child import Child, Programs
 from evener.agent.company import UNSEEN_S, Company
 from evener.agent.crew import Crew, Voice
+from evener.agent.departure import Departure, Move
 from evener.agent.door import door
 from evener.agent.environment import environment_of_ranks
 from evener.agent.inbox import TICK_S, Inbox
 from evener.agent.peers import Peers, addresses
 from evener.agent.prepare import Prepared
 from evener.agent.ranks import Ranks
+from evener.agent.revival import Past, look_back
 from evener.agent.signals import hearing_signals
-from evener.agent.translate import Left, Letter, Over, Stop
+from evener.agent.translate import Away, Left, Letter, Over, Stop
 from evener.config.schema import Job
 from evener.contract import AgentEnv
 from evener.errors import EvenerError
@@ -47,6 +48,7 @@ ANNOUNCE_S = 0.5
 PART_S = 10.0  # for ranks that are done to write their last words and end
 KILLED_S = 5.0
 RECORD_S = 60.0  # for a lower agent to end its ranks too and to record the end
+AWAY = "the run goes on when it is back"
 FLUSH_S = 5.0  # for the head to take the last events; the spool keeps what it does not
 
 
@@ -58,14 +60,6 @@ class Sink(Protocol):
     def forward(self, record: dict[str, Any]) -> None: ...
 
     def flush(self, timeout_s: float) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """What an agent starts. -P: no file of the user's folder stands in for a module."""
-
-    rank: tuple[str, ...] = (sys.executable, "-P", "-m", "evener.engine")
-    prepare: tuple[str, ...] = (sys.executable, "-P", "-m", "evener.data.prepare")
 
 
 class Agent:
@@ -94,6 +88,7 @@ class Agent:
         self._left: Left | None = None  # the run goes on without this agent
         self._company = Company(env.agent, self._peer_addresses, time.monotonic())
         machines = {a.agent: a.machine for a in plan.agents}
+        self._departure = Departure(env.agent)
         self._admission = Admission(env.agent, versions.installed(), machines)
         self._signals = 0
         self._next_announcement_s = 0.0
@@ -123,6 +118,8 @@ class Agent:
         self._inbox.spawn(errands.look_at_machine(me, self._run, self._sink.put))
         preparing = errands.prepare_data(me, self._run, program, self._sink.put)
         self._inbox.spawn(preparing, self._prepared)
+        if self._env.revived:
+            self._inbox.spawn(look_back(self._env.head, self._env.secret), self._remember)
 
     def _make_crew(self) -> Crew:
         mine = next(a for a in self._plan.agents if a.agent == self._env.agent)
@@ -141,6 +138,7 @@ class Agent:
     def _tick(self, now: float) -> None:
         self._crew.tick(now)
         self._tell(words.Tick())
+        self._depart(now)
         if self._over is not None and now >= self._next_announcement_s:
             self._next_announcement_s = now + ANNOUNCE_S
             self._peers.broadcast(replace(self._over, sender=self._env.agent))
@@ -203,6 +201,8 @@ class Agent:
 
     def _seen(self, agent: str, here: bool) -> None:
         self._company.seen(agent, here)
+        if here:
+            self._departure.returned(agent)
 
     def _hello(self) -> Frame:
         leads = self._company.leads(time.monotonic())
@@ -223,7 +223,7 @@ class Agent:
         """The run goes on without this agent. It says so itself: once, whoever refused it."""
         if self._left is None and self._over is None:
             self._sink.put(Alert("warning", f"{error.what}; the run goes on without it"))
-            self._left = Left(error)
+            self._leave(Left(error))
 
     def _turn_away(self, agent: str, error: EvenerError) -> None:
         if self._company.turn_away(agent):
@@ -243,6 +243,8 @@ class Agent:
         match letter:
             case Stop(_, reason):
                 self._stop(reason)
+            case Away(agent):
+                self._departure.goes(agent)
             case Over():
                 self._heard_over(letter)
             case _:
@@ -272,6 +274,9 @@ class Agent:
     # ------------------------------------------------------------------------------ the end
 
     def _signalled(self, name: str) -> None:
+        if name == contract.AWAY_SIGNAL:
+            self._machine_goes()
+            return
         self._signals += 1
         log.info("%s, the %d. signal", name, self._signals)
         if self._over is not None:
@@ -287,10 +292,44 @@ class Agent:
 
     def _stop(self, reason: str) -> None:
         """Nobody waits for data any more; the crew stops at a boundary."""
+        self._departure.call_off()
+        self._wind(reason)
+
+    def _wind(self, reason: str) -> None:
         self._inbox.cancel()
         self._crew.wind(reason)
 
+    def _machine_goes(self) -> None:
+        """Unless the run ends anyway."""
+        if not (self._over or self._theirs or self._crew.stopping):
+            me = self._env.agent
+            self._sink.put(Alert("note", f"the machine of agent {me} goes away ({AWAY})"))
+            self._departure.begin(time.monotonic())
+            self._peers.broadcast(Away(me))
+
+    def _depart(self, now: float) -> None:
+        training = set() if self._generation is None else {*self._generation.agents}
+        match self._departure.move(training, now):
+            case Move.STOP:
+                self._wind(AWAY)
+            case Move.LEAVE:
+                self._leave(Left(returns=True))
+
+    def _remember(self, past: Past | None) -> None:
+        """We are started again: the run may be over, or others have counted generations."""
+        if past is not None and past.over:
+            self._leave(Left())
+        elif past is not None:
+            self._tell(words.Past(past.generation))
+
+    def _leave(self, left: Left) -> None:
+        if self._over is None:
+            self._left = self._left or left
+
     def _end(self, over: Over) -> None:
+        if self._departure.together and over.outcome == "stopped" and not over.at_once:
+            self._leave(Left(returns=True))
+            return
         for known in (over, self._theirs):
             if known is not None and not (self._over and self._recorded):
                 self._over = ending.weightier(self._over, known)
@@ -319,13 +358,14 @@ class Agent:
         return self._over
 
     async def _part(self) -> Left:
-        """The run is not over, but this agent's part in it is."""
+        """The run may go on, but this agent's part in it is over, at least for now."""
         assert self._left is not None
-        log.info("this agent leaves: %s", self._left.error)
+        log.info("this agent leaves the run")
         await self._empty()
-        self._sink.put(AgentEnded(self._env.agent))
-        await self._flush()
         self._peers.broadcast(words.Goodbye(self._env.agent, done=False))
+        if not self._left.returns:
+            self._sink.put(AgentEnded(self._env.agent))
+        await self._flush()
         return self._left
 
     async def _empty(self) -> None:

@@ -128,6 +128,10 @@ class Crew:
             process.child.kill()
 
     @property
+    def stopping(self) -> bool:
+        return bool(self._stopping)
+
+    @property
     def empty(self) -> bool:
         return not self._ranks.processes
 

@@ -41,14 +41,24 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """The sender's machine goes away, and will be back."""
+
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
-    """An agent leaves and the run goes on: without it, for what `error` says."""
+    """How an agent ended without the run: it was refused, came too late, or is to be back."""
 
-    error: EvenerError
+    error: EvenerError | None = None
+    returns: bool = False
 
 
-Letter = Message | Stop | Over
-_KINDS: dict[str, type[Any]] = {k.__name__: k for k in (*typing.get_args(Message), Stop, Over)}
+Letter = Message | Stop | Away | Over
+_KINDS: dict[str, type[Any]] = {
+    k.__name__: k for k in (*typing.get_args(Message), Stop, Away, Over)
+}
 
 
 def to_frame(letter: Letter) -> Frame:
