@@ -36,6 +36,7 @@ class Intake:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Event]] = []
+        self.state: dict[str, Any] = {}  # as `/v1/state` tells it; {} while it cannot say
         self.news = threading.Condition()
         intake = self
 
@@ -48,6 +49,13 @@ class Intake:
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"{}")
+
+            def do_GET(self) -> None:
+                body = json.dumps(intake.state).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Requests are no news."""
@@ -109,15 +117,18 @@ class Rehearsal:
         membership: dict[str, Any] | None = None,
         own: dict[str, dict[str, str]] | None = None,
         revived: int = 0,
+        state: dict[str, Any] | None = None,
         **environment: str,
     ) -> None:
-        """`own` is the environment that only one agent has, by its name."""
+        """`own` is the environment that only one agent has, by its name; `state` is the run's, as
+        the head tells it to those that ask."""
         self.run, self.plan = make_run(
             folder, ranks=ranks, agents=agents, steps=steps, membership=membership
         )
         self.environment = {"FAKE_STEPS": str(steps)} | environment
         self.own, self.revived = own or {}, revived
         self.intake = Intake()
+        self.intake.state = state or {}
         self.agents: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from tests.test_placement import job, machine
 
 from evener.agent.admission import Admission, Refusal
 from evener.errors import VersionsDiffer
+from evener.placement import plan_containers
 from evener.versions import Versions
 from evener.wire.frames import Frame
 
 NEW, OLD = Versions("0.1.0", "2.13.0+cpu"), Versions("0.1.0", "2.12.1")
-MACHINES = {"a00": "machine-0", "a01": "machine-1", "a02": "machine-2"}
+PLAN = plan_containers(job(workers=3), machine(cpus=4))
 
 
 def agent(name: str, own: Versions) -> Admission:
-    return Admission(name, own, MACHINES)
+    return Admission(PLAN, name, own)
 
 
 def hello(name: str, own: Versions, *, trains: bool = False, leads: bool = False) -> Frame:

@@ -25,6 +25,9 @@ from evener.events import (
 )
 
 pytestmark = pytest.mark.slow
+has_away_signal = pytest.mark.skipif(
+    not hasattr(signal, contract.AWAY_SIGNAL), reason="this system has no SIGPWR, nor containers"
+)
 
 
 def formed(run: Rehearsal, *ranks: int, after: int = 0) -> GenerationFormed:
@@ -270,6 +273,7 @@ def test_a_signal_to_one_agent_stops_both(tmp_path: Path) -> None:
         assert run.wait() == {"a00": 0, "a01": 0}
 
 
+@has_away_signal
 def test_agents_whose_machines_all_go_stop_at_one_boundary_and_end_nothing(tmp_path: Path) -> None:
     with Rehearsal(tmp_path, ranks=3, agents=2) as run:
         formed(run, 0, 1, 2)
@@ -282,6 +286,7 @@ def test_agents_whose_machines_all_go_stop_at_one_boundary_and_end_nothing(tmp_p
         assert len([a for a in run.of(Alert) if "goes away" in a.text]) == 2
 
 
+@has_away_signal
 def test_an_agent_whose_machine_goes_alone_leaves_and_comes_back(tmp_path: Path) -> None:
     with Rehearsal(tmp_path, ranks=3, agents=2) as run:
         first = formed(run, 0, 1, 2)
@@ -296,6 +301,7 @@ def test_an_agent_whose_machine_goes_alone_leaves_and_comes_back(tmp_path: Path)
         assert run.end().outcome == "stopped"
 
 
+@has_away_signal
 def test_a_stop_comes_before_a_machine_that_goes(tmp_path: Path) -> None:
     with Rehearsal(tmp_path, ranks=2) as run:
         formed(run, 0, 1)
@@ -306,12 +312,30 @@ def test_a_stop_comes_before_a_machine_that_goes(tmp_path: Path) -> None:
         assert run.wait() == {"a00": 0}
 
 
+@has_away_signal
 def test_a_machine_that_goes_before_there_is_anything_to_stop(tmp_path: Path) -> None:
     with Rehearsal(tmp_path, FAKE_PREPARE="slow") as run:
         run.until(MachineSeen)
         run.signal(signal.SIGPWR)
         assert run.wait() == {"a00": contract.AWAY_STATUS}
         assert run.of(RunEnded) == []
+
+
+def test_an_agent_that_is_back_counts_generations_on(tmp_path: Path) -> None:
+    past = {"phase": "training", "generation": 7}
+    with Rehearsal(tmp_path, ranks=2, agents=2, revived=1, state=past) as run:
+        assert formed(run, 0, 1).generation >= 8
+        run.signal()
+        assert run.end().outcome == "stopped"
+
+
+def test_an_agent_that_is_back_after_the_end_leaves_it_at_that(tmp_path: Path) -> None:
+    past = {"phase": "stopped", "generation": 7}
+    with Rehearsal(tmp_path, ranks=2, revived=1, state=past, FAKE_PREPARE="slow") as run:
+        assert run.wait() == {"a00": 0}
+        assert run.of(AgentEnded) == [AgentEnded("a00")]
+        assert run.of(RunEnded) == []
+        assert run.of(StepCommitted) == []
 
 
 def other_torch(folder: Path) -> dict[str, str]:

@@ -182,6 +182,7 @@ def test_sigterm_ends_it_whole_and_says_nothing_about_the_run(run: RunDir) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, contract.AWAY_SIGNAL), reason="no SIGPWR on this system")
 @pytest.mark.parametrize("ended", [False, True])
 def test_when_its_machine_goes_it_hears_the_last_words_and_is_to_be_started_again(
     run: RunDir, ended: bool

@@ -18,10 +18,11 @@ from evener.events import CheckpointWritten, GenerationFormed, RunEnded, StepCom
 from tests.lab.engine import Daemon
 from tests.lab.test_docker_runs import Place
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 RUN = "long"
 PATIENCE_S = 240.0
+BUILD_S = 800.0  # the first test of a session waits for the image
 
 
 @pytest.fixture
@@ -51,15 +52,19 @@ def following(place: Place) -> Iterator[Follower]:
             command, cwd=place.folder, env=place.env, stdout=file, stderr=file, text=True
         )
     try:
-        until(lambda: place.run(RUN).db.exists(), process)
+        until(lambda: place.run(RUN).db.exists(), process, BUILD_S)
         yield Follower(process, said)
     finally:
         process.kill()
         process.wait()
 
 
-def until(holds: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+def until(
+    holds: Callable[[], bool],
+    process: subprocess.Popen[str] | None = None,
+    limit_s: float = PATIENCE_S,
+) -> None:
+    deadline = time.monotonic() + limit_s
     while not holds():
         assert time.monotonic() < deadline, "it does not come about"
         assert process is None or process.poll() is None, "the follower has left"

@@ -7,11 +7,11 @@ there or can no longer be expected: of three, two may agree and yet differ from 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evener import versions
 from evener.errors import EvenerError, VersionsDiffer
+from evener.placement import Plan
 from evener.versions import Versions
 from evener.wire.frames import Frame
 
@@ -35,10 +35,11 @@ class _Caller:
 
 
 class Admission:
-    """One agent's door. `machines` are the names that people know, by agent."""
+    """One agent's door."""
 
-    def __init__(self, me: str, own: Versions, machines: Mapping[str, str]) -> None:
-        self._me, self._own, self._machines = me, own, machines
+    def __init__(self, plan: Plan, me: str, own: Versions) -> None:
+        self._me, self._own = me, own
+        self._machines = {a.agent: a.machine for a in plan.agents}  # the names that people know
 
     def hello(self, *, trains: bool, leads: bool) -> Frame:
         own = versions.greeting(self._own)

@@ -22,7 +22,7 @@ from evener.agent.admission import Admission, Refusal
 from evener.agent.child import Child, Programs
 from evener.agent.company import UNSEEN_S, Company
 from evener.agent.crew import Crew, Voice
-from evener.agent.departure import Departure, Move
+from evener.agent.departure import AWAY, Departure, Move
 from evener.agent.door import door
 from evener.agent.environment import environment_of_ranks
 from evener.agent.inbox import TICK_S, Inbox
@@ -48,7 +48,6 @@ ANNOUNCE_S = 0.5
 PART_S = 10.0  # for ranks that are done to write their last words and end
 KILLED_S = 5.0
 RECORD_S = 60.0  # for a lower agent to end its ranks too and to record the end
-AWAY = "the run goes on when it is back"
 FLUSH_S = 5.0  # for the head to take the last events; the spool keeps what it does not
 
 
@@ -87,9 +86,9 @@ class Agent:
         self._recorded = False
         self._left: Left | None = None  # the run goes on without this agent
         self._company = Company(env.agent, self._peer_addresses, time.monotonic())
-        machines = {a.agent: a.machine for a in plan.agents}
         self._departure = Departure(env.agent)
-        self._admission = Admission(env.agent, versions.installed(), machines)
+        self._missing = {"data", "past"} if env.revived else {"data"}
+        self._admission = Admission(plan, env.agent, versions.installed())
         self._signals = 0
         self._next_announcement_s = 0.0
         self._address = ""
@@ -204,9 +203,12 @@ class Agent:
         if here:
             self._departure.returned(agent)
 
+    @property
+    def _leads(self) -> bool:
+        return self._company.leads(time.monotonic())
+
     def _hello(self) -> Frame:
-        leads = self._company.leads(time.monotonic())
-        hello = self._admission.hello(trains=self._generation is not None, leads=leads)
+        hello = self._admission.hello(trains=self._generation is not None, leads=self._leads)
         return hello | {"address": self._address}
 
     def admits(self, said: Frame, heard: Frame) -> bool:
@@ -221,9 +223,9 @@ class Agent:
 
     def _refused(self, error: EvenerError) -> None:
         """The run goes on without this agent. It says so itself: once, whoever refused it."""
-        if self._left is None and self._over is None:
+        if not (self._left or self._over):
             self._sink.put(Alert("warning", f"{error.what}; the run goes on without it"))
-            self._leave(Left(error))
+        self._leave(Left(error))
 
     def _turn_away(self, agent: str, error: EvenerError) -> None:
         if self._company.turn_away(agent):
@@ -269,7 +271,13 @@ class Agent:
         self._sink.put(
             DataPrepared(self._env.agent, result.samples, result.validation_samples, result.seconds)
         )
-        self._crew.data_ready()
+        self._missing.discard("data")
+        self._get_ready()
+
+    def _get_ready(self) -> None:
+        """Ranks take their numbers: nothing is missing that they, or their record, stand on."""
+        if not self._missing:
+            self._crew.data_ready()
 
     # ------------------------------------------------------------------------------ the end
 
@@ -319,8 +327,11 @@ class Agent:
         """We are started again: the run may be over, or others have counted generations."""
         if past is not None and past.over:
             self._leave(Left())
-        elif past is not None:
+            return
+        if past is not None:
             self._tell(words.Past(past.generation))
+        self._missing.discard("past")
+        self._get_ready()
 
     def _leave(self, left: Left) -> None:
         if self._over is None:
@@ -345,7 +356,7 @@ class Agent:
         if not self._over.at_once and self._crew.step >= 0:
             self._inbox.handle(partial(self._tell, words.RunDone()))
         await self._empty()
-        await self._wait(lambda: self._recorded or self._is_recorder, RECORD_S)
+        await self._wait(lambda: self._recorded or self._leads, RECORD_S)
         if not self._recorded:
             self._sink.put(ending.to_event(self._over))
             self._recorded = True
@@ -381,10 +392,6 @@ class Agent:
     async def _wait(self, until: Callable[[], bool], timeout_s: float) -> None:
         """Patience ends with a second signal too."""
         await self._inbox.pump(lambda: until() or self._signals > 1, timeout_s)
-
-    @property
-    def _is_recorder(self) -> bool:
-        return ending.records(self._env.agent, self._company.alive(time.monotonic()))
 
     async def _drop_everything(self) -> None:
         """Whatever happened before: no process and no task of ours stays."""

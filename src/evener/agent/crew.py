@@ -191,8 +191,9 @@ class Crew:
             case orders.Halted(ballot):
                 process.training = False
                 process.answered(ballot)
-            case orders.Broken():
+            case orders.Broken(_, why):
                 process.training = False
+                log.info("rank %d: its group broke: %s", slot.plan.rank, why)
             case Progress(step):
                 self._progress(step, now)
         meaning = translate.to_input(order, slot.plan.rank, slot.life)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Set
 from enum import Enum
 
+AWAY = "the run goes on when it is back"
 TOGETHER_S = 2.0  # for an engine that stops its containers to have told all of them
 
 

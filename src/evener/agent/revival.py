@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 ASK_S = 2.0
 AGAIN_S = 0.5
-KNOWN_S = 20.0  # for a head that starts when we do to have read its record
+KNOWN_S = 10.0  # for a head that starts when we do to have read its record
 STATE_PATH = "/v1/state"
 
 
