@@ -182,6 +182,22 @@ def test_sigterm_ends_it_whole_and_says_nothing_about_the_run(run: RunDir) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, contract.AWAY_SIGNAL), reason="no SIGPWR on this system")
+@pytest.mark.parametrize("ended", [False, True])
+def test_when_its_machine_goes_it_hears_the_last_words_and_is_to_be_started_again(
+    run: RunDir, ended: bool
+) -> None:
+    with in_process(run) as head:
+        tell(head.address, STARTED)
+        head.process.send_signal(signal.SIGPWR)
+        time.sleep(1.0)
+        tell(head.address, RunEnded("finished", 1) if ended else Alert("note", "the last word"))
+        assert head.process.wait() == (0 if ended else contract.AWAY_STATUS)
+    last = "RunEnded" if ended else "Alert"
+    assert [type(r.event).__name__ for r in recorded(run)] == ["RunStarted", last]
+
+
+@pytest.mark.slow
 def test_it_ends_by_itself_with_its_agents(run: RunDir) -> None:
     with in_process(run, agents=1) as head:
         tell(head.address, STARTED, RunEnded("finished", 1), AgentEnded("a00"))

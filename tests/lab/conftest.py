@@ -11,12 +11,17 @@ from tests.lab import engine
 
 
 @pytest.fixture(scope="session")
-def docker_host() -> Iterator[str]:
+def daemon() -> Iterator[engine.Daemon]:
     try:
-        with engine.engine() as host:
-            yield host
+        with engine.daemon() as running:
+            yield running
     except engine.NoLab as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def docker_host(daemon: engine.Daemon) -> str:
+    return daemon.host
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ class Place:
 
     def __init__(self, folder: Path, host: str, wheels: Path) -> None:
         self.folder, self.engine = folder, Engine(("docker", "-H", host))
-        self._env = {**os.environ, "DOCKER_HOST": host, "EVENER_CACHE": str(folder / "cache")}
+        self.env = {**os.environ, "DOCKER_HOST": host, "EVENER_CACHE": str(folder / "cache")}
         for name, steps in (("job", STEPS), ("long", LONG)):
             text = JOB.format(steps=steps, wheels=wheels)
             (folder / f"{name}.toml").write_text(text, encoding="utf-8")
@@ -61,7 +61,7 @@ class Place:
     def evener(self, *words: str, limit_s: float = 600) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "evener", *words]
         return subprocess.run(
-            command, cwd=self.folder, env=self._env, capture_output=True, text=True,
+            command, cwd=self.folder, env=self.env, capture_output=True, text=True,
             timeout=limit_s, check=False,
         )  # fmt: skip
 
@@ -83,6 +83,9 @@ class Place:
         found = self.engine.ask("ps", "--all") + self.engine.ask("network", "ls")
         names = [each.get("Names") or each["Name"] for each in found]
         return [name for name in names if name.startswith("evener-")]
+
+    def containers(self) -> list[dict[str, str]]:
+        return self.engine.ask("ps", "--all")
 
     def pid_of(self, machine: str) -> int:
         found = self.engine.ask("ps", "--filter", f"name={machine}")

@@ -10,6 +10,7 @@ from evener import contract, errors
 from evener.contract import HeadEnv
 from evener.head import server
 from evener.head.keeper import Keeper
+from evener.lifeline import end_on
 from evener.rundir.layout import RunDir
 from evener.rundir.recover import recover
 from evener.rundir.store import Store
@@ -18,6 +19,7 @@ log = logging.getLogger("evener.head")
 
 
 def main() -> int:
+    end_on(contract.AWAY_SIGNAL, contract.AWAY_STATUS)
     env = contract.from_environ(HeadEnv)
     run = RunDir(Path(env.run_dir))
     run.create()
@@ -27,20 +29,23 @@ def main() -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     try:
-        _keep(run, env)
+        away = _keep(run, env)
     except errors.EvenerError as error:
         log.error("%s", error)
         return error.exit_status
     log.info("the head has ended")
-    return 0
+    return contract.AWAY_STATUS if away else 0
 
 
-def _keep(run: RunDir, env: HeadEnv) -> None:
+def _keep(run: RunDir, env: HeadEnv) -> bool:
+    """Whether it ended only because its machine goes away."""
     with server.listening_socket(env) as listening, Store.open(run.db, write=True) as store:
         recovered = recover(run)
         host, port = listening.getsockname()[:2]
         log.info("listening on %s:%s; %d events recovered", host, port, recovered)
-        server.run(server.Head(Keeper(run, store), env), listening)
+        head = server.Head(Keeper(run, store), env)
+        server.run(head, listening)
+        return head.away
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from evener.rundir.layout import RunDir
 
 SECRET_BYTES = 32
 LOOK_S = 1.0
-AWAY_S = 60.0  # a restarted engine with many containers is back before
+AWAY_S = 300.0  # an engine that restarts, all its containers with it, is back before
 STOP_S = 8.0  # after which "at once" is made certain
 CLEAN_S = 30.0
 SETTLE_S = 2.0  # in which a container that cannot start has ended
