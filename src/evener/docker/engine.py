@@ -32,6 +32,7 @@ class Engine:
                 text=True,
                 errors="replace",
                 timeout=timeout_s,
+                start_new_session=True,  # a Ctrl-C is for us, and may be what we are acting on
             )
         except OSError as error:
             raise _no_command(error, self.program[0]) from error

@@ -59,6 +59,7 @@ def ensure(engine: Engine, content: Content, note: Note) -> str:
         _build(engine, libraries, note)
         # The classic builder leaves the stage that made them as an image without a name.
         engine.call("image", "prune", "--force", f"--filter=label={contract.LABEL_STAGE}")
+        _, run = recipes(content)  # it took minutes: the user's code may be another by now
     _build(engine, run, note)
     _check(engine, run.tag)
     return run.tag
