@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -40,7 +41,8 @@ def _keep(run: RunDir, env: HeadEnv) -> None:
         recovered = recover(run)
         host, port = listening.getsockname()[:2]
         log.info("listening on %s:%s; %d events recovered", host, port, recovered)
-        server.run(server.Head(Keeper(run, store), env), listening)
+        with contextlib.closing(Keeper(run, store)) as keeper:
+            server.run(server.Head(keeper, env), listening)
 
 
 if __name__ == "__main__":
