@@ -10,6 +10,7 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from evener import contract
 from evener.docker import Engine
@@ -72,7 +73,7 @@ class Docker(Place):
         self.engine = Engine(("docker", "-H", host))
 
     def left(self, folder: Path) -> list[str]:
-        return [*self._objects(folder), *self._litter()]
+        return [*self._objects(folder), *self.litter()]
 
     def helpers(self, folder: Path) -> list[str]:
         found = [pid for pid in _pids() if "evener.launch.janitor" in _words(pid)]
@@ -87,11 +88,16 @@ class Docker(Place):
             for found in self.engine.ask("network", "ls", "--filter", label):
                 yield f"network {found['Name']}"
 
-    def _litter(self) -> Iterator[str]:
-        for name in self.engine.call("volume", "ls", "--quiet").split():
-            yield f"volume {name}"
-        for found in self.engine.ask("image", "ls", "--filter", "dangling=true"):
-            yield f"image without a name {found['ID']}"
+    def litter(self) -> list[str]:
+        """Volumes, and images without a name, of which a run leaves none."""
+        volumes = self.engine.call("volume", "ls", "--quiet").split()
+        images = self.engine.call("image", "ls", "--quiet", "--filter=dangling=true").split()
+        return [*(f"volume {v}" for v in volumes), *(f"image {i}" for i in images)]
+
+    def build(self, tag: str, dockerfile: str) -> None:
+        with TemporaryDirectory() as folder:
+            (Path(folder) / "Dockerfile").write_text(dockerfile)
+            self.engine.build(folder, tag, {}, lambda _: None)
 
     def strike(self, run: RunDir) -> None:
         os.kill(self.pid_of(run, "machine-1"), signal.SIGKILL)

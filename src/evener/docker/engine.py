@@ -69,7 +69,8 @@ class Engine:
     ) -> None:
         """Build the Dockerfile in `folder`; `note` hears every line. Either builder will do."""
         options = [f"--label={name}={value}" for name, value in labels.items()]
-        command = [*self.program, "build", "--tag", tag, *options, folder]
+        # --force-rm: the classic builder keeps the container of a step that failed.
+        command = [*self.program, "build", "--force-rm", "--tag", tag, *options, folder]
         said: list[str] = []
         try:
             process = subprocess.Popen(

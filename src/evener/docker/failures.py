@@ -62,6 +62,13 @@ _KNOWN = (
         "check its name (image.base), and that this machine reaches the registry",
     ),
     _Known(
+        r"python3?(\": executable file| *: *)not found|No module named '?(venv|ensurepip)"
+        r"|ensurepip is not available",
+        errors.ImageUnfit,
+        "the image has no Python that can make a virtual environment",
+        "image.base must have a Python of 3.11 or later, with venv and pip",
+    ),
+    _Known(
         r"could not select device driver.*gpu|nvidia-container-cli|unknown or invalid runtime "
         r"name: nvidia",
         errors.DeviceMissing,

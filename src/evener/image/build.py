@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shutil
@@ -20,6 +21,7 @@ Note = Callable[[str], None]
 PACKAGE = Path(__file__).resolve().parent.parent
 PINS = Path(__file__).with_name("pins.txt")
 _STEP = re.compile(r"Step \d+/|#\d+ \[")
+NO_NAME = "<none>"
 _LEFT_OUT = ("__pycache__", ".git", ".venv", "*.pyc", "experiments")
 
 
@@ -56,12 +58,17 @@ def ensure(engine: Engine, content: Content, note: Note) -> str:
         return run.tag
     if libraries.tag not in there:
         note(f"building {libraries.tag}: torch and its company, once per version")
-        _build(engine, libraries, note)
-        # The classic builder leaves the stage that made them as an image without a name.
-        engine.call("image", "prune", "--force", f"--filter=label={contract.LABEL_STAGE}")
+        try:
+            _build(engine, libraries, note)
+        finally:  # the classic builder leaves the stage that made them as an image without a name
+            _sweep(engine, contract.LABEL_STAGE)
         _, run = recipes(content)  # it took minutes: the user's code may be another by now
     _build(engine, run, note)
-    _check(engine, run.tag)
+    try:
+        _check(engine, run.tag)
+    except BaseException:  # the next run must not take it for one that was found fit
+        engine.call("image", "rm", run.tag)
+        raise
     return run.tag
 
 
@@ -75,20 +82,31 @@ def built(engine: Engine) -> list[dict[str, str]]:
             "age": each["CreatedSince"],
         }
         for each in found
+        if each["Tag"] != NO_NAME
     ]
 
 
 def prune(engine: Engine) -> list[str]:
-    """Remove those that no container is made of, what is built on others first."""
-    used = {each["Image"] for each in engine.ask("ps", "--all")}
-    tags = sorted({each["tag"] for each in built(engine)} - used, key=_is_libraries)
+    """Remove those that no container is made of, what is built on others first; and what
+    builds that did not come to their end have left without a name."""
+    found = {each["tag"] for each in built(engine)}
+    used = found & {each["Image"] for each in engine.ask("ps", "--all")}
+    tags = sorted(found - used, key=_is_libraries)
     removed = []
     for tag in tags:
         if _is_libraries(tag) and any(not _is_libraries(t) for t in used):
             continue  # what runs stands on libraries, on these perhaps
         engine.call("image", "rm", tag)
         removed.append(tag)
+    for label in (contract.LABEL_STAGE, contract.LABEL_IMAGE):
+        _sweep(engine, label)
     return removed
+
+
+def _sweep(engine: Engine, label: str) -> None:
+    """Remove images with that label that have no name and are in no use."""
+    with contextlib.suppress(errors.MachineError):  # two at a time are one too many for an engine
+        engine.call("image", "prune", "--force", f"--filter=label={label}")
 
 
 def _is_libraries(tag: str) -> bool:
