@@ -195,8 +195,17 @@ class DockerLauncher:
         return said.splitlines()[0].strip() if said.strip() else ""
 
     def _outside(self, image: str) -> Outside:
-        user = f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else ""
-        return Outside(image, user, str(contract.cache_folder()), self.reads)
+        caller = f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else ""
+        user, userns = containers.user_inside(caller, self._security())
+        cache = str(contract.cache_folder())
+        return Outside(image, user, cache, self.reads, userns)
+
+    def _security(self) -> str:
+        """What the engine says of its own; nothing where it is not there, as for a dry run."""
+        try:
+            return self.engine.call("info", "--format={{json .SecurityOptions}}")
+        except errors.MachineError:
+            return ""
 
     def _argv(self, *arguments: str) -> tuple[str, ...]:
         return (*self.engine.program, *arguments)
