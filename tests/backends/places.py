@@ -76,8 +76,15 @@ class Docker(Place):
         return [*self._objects(folder), *self.litter()]
 
     def helpers(self, folder: Path) -> list[str]:
+        return [f"janitor {pid}" for pid in self._janitors(folder)]
+
+    def kill_janitors(self, folder: Path) -> None:
+        for pid in self._janitors(folder):
+            os.kill(pid, signal.SIGKILL)
+
+    def _janitors(self, folder: Path) -> list[int]:
         found = [pid for pid in _pids() if "evener.launch.janitor" in _words(pid)]
-        return [f"janitor {pid}" for pid in found if f"{folder.resolve()}/" in _words(pid)]
+        return [pid for pid in found if f"{folder.resolve()}/" in _words(pid)]
 
     def _objects(self, folder: Path) -> Iterator[str]:
         runs = [RunDir(path) for path in (folder / contract.RUN_DIR_DEFAULT).glob("*")]
