@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import logging
@@ -16,7 +17,7 @@ import pytest
 from tests.head import serving
 from tests.head.serving import in_process, in_thread, made, recorded
 
-from evener import contract, events
+from evener import contract, errors, events
 from evener.contract import HeadEnv
 from evener.events import (
     AgentEnded,
@@ -32,6 +33,8 @@ from evener.head import server
 from evener.head.keeper import Keeper
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
+from evener.wire.outbox import BATCH_EVENTS, Outbox
+from evener.wire.spool import Spool
 
 STARTED = RunStarted("demo", "demo", "gpt", "text", 1, 1, 32, False, "local")
 
@@ -152,6 +155,32 @@ def test_a_failing_disk_at_the_end_is_logged_and_the_head_ends(
         tell(address, AgentEnded("a00"))
         await_end(address)
     assert "could not be recorded" in caplog.text
+
+
+def test_a_full_disk_still_takes_how_the_run_ended(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though more than one batch waits before it, and the agent's own disk is as full."""
+    append = Store.append
+
+    def full(self: Store, records: list[Record]) -> int:
+        if len(list(run.logs.glob(".reserve"))) or len(records) > 2:
+            raise errors.DiskFull("no space is left")
+        return append(self, records)
+
+    def spool_full(self: Spool, lines: list[bytes]) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "append", full)
+    monkeypatch.setattr(Spool, "append", spool_full)
+    with in_thread(run) as address:
+        with Outbox(address, serving.SECRET, "a00", run.spool("a00")) as outbox:
+            for number in range(2 * BATCH_EVENTS):
+                outbox.put(Alert("note", str(number)))
+            outbox.put(RunEnded("failed", 7, "no space is left"))
+            outbox.put(AgentEnded("a00"))
+        await_end(address)
+    assert [type(r.event) for r in recorded(run)] == [RunEnded, AgentEnded]
 
 
 def test_the_ranks_metrics_are_there_at_the_end(run: RunDir) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from evener.events import CheckpointWritten, GenerationFormed, RunEnded, StepCommitted
 from tests.lab.engine import Daemon
-from tests.lab.test_docker_runs import Place
+from tests.lab.place import Place
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -43,9 +44,10 @@ def _keep(run: RunDir, env: HeadEnv) -> bool:
         recovered = recover(run)
         host, port = listening.getsockname()[:2]
         log.info("listening on %s:%s; %d events recovered", host, port, recovered)
-        head = server.Head(Keeper(run, store), env)
-        server.run(head, listening)
-        return head.away
+        with contextlib.closing(Keeper(run, store)) as keeper:
+            head = server.Head(keeper, env)
+            server.run(head, listening)
+            return head.away
 
 
 if __name__ == "__main__":
