@@ -32,6 +32,13 @@ class Content:
     code: tuple[Path, ...] = ()
 
 
+def whole(content: Content) -> Recipe:
+    """One Dockerfile for all of it, with the tag of the same content in two layers."""
+    libraries, run = recipes(content)
+    text = recipe.whole_text(content.image, content.cuda)
+    return Recipe(run.tag, text, {**libraries.copies, **run.copies})
+
+
 def recipes(content: Content) -> tuple[Recipe, Recipe]:
     """The libraries' recipe and, on it, the run's. Reads files; builds nothing."""
     image = content.image
@@ -94,14 +101,18 @@ def _is_libraries(tag: str) -> bool:
     return tag.startswith(f"{recipe.LIBRARIES}:")
 
 
+def lay_out(what: Recipe, folder: Path) -> None:
+    """Fill the folder that a builder is given."""
+    for name in (recipe.SITE_NAME, recipe.CODE_NAME):
+        (folder / name).mkdir()
+    (folder / "Dockerfile").write_text(what.dockerfile, encoding="utf-8")
+    for name, source in what.copies.items():
+        _copy(Path(source), folder / name)
+
+
 def _build(engine: Engine, what: Recipe, note: Note) -> None:
     with TemporaryDirectory(prefix="evener-image-") as temporary:
-        folder = Path(temporary)
-        for name in (recipe.SITE_NAME, recipe.CODE_NAME):
-            (folder / name).mkdir()
-        (folder / "Dockerfile").write_text(what.dockerfile, encoding="utf-8")
-        for name, source in what.copies.items():
-            _copy(Path(source), folder / name)
+        lay_out(what, Path(temporary))
         labels = {contract.LABEL_IMAGE: what.tag}
         engine.build(temporary, what.tag, labels, lambda line: _note_step(line, note))
 

@@ -1,0 +1,58 @@
+"""`python -m evener.cli.progress RUN`: what `docker compose up` shows, until the run is over."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import typer
+
+from evener import errors, watch
+from evener.cli import console
+from evener.cli.lines import Lines
+from evener.rundir.layout import RunDir
+from evener.state import EMPTY, RunState
+
+
+def main(run: RunDir) -> int:
+    """The training's exit status, for those who ask Compose for it."""
+    console.prepare_streams()
+    signal.signal(signal.SIGTERM, _stay)
+    try:
+        if watch.present(run).phase == "finished":
+            return 0  # that has been said at the start
+        state = _shown(run)
+        if state.phase == "failed":
+            raise errors.from_dict(state.error or {})
+    except errors.EvenerError as error:
+        console.print_error(error)
+        return error.exit_status
+    typer.echo(_last_words(run, state))
+    return 0 if state.phase == "finished" else errors.INTERRUPTED_EXIT_STATUS
+
+
+def _stay(number: int, frame: FrameType | None) -> None:
+    """All containers are told to stop at once: how those that train do is still worth showing."""
+
+
+def _shown(run: RunDir) -> RunState:
+    state = EMPTY
+    with Lines(sys.stdout) as lines:
+        for glance in watch.follow(run):
+            state = glance.state
+            lines.show(glance)
+    return state
+
+
+def _last_words(run: RunDir, state: RunState) -> str:
+    if state.phase == "finished":
+        return f"the model is experiments/{run.name}/{state.exported}" if state.exported else ""
+    kept = max((c.step for c in state.checkpoints), default=0)
+    where = f"from step {kept}" if kept else "from the beginning: there is no checkpoint yet"
+    return f"`docker compose up` goes on {where}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(RunDir(Path(sys.argv[1]))))
