@@ -22,6 +22,7 @@ from evener.config.section import kind_of
 from evener.events import Record, RunEnded, RunStarted
 from evener.image.build import Content
 from evener.image.recipe import PYPI
+from evener.launch import project
 from evener.launch.base import Launcher, Rendered
 from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
@@ -144,6 +145,8 @@ def _resumed(request: RunRequest, launcher: Launcher | None) -> Ready:
     _check_same_training(stored, job)
     plan = placement.from_dict(layout.read_json(run.plan_file))
     place = request.on or plan.place
+    if place == project.PLACE:
+        raise project.not_ours(run)
     ready = _planned(run.path.parent, run.name, job, place, plan.code, resumed=True)
     return replace(ready, step=state.step)
 

@@ -40,7 +40,9 @@ def _keep(run: RunDir, env: HeadEnv) -> None:
         recovered = recover(run)
         host, port = listening.getsockname()[:2]
         log.info("listening on %s:%s; %d events recovered", host, port, recovered)
-        server.run(server.Head(Keeper(run, store), env), listening)
+        keeper = Keeper(run, store)
+        keeper.run_ended = keeper.run_has_ended()  # whoever comes yet comes to hear that
+        server.run(server.Head(keeper, env), listening)
 
 
 if __name__ == "__main__":

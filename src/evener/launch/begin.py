@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from enum import Enum
 
 from evener import errors, placement, state
@@ -32,7 +33,9 @@ class Begun(Enum):
     finished = "finished"
 
 
-def begin(run: RunDir) -> tuple[Begun, RunState]:
+def begin(
+    run: RunDir, answers: Callable[[RunDir], bool] = project.answers
+) -> tuple[Begun, RunState]:
     """Record that the run begins or goes on. With the state as it was before.
 
     A run that trains is left alone, and one that has finished stays as it is.
@@ -47,7 +50,7 @@ def begin(run: RunDir) -> tuple[Begun, RunState]:
             fix=f"go on there: `evener run {run.name} --resume`",
         )
     before = _state(run)
-    if before.begun_at is not None and _is_going(run, before):
+    if before.begun_at is not None and _is_going(run, before, answers):
         return Begun.going, before
     recover(run)  # before the new start is recorded: an old end must not come after it
     before = _state(run)
@@ -69,10 +72,10 @@ def _check_rights(run: RunDir) -> None:
         )
 
 
-def _is_going(run: RunDir, known: RunState) -> bool:
+def _is_going(run: RunDir, known: RunState, answers: Callable[[RunDir], bool]) -> bool:
     """Whether its containers train. Those of a run that has ended are given time to go."""
     deadline = time.monotonic() + (PARTING_S if known.ended else 0.0)
-    while project.answers(run):
+    while answers(run):
         if time.monotonic() > deadline:
             return True
         time.sleep(_POLL_S)

@@ -48,7 +48,7 @@ class Project:
 
 def project_name(run: str, token: str) -> str:
     """As Compose wants names to be; the token keeps two exports of one job apart."""
-    return f"evener-{_NOT_IN_NAMES.sub('-', run.lower()).strip('-')}-{token}"
+    return f"evener-{_NOT_IN_NAMES.sub('-', run.lower()).strip('-_') or 'run'}-{token}"
 
 
 def inside(run: str) -> RunDir:

@@ -25,7 +25,10 @@ from evener.rundir.layout import RunDir
 COMPOSE, README, KEEP = "compose.yaml", "README.md", ".keep"
 SECRET_BYTES = 32
 NOBODYS = 1000  # where a system has no numbers for users: the first one of most
-_PATHS = (("data", "path", "EVENER_DATA"), ("model", "weights", "EVENER_WEIGHTS"))
+_PATHS = (  # of the user's in a job: table, key, variable that moves it, place in a container
+    ("data", "path", "EVENER_DATA", f"{compose.FOLDER}/data"),
+    ("model", "weights", "EVENER_WEIGHTS", f"{compose.FOLDER}/weights"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,10 @@ def _write_run(run: RunDir, job: Job, plan: Plan, name: str) -> None:
 def _moved(job: Job) -> tuple[Job, tuple[Read, ...]]:
     """The job as containers understand it: with no path of this machine."""
     tables, reads = {}, []
-    for table, key, variable in _PATHS:
+    for table, key, variable, place in _PATHS:
         source = getattr(getattr(job, table), key, None)
         if source and not source.startswith("builtin:"):
-            target = f"{compose.FOLDER}/{key}/{Path(source).name}"
+            target = f"{place}/{Path(source).name}"
             reads.append(Read(variable, str(Path(source).resolve()), target))
             tables[table] = getattr(job, table).model_copy(update={key: target})
     tables["image"] = job.image.model_copy(update={"wheels": None})
