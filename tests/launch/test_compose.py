@@ -31,7 +31,7 @@ def test_the_file() -> None:
 def test_a_gpu_is_given_by_name_and_another_machine_names_its_own() -> None:
     shown = text(two(gpus=2))
     for number in range(2):
-        assert f'device_ids: ["${{MACHINE_{number}_GPU:-GPU-{number}}}"]' in shown
+        assert f'device_ids: ["${{EVENER_GPU_{number}:-GPU-{number}}}"]' in shown
     assert "count:" not in shown
 
 

@@ -35,10 +35,8 @@ class Exports(typer.core.TyperGroup):
         return super().parse_args(ctx, args)
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
-        formatter.write_usage(ctx.command_path, "[RUN] [OPTIONS]")
-        for name in self.commands:
-            if name != MODEL:
-                formatter.write_usage(f"{ctx.command_path} {name}", "JOB [OPTIONS]", prefix=" " * 7)
+        others = (f"{name} JOB [OPTIONS]" for name in self.commands if name != MODEL)
+        formatter.write_usage(ctx.command_path, " | ".join(["[RUN] [OPTIONS]", *others]))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Of the model's export; the others explain themselves."""

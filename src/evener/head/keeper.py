@@ -27,8 +27,8 @@ class Keeper:
         self._seq = 0
         self._state = state.EMPTY
         self.posts = 0  # so far: it stands still while all agents are silent
-        self.run_ended = False  # before this life of the head, or as told in it, like
-        self.ended_agents: set[str] = set()
+        self.run_ended = False  # as told in this life of the head, or before it
+        self.ended_agents: set[str] = set()  # as told in this life alone
 
     def take(self, records: list[Record]) -> int:
         """Store what is new. An empty list is a sign of life as well."""

@@ -20,6 +20,10 @@ from evener.rundir.layout import RunDir
 FOLDER = "/evener"  # where containers see the folder that compose.yaml is in
 RUNS, CACHE, IMAGE, SECRET = "experiments", "cache", "image", "secret"
 START, PROGRESS = "start", "progress"
+# What another machine may say otherwise, in its shell or in a file .env beside compose.yaml.
+UID, GID, DATA, WEIGHTS, GPU = (
+    contract.PREFIX + name for name in ("UID", "GID", "DATA", "WEIGHTS", "GPU")
+)
 _AFTER_START = f"    depends_on: {{{START}: {{condition: service_completed_successfully}}}}"
 _PLAIN = re.compile(r"[A-Za-z/.][A-Za-z0-9_/.:-]*(?<!:)")
 _NOT_PLAIN = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # YAML has its ideas
@@ -95,7 +99,7 @@ def _every(project: Project, head: Container) -> list[str]:
         f"  image: {project.image}",
         "  pull_policy: never  # it is built here, from the folder image",
         "  # Whose this folder is: what a run writes is theirs, and nobody else reads the secret.",
-        f'  user: "${{EVENER_UID:-{uid}}}:${{EVENER_GID:-{gid}}}"',
+        f'  user: "${{{UID}:-{uid}}}:${{{GID}:-{gid}}}"',
         "  # Of a container's files, only those of the folders below can be written.",
         "  read_only: true",
         '  tmpfs: ["/tmp:exec"]',
@@ -187,7 +191,8 @@ def _limits(machine: Container) -> dict[str, str]:
         return {}
     found = {"cpus": f"{limits.cpus:g}", "shm_size": str(limits.shm_bytes)}
     if limits.gpu:
-        found["deploy"] = _gpu(f"{machine.alias.upper().replace('-', '_')}_GPU", limits.gpu)
+        which = machine.alias.removeprefix("machine-").upper().replace("-", "_")
+        found["deploy"] = _gpu(f"{GPU}_{which}", limits.gpu)
     return found
 
 

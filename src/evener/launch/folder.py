@@ -26,8 +26,8 @@ COMPOSE, README, KEEP = "compose.yaml", "README.md", ".keep"
 SECRET_BYTES = 32
 NOBODYS = 1000  # where a system has no numbers for users: the first one of most
 _PATHS = (  # of the user's in a job: table, key, variable that moves it, place in a container
-    ("data", "path", "EVENER_DATA", f"{compose.FOLDER}/data"),
-    ("model", "weights", "EVENER_WEIGHTS", f"{compose.FOLDER}/weights"),
+    ("data", "path", compose.DATA, f"{compose.FOLDER}/data"),
+    ("model", "weights", compose.WEIGHTS, f"{compose.FOLDER}/weights"),
 )
 
 
