@@ -45,8 +45,8 @@ def measure(settings: Settings) -> Iterator[Case]:
 def _compare(trials: Trials, name: str, ranks: int, steps: int, settings: Settings) -> Case:
     yardstick = "bare" if ranks == 1 else "ddp"
     sides: dict[str, Callable[[], float]] = {
-        yardstick: lambda: _typical(baseline(trials.folder, name, ranks, steps)),
-        "evener": lambda: _typical(
+        yardstick: lambda: typical(baseline(trials.folder, name, ranks, steps)),
+        "evener": lambda: typical(
             trials.train(f"{name}.toml", [f"train.steps={steps}", f"local.workers={ranks}"]).step_s
         ),
     }
@@ -76,7 +76,8 @@ def command(name: str, ranks: int, steps: int) -> list[str | Path]:
     return [sys.executable, *torchrun, *script]
 
 
-def _typical(step_s: list[float]) -> float:
+def typical(step_s: list[float]) -> float:
+    """A step of the second half."""
     return statistics.median(step_s[len(step_s) // 2 :])
 
 

@@ -85,6 +85,7 @@ class Trials:
         job: Path | str,
         overrides: Sequence[str] = (),
         *,
+        on: str = "local",
         meanwhile: Callable[[RunDir], None] | None = None,
         until: str = "finished",
         limit_s: float = 900,
@@ -96,7 +97,7 @@ class Trials:
         name = f"trial-{next(self._numbers)}"
         run = RunDir(self.folder / "experiments" / name)
         self._runs.append(run)
-        words = [str(job), "--name", name]
+        words = [str(job), "--name", name, "--on", on]
         with ThreadPoolExecutor(1) as pool:
             beside = pool.submit(meanwhile, run) if meanwhile else None
             trial = self._run(run, words, overrides, until, limit_s)

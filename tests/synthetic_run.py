@@ -11,7 +11,7 @@ from typing import Any
 
 from evener import events
 from evener.events import Event, Record
-from evener.launch.base import Command, Handle, Rendered
+from evener.launch.base import Command, Handle, HeadPlace, Rendered
 from evener.placement import Plan
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
@@ -148,6 +148,7 @@ class FakeLauncher:
     stops: list[bool] = field(default_factory=list)
     started: list[Rendered] = field(default_factory=list)
     failure: BaseException | None = None
+    heads: list[HeadPlace] = field(default_factory=list)  # where it says the head is, in turn
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:
         env = {"EVENER_RUN_DIR": str(run.path), "EVENER_SECRET": "***"}
@@ -168,6 +169,9 @@ class FakeLauncher:
 
     def stop(self, run: RunDir, *, now: bool) -> None:
         self.stops.append(now)
+
+    def head(self, run: RunDir) -> HeadPlace | None:
+        return self.heads.pop(0) if self.heads else None
 
     def clean(self, run: RunDir) -> None:
         """It has started nothing."""

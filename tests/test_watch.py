@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from evener import events, watch
 from evener.events import Record
+from evener.launch.base import HeadPlace
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 from evener.watch import follow, look, present
+from tests.head.serving import SECRET, in_thread
 from tests.synthetic_run import FakeLauncher, Script, records, run_with, started
 
 TOLD = list(records(Script(steps=30, validate_every=10)))
@@ -71,6 +74,29 @@ def test_a_run_that_was_recorded_a_moment_ago_is_only_young(tmp_path: Path) -> N
     assert present(run, FakeLauncher()).phase == "starting"
     old = Record(started(Script()), time.time() - watch.STARTING_S - 1, "launcher", 1)
     assert present(run_with(tmp_path, [old], "old"), FakeLauncher()).phase == "failed"
+
+
+def test_a_record_that_must_be_read_from_the_head_is(tmp_path: Path) -> None:
+    run = run_with(tmp_path, UNENDED)
+    with in_thread(run) as address:
+        there = FakeLauncher(living=[True], heads=[HeadPlace(address, SECRET)])
+        run.db.rename(tmp_path / "elsewhere")  # nobody else could read it now
+        glances = list(look(run, there))
+    assert [r for g in glances for r in g.records] == UNENDED
+
+
+def test_a_head_that_is_lost_in_the_middle_repeats_nothing(tmp_path: Path) -> None:
+    run = run_with(tmp_path, TOLD[:10])
+    launcher = FakeLauncher(living=[True])
+    with ExitStack() as stack:
+        launcher.heads = [HeadPlace(stack.enter_context(in_thread(run)), SECRET)]
+        with watch.Watch(run, launcher) as reader:
+            assert [r for g in reader.read() for r in g.records] == TOLD[:10]
+            stack.close()
+            with Store.open(run.db, write=True) as store:
+                store.append(TOLD[10:])
+            assert [r for g in reader.read() for r in g.records] == TOLD[10:]
+            assert not reader.hears_head
 
 
 def test_what_agents_could_not_deliver_is_found_before_a_run_is_given_up(tmp_path: Path) -> None:

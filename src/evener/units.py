@@ -22,6 +22,15 @@ def parse_duration_s(text: str | float) -> float:
     return _parse(text, _DURATIONS, "duration", upper=False)
 
 
+def parse_numbers(text: str) -> tuple[int, ...]:
+    """`0-3,8`: 0, 1, 2, 3, 8, as processors are listed."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        found |= set(range(int(first), int(last or first) + 1))
+    return tuple(sorted(found))
+
+
 def _parse(text: str | float, table: dict[str, float], what: str, *, upper: bool) -> float:
     match = _NUMBER.fullmatch(str(text))
     unit = (match[2].upper() if upper else match[2]) if match else ""

@@ -1,7 +1,7 @@
 """What a run is doing: its record folded into a state, once or while it grows. Reads only.
 
-Whoever watches learns everything from run.db, so any number may watch, from any shell, and none
-of them matters to the training.
+Whoever watches learns everything from the record, so any number may watch, from any shell, and
+none of them matters to the training.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from evener.rundir.layout import RunDir
 from evener.rundir.recover import recover
 from evener.rundir.store import Store
 from evener.state import RunState
+from evener.wire.reading import Reading
 
 POLL_S = 0.2  # five looks a second are a moving picture; the database hardly notices
 VANISHED_S = 3.0  # without any process and without an end for so long: nobody will write one
 STARTING_S = 10.0  # from the record of a start to its first process
 RECOVER_S = 3.0  # between two looks for words that an agent could not deliver
+HEAD_AGAIN_S = 1.0  # between two tries to reach a head
 PARTING_S = 10.0  # the processes' time to go after the end is recorded
 
 
@@ -45,7 +47,7 @@ class Watch:
     def __init__(self, run: RunDir, launcher: Launcher | None = None) -> None:
         self.run = run
         self._launcher = launcher or launcher_of(run)
-        self._store = Store.open(run.db, write=False)
+        self._sources = _Sources(run, self._launcher)
         self._seen = 0
         self._state = state_of.EMPTY
         self._validated: tuple[int, float] | None = None
@@ -54,11 +56,16 @@ class Watch:
         return self
 
     def __exit__(self, *reason: object) -> None:
-        self._store.close()
+        self._sources.close()
+
+    @property
+    def hears_head(self) -> bool:
+        """Whether the head told the last of it: then the record's file is the head's alone."""
+        return self._sources.from_head
 
     def read(self) -> Iterator[Glance]:
         """What is recorded and not yet read, in glances of bounded size."""
-        while rows := self._store.since(self._seen):
+        while rows := self._sources.since(self._seen):
             self._seen = rows[-1][0]
             records = tuple(record for _, record in rows if not self._is_repeated(record))
             if records:
@@ -90,6 +97,49 @@ class Watch:
             end = Record(vanished(self._state), when, "watch", 1)
             self._state = state_of.apply(self._state, end)
             yield Glance(self._state, (end,))
+
+
+class _Sources:
+    """The record from the head where the launcher names one that answers, else from its file."""
+
+    def __init__(self, run: RunDir, launcher: Launcher) -> None:
+        self._run, self._launcher = run, launcher
+        self._reading: Reading | None = None
+        self._store: Store | None = None
+        self._next_try = 0.0
+        self.from_head = False
+
+    def since(self, seq: int) -> list[tuple[int, Record]]:
+        reading = self._head()
+        if reading is not None:
+            try:
+                rows = reading.since(seq)
+            except OSError:
+                self._forget_head()
+            else:
+                self.from_head = True
+                return rows
+        self.from_head = False
+        if self._store is None:
+            self._store = Store.open(self._run.db, write=False)
+        return self._store.since(seq)
+
+    def close(self) -> None:
+        self._forget_head()
+        if self._store is not None:
+            self._store.close()
+
+    def _head(self) -> Reading | None:
+        if self._reading is None and time.monotonic() >= self._next_try:
+            place = self._launcher.head(self._run)
+            self._reading = Reading(place.address, place.secret) if place else None
+            self._next_try = time.monotonic() + HEAD_AGAIN_S
+        return self._reading
+
+    def _forget_head(self) -> None:
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
 
 
 def vanished(state: RunState) -> RunEnded:
@@ -149,7 +199,7 @@ def follow(
             sleep(POLL_S)
             if watch.alive:
                 last_alive = clock()
-            if clock() - last_recovered >= RECOVER_S:
+            if clock() - last_recovered >= RECOVER_S and not watch.hears_head:
                 recover(run)  # the head may be gone while its agents train on
                 last_recovered = clock()
             yield from watch.read()

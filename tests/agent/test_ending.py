@@ -101,7 +101,7 @@ TOLD = RankEnv("run", "secret", "a00", "127.0.0.1:1")
 
 
 def test_the_plans_threads_win_and_a_persons_tuning_stays() -> None:
-    env = rank_environment({"OMP_NUM_THREADS": "64", "GOMP_SPINCOUNT": "7"}, TOLD, 2, "lo")
+    env = rank_environment({"OMP_NUM_THREADS": "64", "GOMP_SPINCOUNT": "7"}, TOLD, 2, "lo", {})
     assert (env["OMP_NUM_THREADS"], env["MKL_NUM_THREADS"]) == ("2", "2")
     assert env["GOMP_SPINCOUNT"] == "7"
     assert env["GLOO_SOCKET_IFNAME"] == "lo"
@@ -109,16 +109,23 @@ def test_the_plans_threads_win_and_a_persons_tuning_stays() -> None:
 
 
 def test_threads_do_not_spin_where_there_are_several() -> None:
-    assert rank_environment({}, TOLD, 2, None)["GOMP_SPINCOUNT"] == "1000"
-    assert "GOMP_SPINCOUNT" not in rank_environment({}, TOLD, 1, None)
-    passive = rank_environment({"OMP_WAIT_POLICY": "passive"}, TOLD, 2, None)
+    assert rank_environment({}, TOLD, 2, None, {})["GOMP_SPINCOUNT"] == "1000"
+    assert "GOMP_SPINCOUNT" not in rank_environment({}, TOLD, 1, None, {})
+    passive = rank_environment({"OMP_WAIT_POLICY": "passive"}, TOLD, 2, None, {})
     assert "GOMP_SPINCOUNT" not in passive
 
 
 def test_without_an_interface_gloo_is_told_none() -> None:
-    assert "GLOO_SOCKET_IFNAME" not in rank_environment({}, TOLD, 1, None)
+    assert "GLOO_SOCKET_IFNAME" not in rank_environment({}, TOLD, 1, None, {})
+
+
+def test_the_job_wins_over_the_plan_and_over_the_shell_but_not_over_evener() -> None:
+    told = {"OMP_NUM_THREADS": "3", "NCCL_DEBUG": "INFO", "EVENER_AGENT": "a09"}
+    env = rank_environment({"NCCL_DEBUG": "WARN"}, TOLD, 2, "lo", told)
+    assert (env["OMP_NUM_THREADS"], env["NCCL_DEBUG"]) == ("3", "INFO")
+    assert from_environ(RankEnv, env) == TOLD
 
 
 def test_which_gpus_are_seen_is_the_persons_choice() -> None:
-    env = rank_environment({"CUDA_VISIBLE_DEVICES": "1"}, TOLD, 1, None)
+    env = rank_environment({"CUDA_VISIBLE_DEVICES": "1"}, TOLD, 1, None, {})
     assert (env["CUDA_VISIBLE_DEVICES"], env["CUDA_DEVICE_ORDER"]) == ("1", "PCI_BUS_ID")

@@ -34,6 +34,95 @@ Case = tuple[str, str, list[str], str, str, str]  # title, file, overrides; what
 
 IN_TOML: list[Case] = [
     (
+        "a key that no machine has",
+        GPT + "[[machines]]\n[[machines]]\ngpuz = 0\n",
+        [],
+        "E103: unknown key 'machines[1].gpuz'",
+        "job.toml:12: machines[1].gpuz",
+        "did you mean 'machines.gpus'?",
+    ),
+    (
+        "one table where there may be several",
+        GPT + "[machines]\ncpus = 2\n",
+        [],
+        "E104: machines is a list of tables, and this is one table without a place in it",
+        "job.toml:10: machines",
+        "write [[machines]] in double brackets, and its keys below it",
+    ),
+    (
+        "a machine without its place in the list",
+        GPT + "[[machines]]\n",
+        ["machines.cpus=2"],
+        "E104: machines is a list of tables, and this is one table without a place in it",
+        "-o machines.cpus=2",
+        "say which of the tables in the file, the first being machines.0, the next machines.1",
+    ),
+    (
+        "a size that is none",
+        GPT + '[[machines]]\nmemory = "2XB"\n',
+        [],
+        'E104: machines[0].memory is "2XB"; it takes a whole number, 1 or more, or text like '
+        '"512MB" or "4GiB"',
+        "job.toml:11: machines[0].memory",
+        "write such a value, or leave machines.memory out",
+    ),
+    (
+        "one GPU for several machines",
+        GPT + "[[machines]]\ncount = 2\ngpus = 0\n",
+        [],
+        "E105: 2 machines cannot each have the GPU that is named",
+        "job.toml:11: machines[0].count, job.toml:12: machines[0].gpus",
+        'write one [[machines]] for each, or gpus = "auto"',
+    ),
+    (
+        "a misspelt list of tables",
+        GPT + "[[machine]]\ncpus = 2\n",
+        [],
+        "E103: unknown table [machine]",
+        "job.toml:10: machine",
+        "did you mean [machines]?",
+    ),
+    (
+        "a variable of evener's own",
+        GPT + '[env]\nEVENER_SECRET = "x"\n',
+        [],
+        "E105: EVENER_SECRET is for evener to set",
+        "job.toml:11: env.EVENER_SECRET",
+        "leave it out; modules of your own are found beside the job file, and in image.include",
+    ),
+    (
+        "a name that no variable can have",
+        GPT + '[env]\n"A-B" = "x"\n',
+        [],
+        "E105: 'A-B' cannot name a variable",
+        "job.toml:11: env.A-B",
+        "letters, digits and underscores, no digit first",
+    ),
+    (
+        "a variable that is no text",
+        GPT + "[env]\nNCCL_DEBUG = [1]\n",
+        [],
+        "E104: env.NCCL_DEBUG is [1]; it takes text, or a whole number, or a number",
+        "job.toml:11: env.NCCL_DEBUG",
+        "write such a value, or leave env.NCCL_DEBUG out",
+    ),
+    (
+        "two answers to which Python",
+        GPT + '[image]\nbase = "x"\npython = "3.12"\n',
+        [],
+        "E105: base and python both say which Python there will be",
+        "job.toml:11: image.base, job.toml:12: image.python",
+        "keep one of them",
+    ),
+    (
+        "a Dockerfile of one's own and a recipe beside it",
+        GPT + '[image]\ndockerfile = "Dockerfile"\napt = ["git"]\n',
+        [],
+        "E105: dockerfile makes apt needless",
+        "job.toml:11: image.dockerfile, job.toml:12: image.apt",
+        "what they say belongs into your Dockerfile",
+    ),
+    (
         "a misspelt key",
         GPT + "globl_batch = 3\n",
         [],
@@ -94,7 +183,7 @@ IN_TOML: list[Case] = [
         "job.toml:11: zzz",
         (
             "the job takes [model], [data], [train], [validation], [early_stopping], [sample], "
-            "[checkpoint], [balance], [membership], [log], [local], [image]"
+            "[checkpoint], [balance], [membership], [log], [local], [[machines]], [image], [env]"
         ),
     ),
     (

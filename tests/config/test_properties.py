@@ -89,12 +89,13 @@ def nodes() -> dict[tuple[str, str, str], Raw]:
     schema = json_schema()
     found: dict[tuple[str, str, str], Raw] = {}
     for table, node in schema["properties"].items():
-        references = [n["$ref"] for n in (node, *node.get("anyOf", ())) if "$ref" in n]
+        choices = (node, *node.get("anyOf", ()), node.get("items", {}))
+        references = [n["$ref"] for n in choices if "$ref" in n]
         for reference in references:
             body = schema["$defs"][reference.rsplit("/", 1)[1]]
             several = table in ("model", "data")
             kind = keys_of_name(body["properties"]["name"])[0] if several else ""
-            for name, child in body["properties"].items():
+            for name, child in body.get("properties", {}).items():
                 if not (several and name == "name"):
                     found[table, kind, name] = child
         if not references:
@@ -134,6 +135,16 @@ def base(table: str, kind: str) -> Raw:
     return raw
 
 
+def section_of(raw: Raw, table: str) -> Any:
+    """Where the keys of `table` stand in `raw`: the only one where there may be several."""
+    if not table:
+        return raw
+    if keys.is_repeated(table):
+        first: Raw = raw.setdefault(table, [{}])[0]
+        return first
+    return raw.setdefault(table, {})
+
+
 def written(value: Any) -> str:
     """As TOML; JSON's form of these values is TOML's."""
     if isinstance(value, dict):
@@ -171,14 +182,17 @@ def test_an_override_says_what_the_file_would_say(
     taken_out = ["train.steps="] if name == "epochs" else []
     if taken_out:
         del written_in["train"]["steps"]
-    (written_in.setdefault(table, {}) if table else written_in)[name] = value
+    section_of(written_in, table)[name] = value
     key = f"{table}.{name}" if table else name
+    if keys.is_repeated(table):
+        section_of(plain, table)
+        key = f"{table}.0.{name}"
     from_file = load_or_refuse(tmp_path, written_in)
     from_override = load_or_refuse(tmp_path, plain, *taken_out, f"{key}={written(value)}")
     assert from_override == from_file
     if isinstance(value, int | float) and isinstance(from_override, Job):
         section = getattr(from_override, table) if table else from_override
-        assert getattr(section, name) == value
+        assert getattr(section[0] if isinstance(section, tuple) else section, name) == value
 
 
 @given(st.sampled_from(sorted(NODES)), st.data())
@@ -189,7 +203,7 @@ def test_a_job_survives_its_own_json(
     raw = base(key[0], key[1])
     same = [k for k in NODES if k[:2] == key[:2] and k[2] != "epochs"]
     for table, kind, name in data.draw(st.sets(st.sampled_from(same), max_size=6)):
-        section = raw.setdefault(table, {}) if table else raw
+        section = section_of(raw, table)
         section[name] = drawn(data, NODES[table, kind, name], name)
     try:
         job = load(tmp_path, raw)
@@ -223,7 +237,7 @@ def test_whatever_stands_in_a_file_the_answer_is_a_job_or_one_clear_refusal(
         if name == "name" and not table:
             raw["model"] = instead
             continue
-        section = raw.setdefault(table, {}) if table else raw
+        section = section_of(raw, table)
         if isinstance(section, dict):
             section[name] = value
     refused = refusal_of(tmp_path, raw)

@@ -41,7 +41,7 @@ def test_it_names_only_keywords_that_json_schema_has() -> None:
         "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
         "pattern", "minLength", "maxLength",
     }  # fmt: skip
-    names = {name for d in SCHEMA["$defs"].values() for name in d["properties"]}
+    names = {name for d in SCHEMA["$defs"].values() for name in d.get("properties", ())}
     found = {key for n in nodes(SCHEMA) for key in n}
     assert found - known - names - set(SCHEMA["properties"]) - set(SCHEMA["$defs"]) == set()
 

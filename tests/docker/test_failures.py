@@ -7,6 +7,7 @@ import pytest
 from evener import errors
 from evener.docker import Engine
 from evener.docker.failures import translate
+from evener.docker.gpus import judge
 
 SAID = {
     "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon "
@@ -28,6 +29,13 @@ SAID = {
     "among the defaults to assign to the network": errors.DockerFailed,
     'docker: Error response from daemon: could not select device driver "" with capabilities: '
     "[[gpu]].": errors.DeviceMissing,
+    "nvidia-container-cli: initialization error: nvml error: driver not loaded: unknown.": (
+        errors.DeviceMissing
+    ),
+    "nvidia-container-cli: mount error: open failed: /sys/fs/cgroup": errors.DeviceMissing,
+    'invalid mount config for type "bind": bind source path does not exist: /home/me/x': (
+        errors.DockerFailed
+    ),
     "something that nobody has foreseen": errors.DockerFailed,
     "": errors.DockerFailed,
 }
@@ -42,6 +50,25 @@ def test_a_failure_has_a_kind_a_place_and_a_next_step(
     assert error.where == "docker run x"
     assert error.fix
     assert (said.splitlines() or ["no reason"])[-1] in error.what
+
+
+def test_advice_about_commands_that_nobody_typed_is_not_passed_on() -> None:
+    said = "docker: Error response from daemon: no luck\n\nRun 'docker run --help' for more\n"
+    assert translate("docker run x", said).what.splitlines()[-1].strip().endswith("no luck")
+
+
+def test_each_thing_that_keeps_a_gpu_from_containers_is_told_from_the_others() -> None:
+    found = [
+        judge(driver=False, seen=False, toolkit=True),
+        judge(driver=True, seen=False, toolkit=True),
+        judge(driver=True, seen=True, toolkit=False),
+    ]
+    reasons = [each.what for each in found if each is not None]
+    assert len(set(reasons)) == 3
+    assert "Toolkit is not installed" in reasons[2]
+    assert judge(driver=True, seen=True, toolkit=True) is None
+    runtime = translate("docker run x", 'could not select device driver "" with capabilities: gpu')
+    assert "nvidia-ctk runtime configure" in runtime.fix
 
 
 def test_a_command_that_is_not_there() -> None:

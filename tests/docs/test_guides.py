@@ -83,7 +83,8 @@ def completed(base: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
     for table, keys in part.items():
         if "epochs" in keys:
             whole["train"].pop("steps", None)
-        whole[table] = dict(keys) if "name" in keys else whole.get(table, {}) | keys
+        alone = isinstance(keys, list) or "name" in keys
+        whole[table] = keys if alone else whole.get(table, {}) | keys
     return whole
 
 

@@ -161,6 +161,9 @@ def test_no_body_makes_the_head_fail(body: bytes) -> None:
         def state(self) -> RunState:
             raise AssertionError
 
+        def since(self, seq: int) -> list[tuple[int, Record]]:
+            raise AssertionError
+
     client = Client(app.build(Nobody(), SECRET))
     answer = client.post("/v1/events", content=body)
     assert answer.status_code in (200, 400)
@@ -243,3 +246,21 @@ def test_what_is_not_there_is_said_in_json(
     answer = client.request(method, path)
     assert answer.status_code == status
     assert is_one_line(answer.content)
+
+
+def test_the_record_is_read_in_pages(
+    client: Client, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evener.head.keeper.PAGE", 2)
+    told = [note(n) for n in (1, 2, 3)]
+    client.post("/v1/events", json={"events": told})
+    first = client.get("/v1/records").json()["records"]
+    rest = client.get(f"/v1/records?after={first[-1][0]}").json()["records"]
+    assert [record for _, record in first + rest] == told
+    assert len(first) == 2
+    assert client.get(f"/v1/records?after={rest[-1][0]}").json() == {"records": []}
+
+
+@pytest.mark.parametrize("after", ["-1", "x", "9" * 30, "1.5", "\u0663"])
+def test_a_place_that_no_record_has_is_refused(client: Client, after: str) -> None:
+    assert client.get("/v1/records", params={"after": after}).status_code == 400

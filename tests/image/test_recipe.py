@@ -24,8 +24,7 @@ RUN python3 -m venv /opt/evener && \\
 
 FROM python:3.11-slim
 COPY --from=made /opt/evener /opt/evener
-# Numbered users without a name exist nowhere in the image: libraries ask for these.
-ENV PATH=/opt/evener/bin:$PATH HOME=/tmp USER=evener PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/evener/bin:$PATH
 """
 
 

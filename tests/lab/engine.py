@@ -35,20 +35,25 @@ class NoLab(Exception):  # noqa: N818  (a reason to skip, not a defect)
 
 
 @contextlib.contextmanager
-def engine() -> Iterator[str]:
-    """The DOCKER_HOST of an engine that has the base image."""
+def engine(data: Path | None = None) -> Iterator[str]:
+    """The DOCKER_HOST of an engine that has the base image.
+
+    What it builds goes with it, unless `data` names a folder where the next one finds it again.
+    """
     _need_programs()
     with TemporaryDirectory(prefix="evener-engine-", dir="/var/tmp") as temporary:
         folder = Path(temporary)
-        host = f"unix://{folder}/docker.sock"
-        with _daemon(folder, host):
-            _docker(host, "import", str(_base_image()), BASE)
+        host, data = f"unix://{folder}/docker.sock", data or folder / "data"
+        with _daemon(folder, data, host):
+            if not _docker(host, "image", "ls", "--quiet", BASE):
+                _docker(host, "import", str(_base_image()), BASE)
             _docker(host, "run", "--rm", BASE, "true")  # not every machine lets containers run
             try:
                 yield host
             finally:
                 _sweep(host)
-        _unmount(folder)
+        for mounted in (data, folder):
+            _unmount(mounted)
 
 
 def wheels() -> Path:
@@ -107,10 +112,10 @@ def _base_image() -> Path:
 
 
 @contextlib.contextmanager
-def _daemon(folder: Path, host: str) -> Iterator[None]:
+def _daemon(folder: Path, data: Path, host: str) -> Iterator[None]:
     """dockerd in a network namespace: its bridges and filters are not this machine's."""
     daemon = (
-        f"ip link set lo up; exec dockerd --data-root {folder}/data --exec-root {folder}/exec "
+        f"ip link set lo up; exec dockerd --data-root {data} --exec-root {folder}/exec "
         f"-H {host} -p {folder}/docker.pid --cgroup-parent /evener-lab"
     )
     with (folder / "log").open("wb") as log:

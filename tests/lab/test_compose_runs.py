@@ -19,10 +19,29 @@ from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 from tests.lab import compose
 from tests.lab.engine import NoLab
-from tests.lab.test_docker_runs import JOB, LONG, STEPS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
+JOB = """
+[model]
+name = "mlp"
+hidden = [32]
+
+[data]
+name = "synthetic_regression"
+samples = 4096
+validation_samples = 64
+features = 16
+
+[train]
+global_batch = 48
+steps = {steps}
+lr = 0.01
+
+[image]
+wheels = "{wheels}"
+"""
+STEPS, LONG = 60, 100_000
 SOMEBODY = 1234  # not who runs the tests
 UP_S, SOON_S = 600.0, 180.0
 

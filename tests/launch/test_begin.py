@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.test_placement import job, machine
+from tests.placement.test_placement import job, machine
 
 from evener import errors, placement
 from evener.config.load import job_to_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tests.test_placement import job, machine
+from tests.placement.test_placement import job, machine
 
 from evener.launch import compose
 from evener.launch.compose import Project, Read
@@ -38,18 +38,28 @@ def test_a_gpu_is_given_by_name_and_another_machine_names_its_own() -> None:
 def test_what_machines_do_not_share_each_says_itself() -> None:
     first, second = two().agents
     assert first.limits is not None
-    small = replace(second, limits=replace(first.limits, cpus=0.5))
-    shown = text(replace(two(), agents=(first, small)))
+    limits = replace(first.limits, cpus=0.5, memory_bytes=2**30, cpu_affinity="1")
+    shown = text(replace(two(), agents=(first, replace(second, limits=limits))))
     assert shown.count("cpus: ") == 2
-    assert "  machine-1:\n    <<: *machine\n    cpus: 0.5\n" in shown
+    own = ("cpus: 0.5", "mem_limit: 1073741824", "memswap_limit: 1073741824", 'cpuset: "1"')
+    wanted = "".join(f"    {each}\n" for each in ("<<: *machine", *own))
+    assert f"  machine-1:\n{wanted}" in shown
     assert shown.count("shm_size: ") == 1
 
 
-def test_no_secret_no_port_and_no_variable_that_compose_would_fill_in() -> None:
+def test_several_gpus_of_one_machine() -> None:
+    first = two().agents[0]
+    assert first.limits is not None
+    agent = replace(first, limits=replace(first.limits, gpus=("GPU-a", "GPU-b")))
+    shown = text(replace(two(), agents=(agent,)))
+    assert 'device_ids: ["${EVENER_GPU_0:-GPU-a}", "${EVENER_GPU_0_1:-GPU-b}"]' in shown
+
+
+def test_no_secret_no_open_port_and_no_variable_that_compose_would_fill_in() -> None:
     dollars = replace(DATA, source='/home/$USER/"a"', target="/evener/data/$a")
     shown = text(two(), replace(PROJECT, reads=(dollars,)))
     assert "EVENER_SECRET:" not in shown
-    assert "ports:" not in shown
+    assert shown.count("ports:") == shown.count('ports: ["127.0.0.1::7070"]') == 1
     assert '"${EVENER_DATA:-/home/$$USER/\\"a\\"}"' in shown
     assert 'target: "/evener/data/$$a"' in shown
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.test_placement import job, machine
+from tests.placement.test_placement import job, machine
 
+from evener.config.machines import MachineWish
 from evener.launch.containers import (
     Outside,
     containers,
@@ -69,8 +70,27 @@ def test_a_gpu_is_given_by_its_uuid() -> None:
     agents = containers(plan, RUN, OUTSIDE)[1:]
     for number, agent in enumerate(agents):
         words = run_command(agent, RUN, OUTSIDE)
-        assert f"--gpus=device={machine(gpus=2).devices[number].uuid}" in words
+        assert f'--gpus="device={machine(gpus=2).devices[number].uuid}"' in words
     assert [rank.device for rank in plan.ranks] == ["cuda:0", "cuda:0"]
+
+
+def test_every_limit_that_a_machine_asks_for_is_told_to_the_engine() -> None:
+    wish = {"cpus": 1.5, "memory": "2GiB", "shm_size": "64MB", "cpu_affinity": "0,2"}
+    asked = job().model_copy(update={"machines": (MachineWish.model_validate(wish),)})
+    plan = plan_containers(asked, machine(cpus=4))
+    words = run_command(containers(plan, RUN, OUTSIDE)[1], RUN, OUTSIDE)
+    for word in (
+        "--cpus=1.5", "--memory=2147483648", "--memory-swap=2147483648", "--shm-size=64000000",
+        "--cpuset-cpus=0,2",
+    ):  # fmt: skip
+        assert word in words
+
+
+def test_two_gpus_of_one_machine_stay_together() -> None:
+    asked = job().model_copy(update={"machines": (MachineWish(gpus=(0, 1)),)})
+    plan = plan_containers(asked, machine(gpus=2))
+    words = run_command(containers(plan, RUN, OUTSIDE)[1], RUN, OUTSIDE)
+    assert '--gpus="device=GPU-0,GPU-1"' in words
 
 
 def test_runs_of_one_name_in_two_folders_do_not_meet() -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.test_placement import machine
+from tests.placement.test_placement import machine
 
 from evener import errors
 from evener.config.load import load_job

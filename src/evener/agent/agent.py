@@ -142,7 +142,7 @@ class Agent:
         told = RankEnv(self._env.run_dir, self._env.secret, self._env.agent, self._address)
         threads = max(r.threads for r in mine.ranks)
         inherited = contract.inherited_environ()
-        environment = rank_environment(inherited, told, threads, interface_of(host))
+        environment = rank_environment(inherited, told, threads, interface_of(host), self._plan.env)
 
         def start(log_file: Path) -> Child:
             return Child(self._programs.rank, environment, log_file, self._child_ended)
@@ -276,7 +276,7 @@ class Agent:
 
     async def _prepare_data(self) -> None:
         told = RankEnv(self._env.run_dir, "", self._env.agent, "")
-        env = contract.inherited_environ() | contract.to_environ(told)
+        env = {**contract.inherited_environ(), **self._plan.env, **contract.to_environ(told)}
         file = self._run.logs / f"prepare_{self._env.agent}.log"
         result = await prepare(self._programs.prepare, env, file, self._note)
         self._post(partial(self._prepared, result))

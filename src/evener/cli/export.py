@@ -20,7 +20,6 @@ from evener.cli import console, offline, options, runs
 from evener.errors import BadCommand
 from evener.launch import folder
 from evener.launch.compose import RUNS
-from evener.placement import DOCKER
 from evener.units import show_size
 
 MODEL = "model"
@@ -118,8 +117,8 @@ def compose(
     overrides = tuple(override or ())
     target = (output or Path(f"{Path(job).stem}-compose")).absolute()
     with folder.building(target) as beside:
-        request = api.RunRequest(job, overrides, workers, on=DOCKER, root=beside / RUNS)
-        ready = api.prepare(request)
+        request = api.RunRequest(job, overrides, workers, root=beside / RUNS)
+        ready = api.prepare_elsewhere(request)
         content = api.image_content(job, overrides)
         reads = folder.fill(beside, folder.Export(ready.name, ready.job, ready.plan, content))
     for note in ready.notes:

@@ -12,7 +12,7 @@ from evener import api, errors
 from evener.cli import attach, console, options
 from evener.cli.paper import text
 from evener.cli.plan import as_json as plan_as_json
-from evener.cli.plan import commands, plan_table
+from evener.cli.plan import commands, plan_table, variable_table
 from evener.cli.summary import reference, summary
 from evener.launch.base import Launcher
 from evener.rundir.layout import RunDir
@@ -48,6 +48,10 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be started; start nothing.")
     ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="NCCL, Gloo and torch say in the ranks' logs what they do."),
+    ] = False,
     as_json: options.AsJson = False,
     on: Annotated[
         Place | None, typer.Option("--on", help="Where it runs: as processes here, or containers.")
@@ -60,7 +64,14 @@ def run(
     with a checkpoint; --resume goes on from there.
     """
     request = api.RunRequest(
-        job, tuple(override or ()), workers, name, resume, on.value if on else None, root=root
+        job=job,
+        overrides=tuple(override or ()),
+        workers=workers,
+        name=name,
+        resume=resume,
+        debug=debug,
+        on=on.value if on else None,
+        root=root,
     )
     ready = api.prepare(request)
     launcher = api.launcher_for(ready, console.note)
@@ -91,6 +102,7 @@ def _show_plan(ready: api.Ready, launcher: Launcher, as_json: bool) -> None:
     verb = "would go on" if ready.resumed else "would start"
     lines = [text((ready.name, "bold"), f"  {verb} in {ready.run.path}"), text()]
     lines += [*plan_table(ready), text()]
+    lines += [*variable_table(ready), text()]
     lines += [text(("note ", "yellow"), note) for note in ready.notes]
     lines += [text(), *commands(rendered)]
     for line in lines:

@@ -42,7 +42,8 @@ def explain(error: ValidationError, raw: dict[str, Any], origin: Origin) -> JobE
     distinct: dict[Path, _Problem] = {}
     for found in error.errors(include_url=False):
         problem = _problem(found, raw, origin)
-        distinct.setdefault(problem.paths[0][:2], problem)
+        path = problem.paths[0]
+        distinct.setdefault(path[: _depth(path)], problem)
     first, *others = sorted(distinct.values(), key=lambda p: origin.order(p.paths[0]))
     what = first.what + _also(others, origin)
     return first.kind(what, where=", ".join(map(origin.where, first.paths)), fix=first.fix)
@@ -66,9 +67,13 @@ def _also(others: Sequence[_Problem], origin: Origin) -> str:
 def _problem(found: ErrorDetails, raw: dict[str, Any], origin: Origin) -> _Problem:
     path = _path(found)
     match found["type"]:
+        case "model_type" | "dict_type" | "tuple_type" if len(path) < _depth(path):
+            return _no_table(path, raw, origin)
+        case "union_tag_invalid" if not isinstance(_value(raw, path), dict):
+            return _no_table(path, raw, origin)
         case "extra_forbidden":
             return _unknown_key(path, raw, origin)
-        case "union_tag_invalid" | "model_type":
+        case "union_tag_invalid":
             return _unknown_kind(str(path[0]), raw)
         case "missing":
             return _missing(path, raw, origin)
@@ -86,12 +91,34 @@ def _path(found: ErrorDetails) -> Path:
     path = found["loc"]
     if path[:1] in (("model",), ("data",)) and len(path) > 1:
         path = (path[0], *path[2:])
-    return (*path[:2], *(part for part in path[2:] if isinstance(part, int)))
+    depth = _depth(path)
+    return (*path[:depth], *(part for part in path[depth:] if isinstance(part, int)))
+
+
+def _depth(path: Path) -> int:
+    """How many parts name a key: ("train", "lr"), ("machines", 0, "cpus")."""
+    return 3 if path and keys.is_repeated(str(path[0])) else 2
+
+
+def _no_table(path: Path, raw: dict[str, Any], origin: Origin) -> _Problem:
+    section = str(path[0])
+    header = next(t.header for t in keys.tables() if t.name == section)
+    brackets = "double" if keys.is_repeated(section) else "single"
+    fix = f"write {header} in {brackets} brackets, and its keys below it"
+    if not isinstance(_value(raw, path), dict):
+        what = f"{dotted(path)} is {shown(_value(raw, path))}; it takes a table"
+        return _Problem(WrongValue, (path,), what, fix)
+    typed = next((o for o in origin.overrides if o.path[0] == section), None)
+    if typed is not None:
+        fix = f"say which of the tables in the file, the first being {section}.0, the next "
+        fix += f"{section}.1"
+    what = f"{section} is a list of tables, and this is one table without a place in it"
+    return _Problem(WrongValue, (typed.path if typed else path,), what, fix)
 
 
 def _unknown_key(path: Path, raw: dict[str, Any], origin: Origin) -> _Problem:
     table, name = _split(path)
-    if not table and isinstance(raw.get(name), dict):
+    if not table and isinstance(raw.get(name), dict | list):
         return _unknown_table(name)
     owners = _other_kinds(table, name)
     if owners:
@@ -105,7 +132,7 @@ def _unknown_key(path: Path, raw: dict[str, Any], origin: Origin) -> _Problem:
 
 def _unknown_table(name: str) -> _Problem:
     close = meant.table(name)
-    names = dict.fromkeys(f"[{t.name}]" for t in keys.tables() if t.name)
+    names = dict.fromkeys(t.header for t in keys.tables() if t.name)
     fix = f"did you mean [{close}]?" if close else f"the job takes {', '.join(names)}"
     return _Problem(UnknownKey, ((name,),), f"unknown table [{name}]", fix)
 
@@ -137,15 +164,7 @@ def _switched(path: Path, owners: Sequence[str], origin: Origin) -> str:
 
 
 def _unknown_kind(section: str, raw: dict[str, Any]) -> _Problem:
-    value = raw.get(section)
-    if not isinstance(value, dict):
-        what = f"{section} is {shown(value)}; it takes a table"
-        return _Problem(
-            WrongValue,
-            ((section,),),
-            what,
-            f"write [{section}] in single brackets, and its keys below it",
-        )
+    value = raw[section]
     path: Path = (section, "name")
     names = [k for k in keys.kinds(section) if ":" not in k]
     families = dict.fromkeys(_family(k) for k in keys.kinds(section) if ":" in k)
@@ -166,8 +185,8 @@ def _missing(path: Path, raw: dict[str, Any], origin: Origin) -> _Problem:
         section = str(path[0])
         what = f"the job has no [{section}]"
         return _Problem(WrongValue, (path,), what, _FIRST_LINES[section])
-    if len(path) > 2:
-        return _wrong_value(path[:2], raw, origin)
+    if len(path) > _depth(path):
+        return _wrong_value(path[: _depth(path)], raw, origin)
     key = _key(path, raw)
     return _Problem(WrongValue, (path,), f"{dotted(path)} is missing", key.about)
 
@@ -180,7 +199,7 @@ def _conflict(table: Path, context: dict[str, Any], raw: dict[str, Any]) -> _Pro
 
 def _wrong_value(path: Path, raw: dict[str, Any], origin: Origin, finite: str = "") -> _Problem:
     key, value = _key(path, raw), _value(raw, path)
-    takes = f"{key.path} takes" if len(path) > 2 else "it takes"
+    takes = f"{key.path} takes" if len(path) > _depth(path) else "it takes"
     accepts = key.accepts.replace("a number", f"a {finite}number", 1)
     what = f"{dotted(path)} is {shown(value)}; {takes} {accepts}"
     return _Problem(WrongValue, (path,), what, _next(path, key, value, origin))
@@ -189,7 +208,7 @@ def _wrong_value(path: Path, raw: dict[str, Any], origin: Origin, finite: str = 
 def _next(path: Path, key: keys.Key, value: Any, origin: Origin) -> str:
     """What the person most likely wanted to write; else what the key is for."""
     wanted = _meant_value(key, value)
-    if wanted is not None and len(path) <= 2:
+    if wanted is not None and len(path) <= _depth(path):
         return f"write {origin.write(path, wanted)}"
     if key.required or (key.types == {"string"} and not key.options):
         return key.about
@@ -239,7 +258,8 @@ def _key(path: Path, raw: dict[str, Any]) -> keys.Key:
 
 def _split(path: Path) -> tuple[str, str]:
     """The table, "" at the top of the file, and the key in it."""
-    return (str(path[0]), str(path[1])) if len(path) > 1 else ("", str(path[0]))
+    key = path[_depth(path) - 1 :]
+    return (str(path[0]), str(key[0])) if key else ("", str(path[0]))
 
 
 def _value(raw: Any, path: Path) -> Any:

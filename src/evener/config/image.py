@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from evener.config.section import Section
+from evener.config.section import Section, conflict
 
 # One word to a builder's shell: a package, with a version or a marker, or a URL.
 _Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+\-\[\],=<>!~@:/]*$")]
@@ -15,10 +15,21 @@ _Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+\-\[\],=<>!~@
 class Image(Section):
     """How the image of a run in containers is built. A run of local processes needs none."""
 
-    base: str = Field(
-        "python:3.11-slim", pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]*$",
-        description="The image to start from; it needs Python 3.11 or later and apt.",
+    base: str | None = Field(
+        None, pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]*$", examples=["python:3.11-slim"],
+        description="The image to start from, with Python 3.11 or later, and Debian's packages "
+        "where apt is used; Docker's own Python image if not given.",
     )  # fmt: skip
+    python: str | None = Field(
+        None, pattern=r"^3\.(1[1-9]|[2-9]\d)(\.\d+)?$", examples=["3.12"],
+        description="The version of Python: chooses Docker's own image of it as the base. 3.11 if "
+        "not given.",
+    )  # fmt: skip
+    dockerfile: str | None = Field(
+        None,
+        description="A Dockerfile of your own, built in its folder, instead of all of the above: "
+        "it must bring Python, torch and what evener needs. evener and your code are put on top.",
+    )
     cuda: str = Field(
         "auto", pattern=r"^(auto|cpu|cu\d{2,3})$", examples=["cu130"],
         description="Which build of torch: auto is cpu where the machine has no NVIDIA GPU, and "
@@ -36,3 +47,22 @@ class Image(Section):
         description="Files and folders of your own code, relative to the job file's folder. The "
         "modules that the job names are found without.",
     )
+
+    @property
+    def start(self) -> str:
+        """The image that ours starts from."""
+        return self.base or f"python:{self.python or '3.11'}-slim"
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Image:
+        if self.base and self.python:
+            what = "base and python both say which Python there will be"
+            raise conflict(what, ("base", "python"), "keep one of them")
+        made = {"base": self.base, "python": self.python, "apt": self.apt, "pip": self.pip}
+        made |= {"wheels": self.wheels, "cuda": self.cuda if self.cuda != "auto" else None}
+        idle = tuple(name for name, value in made.items() if value)
+        if self.dockerfile and idle:
+            what = f"dockerfile makes {' and '.join(idle)} needless"
+            fix = "what they say belongs into your Dockerfile"
+            raise conflict(what, ("dockerfile", *idle), fix)
+        return self

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evener.config.schema_json import json_schema
@@ -44,9 +44,16 @@ class Table:
     required: bool
     about: str
     keys: tuple[Key, ...]
+    repeated: bool = False  # [[machines]]: any number of them
+    free: Key | None = None  # [env]: what a key of any name is
 
     def key(self, name: str) -> Key | None:
-        return next((k for k in self.keys if k.name == name), None)
+        found = next((k for k in self.keys if k.name == name), None)
+        return replace(self.free, name=name) if found is None and self.free else found
+
+    @property
+    def header(self) -> str:
+        return f"[[{self.name}]]" if self.repeated else f"[{self.name}]"
 
 
 @functools.cache
@@ -59,6 +66,10 @@ def tables() -> tuple[Table, ...]:
 def kinds(section: str) -> tuple[str, ...]:
     """What `name` of [model] or [data] may be; families by an example."""
     return tuple(kind for t in tables() if t.name == section for kind in t.kinds)
+
+
+def is_repeated(name: str) -> bool:
+    return any(t.repeated for t in tables() if t.name == name)
 
 
 def table(name: str, kind: str = "") -> Table | None:
@@ -92,14 +103,22 @@ def _tables(schema: NODE) -> Iterator[Table]:
                 about=" ".join(body["description"].split()),
                 keys=tuple(
                     _key(section, name, child, body)
-                    for name, child in body["properties"].items()
+                    for name, child in body.get("properties", {}).items()
                     if not (several and name == "name")
                 ),
+                repeated=node.get("type") == "array",
+                free=_free_key(section, body),
             )
 
 
+def _free_key(section: str, body: NODE) -> Key | None:
+    node = body.get("additionalProperties")
+    return _key(section, "", node, body) if node else None
+
+
 def _tables_in(node: NODE, schema: NODE) -> list[NODE]:
-    references = [n["$ref"] for n in (node, *node.get("anyOf", ())) if "$ref" in n]
+    nodes = (node, *node.get("anyOf", ()), node.get("items", {}))
+    references = [n["$ref"] for n in nodes if "$ref" in n]
     return [schema["$defs"][r.rsplit("/", 1)[1]] for r in references]
 
 

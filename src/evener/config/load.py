@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evener.config import document, keys
+from evener.config import document, keys, locate
 from evener.config.document import recipe
 from evener.config.explain import explain, unknown_key
 from evener.config.origin import Origin
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 VERSION = 1
-_PATHS = (("data", "path"), ("model", "weights"), ("image", "wheels"))
+_PATHS = (("data", "path"), ("model", "weights"), ("image", "wheels"), ("image", "dockerfile"))
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -89,9 +89,17 @@ def _without_unknown(values: dict[Any, Any]) -> Job:
         if not unknown:
             raise
         for path in unknown:
-            table = values if len(path) == 1 else values[path[0]]
-            del table[path[-1]]
+            _remove(values, path)
         return _without_unknown(values)
+
+
+def _remove(values: dict[Any, Any], path: locate.Path) -> None:
+    """The path also says which kind of a model it was held for, which no key is."""
+    table: Any = values
+    for part in path[:-1]:
+        if isinstance(part, int) or part in table:
+            table = table[part]
+    del table[path[-1]]
 
 
 def _validated(rooted: dict[str, Any], raw: dict[str, Any], origin: Origin) -> Job:
@@ -112,9 +120,9 @@ def _check_removed(parsed: Sequence[Override], raw: dict[str, Any], origin: Orig
             raise unknown_key(override, raw, origin)
 
 
-def _exists(path: tuple[str, ...]) -> bool:
+def _exists(path: locate.Path) -> bool:
     """Some job may have it: a table, a key of one, or anything below the free `args`."""
-    table, *rest = path
+    table, *rest = (str(part) for part in path if isinstance(part, str))
     found = [t for t in keys.tables() if t.name == table]
     if not rest:
         return bool(found) or any(t.key(table) for t in keys.tables() if not t.name)

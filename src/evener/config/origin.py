@@ -61,7 +61,8 @@ class Origin:
         """How `path` is set to `value` where it was set before: ready to be copied."""
         if self.override(path):
             text = value if parse_value(str(value)) == value else shown(value)
-            return "-o " + shlex.quote(f"{dotted(path)}={text}")
+            key = ".".join(map(str, path))
+            return "-o " + shlex.quote(f"{key}={text}")
         return f"{dotted(path)} = {shown(value)}"
 
 

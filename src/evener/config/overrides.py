@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from evener.config.locate import Path
 from evener.errors import BadOverride
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -17,7 +18,7 @@ _KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 class Override:
     """`removes`: nothing stood after the `=`, so that the key's default holds again."""
 
-    path: tuple[str, ...]
+    path: Path  # a number is a place in a list of tables: machines.0.cpus
     value: Any
     text: str  # as it was typed
 
@@ -36,7 +37,8 @@ def parse(text: str) -> Override:
         raise BadOverride(
             f"{key!r} is no key", where=where, fix="write a table and a key: -o train.lr=3e-4"
         )
-    return Override(tuple(key.split(".")), parse_value(value.strip()), text)
+    path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+    return Override(path, parse_value(value.strip()), text)
 
 
 def parse_value(text: str) -> Any:
@@ -60,8 +62,10 @@ def apply(raw: dict[str, Any], overrides: Iterable[Override]) -> dict[str, Any]:
     return raw
 
 
-def _replaced(table: Any, override: Override, path: tuple[str, ...]) -> Any:
+def _replaced(table: Any, override: Override, path: Path) -> Any:
     key, *rest = path
+    if isinstance(table, list) and isinstance(key, int) and key < len(table):
+        return _element_replaced(table, override, key, tuple(rest))
     known = table if isinstance(table, dict) else {}
     if override.removes and key not in known:
         return table
@@ -73,3 +77,14 @@ def _replaced(table: Any, override: Override, path: tuple[str, ...]) -> Any:
     else:
         changed[key] = override.value
     return changed
+
+
+def _element_replaced(table: list[Any], override: Override, index: int, rest: Path) -> list[Any]:
+    before, element, after = table[:index], table[index : index + 1], table[index + 1 :]
+    if rest:
+        element = [_replaced(element[0], override, rest)]
+    elif override.removes:
+        element = []
+    else:
+        element = [override.value]
+    return [*before, *element, *after]

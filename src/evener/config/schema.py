@@ -24,6 +24,7 @@ from evener.config.data import (
     UserData,
 )
 from evener.config.image import Image
+from evener.config.machines import Env, MachineWish
 from evener.config.models import (
     Bigram,
     Gpt,
@@ -45,6 +46,7 @@ __all__ = [
     "Cifar",
     "Data",
     "EarlyStopping",
+    "Env",
     "Fraction",
     "Gpt",
     "Image",
@@ -55,6 +57,7 @@ __all__ = [
     "Loading",
     "Local",
     "Log",
+    "MachineWish",
     "Membership",
     "Mlp",
     "Mnist",
@@ -331,7 +334,9 @@ class Job(Section):
     membership: Membership = Membership()
     log: Log = Log()
     local: Local = Local()
+    machines: tuple[MachineWish, ...] = ()
     image: Image = Image()
+    env: Env = Env({})
 
     @model_validator(mode="after")
     def _fits(self) -> Job:

@@ -39,6 +39,10 @@ def _duration(value: Any) -> Any:
     return units.parse_duration_s(value) if isinstance(value, str) else value
 
 
+def _size(value: Any) -> Any:
+    return units.parse_size_bytes(value) if isinstance(value, str) else value
+
+
 _DURATION_SCHEMA = {
     "anyOf": [
         {"type": "number", "exclusiveMinimum": 0},
@@ -48,5 +52,12 @@ _DURATION_SCHEMA = {
 Seconds = Annotated[
     float, BeforeValidator(_duration), Field(gt=0), WithJsonSchema(_DURATION_SCHEMA)
 ]
+_SIZE_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1},
+        {"type": "string", "examples": ["512MB", "4GiB"]},
+    ]
+}
+Size = Annotated[int, BeforeValidator(_size), Field(ge=1), WithJsonSchema(_SIZE_SCHEMA)]  # bytes
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

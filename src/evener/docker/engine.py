@@ -16,6 +16,15 @@ CALL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What an engine has to give: on Docker Desktop less than its machine."""
+
+    cpus: float
+    memory_bytes: int
+    runtimes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
     """The engine that the user's docker command speaks to; `program` may carry options."""
 
@@ -50,6 +59,21 @@ class Engine:
         said = self.call(*arguments, "--no-trunc", "--format", "{{json .}}")
         return [json.loads(line) for line in said.splitlines() if line.strip()]
 
+    def facts(self) -> Facts:
+        """Asks the engine. One that runs Windows programs is refused."""
+        shown = "docker info"
+        told = json.loads(self.call("info", "--format", "{{json .}}"))
+        if said := told.get("ServerErrors"):
+            raise translate(shown, "\n".join(said))
+        if told.get("OSType") == "windows":
+            raise errors.DockerFailed(
+                "the engine runs Windows containers",
+                where=shown,
+                fix="switch to Linux containers in Docker Desktop's menu",
+            )
+        runtimes = tuple(told.get("Runtimes") or ())
+        return Facts(float(told["NCPU"]), int(told["MemTotal"]), runtimes)
+
     def last_words(self, container: str, lines: int) -> list[str]:
         """The end of what a container printed, on either stream."""
         done = subprocess.run(
@@ -64,11 +88,16 @@ class Engine:
         return done.stdout.splitlines()
 
     def build(
-        self, folder: str, tag: str, labels: Mapping[str, str], note: Callable[[str], None]
+        self,
+        folder: str,
+        dockerfile: str,
+        tag: str,
+        labels: Mapping[str, str],
+        note: Callable[[str], None],
     ) -> None:
-        """Build the Dockerfile in `folder`; `note` hears every line. Either builder will do."""
+        """Build in `folder`; `note` hears every line. Either builder will do."""
         options = [f"--label={name}={value}" for name, value in labels.items()]
-        command = [*self.program, "build", "--tag", tag, *options, folder]
+        command = [*self.program, "build", "--tag", tag, "--file", dockerfile, *options, folder]
         said: list[str] = []
         try:
             process = subprocess.Popen(

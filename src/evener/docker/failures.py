@@ -9,6 +9,7 @@ from evener import errors
 from evener.errors import EvenerError
 
 LAST_LINES = 12
+_ADVICE = ("Run 'docker", "See 'docker", "For more help on how to use Docker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +63,38 @@ _KNOWN = (
         "check its name (image.base), and that this machine reaches the registry",
     ),
     _Known(
-        r"could not select device driver.*gpu|nvidia-container-cli|unknown or invalid runtime "
-        r"name: nvidia",
+        r"could not select device driver|unknown or invalid runtime name: nvidia",
         errors.DeviceMissing,
-        "the engine cannot give a GPU to a container",
-        "install the NVIDIA Container Toolkit, then restart the engine",
+        "the engine does not know NVIDIA's runtime",
+        "where the NVIDIA Container Toolkit is installed: `sudo nvidia-ctk runtime configure "
+        "--runtime=docker`, then `sudo systemctl restart docker`",
+    ),
+    _Known(
+        r"nvidia-container-cli.*(driver|nvml|libcuda|cuda>=)",
+        errors.DeviceMissing,
+        "the NVIDIA driver does not answer the engine",
+        "`nvidia-smi` must work on this machine, and its driver be new enough for image.cuda",
+    ),
+    _Known(
+        r"nvidia-container-cli|unresolvable cdi devices|failed to inject cdi",
+        errors.DeviceMissing,
+        "the NVIDIA Container Toolkit cannot give the GPU to a container",
+        "update the package nvidia-container-toolkit, then `sudo systemctl restart docker`",
+    ),
+    _Known(
+        r"bind source path does not exist|mounts denied|is not shared from the host",
+        errors.DockerFailed,
+        "the engine does not see a folder of this machine",
+        "share it (Docker Desktop: Settings, Resources, File sharing); where the engine is on "
+        "another machine (`docker context ls`), run evener there",
     ),
 )
 
 
 def translate(arguments: str, said: str) -> EvenerError:
     """The error behind what `docker ARGUMENTS` wrote to its error stream."""
-    lines = [line for line in said.strip().splitlines() if line.strip()][-LAST_LINES:]
+    spoken = [line for line in said.strip().splitlines() if line.strip()]
+    lines = [line for line in spoken if not line.startswith(_ADVICE)][-LAST_LINES:]
     heard = lines[-1] if lines else "it gave no reason"
     for known in _KNOWN:
         if re.search(known.pattern, said, re.IGNORECASE):

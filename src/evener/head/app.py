@@ -1,7 +1,8 @@
-"""The head's routes, all behind one secret: events come in, the state goes out.
+"""The head's routes, all behind one secret: events come in, state and record go out.
 
     POST /v1/events  {"events": [...]}  ->  {"stored": how many were new}
     GET  /v1/state                      ->  the state of the run (`state.to_dict`)
+    GET  /v1/records?after=N            ->  {"records": [[number, record], ...]}, a page of them
 
 Whatever is wrong is answered by one line of JSON, {"error": ...}; why goes to the head's log.
 """
@@ -28,6 +29,7 @@ from evener.events import Record
 log = logging.getLogger("evener.head")
 
 LIMIT_BYTES = 8 * 2**20
+_SEQ_DIGITS = 18  # SQLite's numbers have 63 bits
 _STATUS: dict[type[errors.EvenerError], int] = {errors.DiskFull: 507, errors.RunActive: 503}
 
 
@@ -37,6 +39,8 @@ class Keeper(Protocol):
     def take(self, records: list[Record]) -> int: ...
 
     def state(self) -> state.RunState: ...
+
+    def since(self, seq: int) -> list[tuple[int, Record]]: ...
 
 
 def build(keeper: Keeper, secret: str) -> ASGIApp:
@@ -51,9 +55,17 @@ def build(keeper: Keeper, secret: str) -> ASGIApp:
     async def show(request: Request) -> JSONResponse:
         return JSONResponse(state.to_dict(await run_in_threadpool(keeper.state)))
 
+    async def tell(request: Request) -> JSONResponse:
+        after = request.query_params.get("after", "0")
+        if not (after.isascii() and after.isdigit() and len(after) <= _SEQ_DIGITS):
+            raise HTTPException(400, "after is not the number of a record")
+        page = await run_in_threadpool(keeper.since, int(after))
+        return JSONResponse({"records": [[n, events.to_dict(record)] for n, record in page]})
+
     routes = [
         Route("/v1/events", intake, methods=["POST"]),
         Route("/v1/state", show, methods=["GET"]),
+        Route("/v1/records", tell, methods=["GET"]),
     ]
     handlers: dict[Any, Callable[..., Any]] = {
         HTTPException: _refused,

@@ -16,6 +16,8 @@ from evener.rundir.layout import RunDir
 from evener.rundir.rank_metrics import RankMetrics
 from evener.rundir.store import Store
 
+PAGE = 1000
+
 
 class Keeper:
     """Called from several threads; the store makes them take turns."""
@@ -46,6 +48,10 @@ class Keeper:
                 self._state = state.fold((record for _, record in page), self._state)
                 self._seq = page[-1][0]
             return self._state
+
+    def since(self, seq: int) -> list[tuple[int, Record]]:
+        """The next records after number `seq`, as many as one answer should have."""
+        return self._store.since(seq, PAGE)
 
     def write_metrics(self) -> None:
         self._metrics.write()

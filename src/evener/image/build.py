@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ Note = Callable[[str], None]
 PACKAGE = Path(__file__).resolve().parent.parent
 PINS = Path(__file__).with_name("pins.txt")
 _STEP = re.compile(r"Step \d+/|#\d+ \[")
+CHECK_S = 120.0  # a cold disk reads torch slowly
 _LEFT_OUT = ("__pycache__", ".git", ".venv", "*.pyc", "experiments")
 
 
@@ -34,6 +36,12 @@ class Content:
 
 def whole(content: Content) -> Recipe:
     """One Dockerfile for all of it, with the tag of the same content in two layers."""
+    if content.image.dockerfile:
+        raise errors.BadCombination(
+            "a Dockerfile of your own cannot be part of an export",
+            where=f"image.dockerfile = {content.image.dockerfile}",
+            fix="build it yourself, and name the image that it makes: image.base",
+        )
     libraries, run = recipes(content)
     text = recipe.whole_text(content.image, content.cuda)
     return Recipe(run.tag, text, {**libraries.copies, **run.copies})
@@ -42,32 +50,56 @@ def whole(content: Content) -> Recipe:
 def recipes(content: Content) -> tuple[Recipe, Recipe]:
     """The libraries' recipe and, on it, the run's. Reads files; builds nothing."""
     image = content.image
+    libraries = _own(image.dockerfile) if image.dockerfile else _libraries(content)
+    text = recipe.run_text(libraries.tag)
+    own = {f"{recipe.SITE_NAME}/evener": str(PACKAGE)}
+    own |= {f"{recipe.CODE_NAME}/{path.name}": str(path) for path in content.code}
+    run = recipe.identity([text, libraries.dockerfile], _digests(own))
+    return libraries, Recipe(f"{recipe.RUN}:{run}", text, own)
+
+
+def _libraries(content: Content) -> Recipe:
+    image = content.image
     base_text = recipe.libraries_text(image, content.cuda)
     copies = {recipe.PINS_NAME: str(PINS)}
     if image.wheels is not None:
         copies[recipe.WHEELS_NAME] = str(_wheels(image.wheels))
     base = recipe.identity([base_text, PINS.read_text()], _listing(copies))
-    libraries = Recipe(f"{recipe.LIBRARIES}:{base}", base_text, copies)
-    text = recipe.run_text(libraries.tag)
-    own = {f"{recipe.SITE_NAME}/evener": str(PACKAGE)}
-    own |= {f"{recipe.CODE_NAME}/{path.name}": str(path) for path in content.code}
-    run = recipe.identity([text], _digests(own))
-    return libraries, Recipe(f"{recipe.RUN}:{run}", text, own)
+    return Recipe(f"{recipe.LIBRARIES}:{base}", base_text, copies)
+
+
+def _own(dockerfile: str) -> Recipe:
+    """The user's Dockerfile, built where it lies."""
+    path = Path(dockerfile)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.DataMissing(
+            f"this Dockerfile cannot be read: {error}",
+            where=f"image.dockerfile = {dockerfile}",
+            fix="correct the path, which starts from the job file's folder",
+        ) from error
+    tag = f"{recipe.LIBRARIES}:own-{recipe.identity([str(path.resolve())], {})}"
+    return Recipe(tag, text, {}, context=str(path.resolve().parent))
 
 
 def ensure(engine: Engine, content: Content, note: Note) -> str:
     """The tag of the job's image, which is there when this returns."""
     libraries, run = recipes(content)
     there = {each["tag"] for each in built(engine)}
-    if run.tag in there:
+    if run.tag in there and not libraries.context:
         return run.tag
-    if libraries.tag not in there:
+    if libraries.context:
+        _build_own(engine, libraries, note)
+    elif libraries.tag not in there:
         note(f"building {libraries.tag}: torch and its company, once per version")
         _build(engine, libraries, note)
-        # The classic builder leaves the stage that made them as an image without a name.
-        engine.call("image", "prune", "--force", f"--filter=label={contract.LABEL_STAGE}")
-    _build(engine, run, note)
-    _check(engine, run.tag)
+    note(f"building {run.tag}: evener and your code, on top of it")
+    _build(engine, run, lambda _: None)
+    # The stage that made the libraries, and what a tag was taken from, are left without a name.
+    for label in (contract.LABEL_STAGE, contract.LABEL_IMAGE):
+        engine.call("image", "prune", "--force", f"--filter=label={label}")
+    _check(engine, run.tag, own=bool(libraries.context))
     return run.tag
 
 
@@ -113,11 +145,25 @@ def lay_out(what: Recipe, folder: Path) -> None:
 def _build(engine: Engine, what: Recipe, note: Note) -> None:
     with TemporaryDirectory(prefix="evener-image-") as temporary:
         lay_out(what, Path(temporary))
-        labels = {contract.LABEL_IMAGE: what.tag}
-        engine.build(temporary, what.tag, labels, lambda line: _note_step(line, note))
+        file = str(Path(temporary) / "Dockerfile")
+        engine.build(temporary, file, what.tag, _labels(what), lambda line: _step(line, note))
 
 
-def _note_step(line: str, note: Note) -> None:
+def _build_own(engine: Engine, what: Recipe, note: Note) -> None:
+    """From the text that was read, so that what is named is what is built."""
+    with TemporaryDirectory(prefix="evener-image-") as temporary:
+        file = Path(temporary) / "Dockerfile"
+        file.write_text(what.dockerfile, encoding="utf-8")
+        note(f"building {what.tag} in {what.context}")
+        labels = _labels(what)
+        engine.build(what.context, str(file), what.tag, labels, lambda line: _step(line, note))
+
+
+def _labels(what: Recipe) -> dict[str, str]:
+    return {contract.LABEL_IMAGE: what.tag}
+
+
+def _step(line: str, note: Note) -> None:
     """Of all that a builder says, the steps: `Step 3/9 : RUN ...`, or `#7 [2/4] RUN ...`."""
     if _STEP.match(line):
         note(f"  {line}")
@@ -130,16 +176,20 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _check(engine: Engine, tag: str) -> None:
+def _check(engine: Engine, tag: str, *, own: bool) -> None:
     """An image that cannot import what it is for is found here, not by a rank that dies."""
-    program = "import evener, torch; print(torch.__version__)"
+    command = ("run", "--rm", "--network=none", tag, "python", "-c", recipe.TRIAL)
     try:
-        engine.call("run", "--rm", "--network=none", tag, "python", "-c", program)
+        engine.call(*command, timeout_s=CHECK_S)
     except errors.DockerFailed as error:
+        engine.call("image", "rm", "--force", tag)  # the next try must not take it for a good one
+        fix = "image.base must have a Python of 3.11 or later that installs torch"
+        if own:
+            packages = shlex.join(recipe.PACKAGES)
+            fix = f"add to the Dockerfile: a Python of 3.11 or later, and pip install {packages}"
+        heard = error.what.splitlines()[-1].strip()
         raise errors.ImageUnfit(
-            f"the image cannot run a rank: {error.what}",
-            where=tag,
-            fix="image.base must have a Python of 3.11 or later that installs torch",
+            f"the image cannot run a rank: {heard}", where=tag, fix=fix
         ) from error
 
 

@@ -23,22 +23,41 @@ PACKAGES = (
     *("torch", "numpy", "safetensors", "pillow", "tiktoken"),
 )
 _ID_DIGITS = 12
+# Fails where an image lacks what a rank, its agent or a head needs, in one line.
+TRIAL = """\
+import importlib, sys
+if sys.version_info < (3, 11):
+    sys.exit("its Python is " + sys.version.split()[0] + ", and 3.11 is needed")
+missing = []
+for name in ("evener.engine.worker", "evener.agent.agent", "evener.head.app", "PIL", "tiktoken"):
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        missing.append(str(error))
+if missing:
+    sys.exit("; ".join(sorted(set(missing))))
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """An image to be: `files` of its build folder by name, and the tag its content deserves."""
+    """An image to be, and the tag its content deserves.
+
+    It is built in a folder of `copies`, or in `context`, a folder of the user's own: what lies
+    there nobody knows, so the tag names the place, and the builder's own cache says what is new.
+    """
 
     tag: str
     dockerfile: str
     copies: Mapping[str, str]  # name in the build folder: file or folder on this machine
+    context: str = ""
 
 
 def libraries_text(image: Image, cuda: str) -> str:
     """The Dockerfile of the libraries: one virtual environment, without what it was made from."""
     lines = [
         "# Python's environment is made in a stage of its own: wheels do not stay in the image.",
-        f"FROM {image.base} AS made",
+        f"FROM {image.start} AS made",
         f"LABEL {contract.LABEL_STAGE}=made",
         f"COPY {PINS_NAME} /tmp/{PINS_NAME}",
     ]
@@ -49,7 +68,7 @@ def libraries_text(image: Image, cuda: str) -> str:
         f"    /opt/evener/bin/pip install {' '.join(_pip_options(image, cuda))} \\",
         f"    {shlex.join([*PACKAGES, *image.pip])}",
         "",
-        f"FROM {image.base}",
+        f"FROM {image.start}",
     ]
     if image.apt:
         lines += [
@@ -59,15 +78,14 @@ def libraries_text(image: Image, cuda: str) -> str:
         ]
     lines += [
         "COPY --from=made /opt/evener /opt/evener",
-        "# Numbered users without a name exist nowhere in the image: libraries ask for these.",
-        "ENV PATH=/opt/evener/bin:$PATH HOME=/tmp USER=evener PYTHONDONTWRITEBYTECODE=1",
+        "ENV PATH=/opt/evener/bin:$PATH",
         "",
     ]
     return "\n".join(lines)
 
 
 def run_text(libraries: str) -> str:
-    """The Dockerfile of what is run: small copies on top of the libraries."""
+    """The Dockerfile of what is run: small copies on top of the libraries, whoever made those."""
     return f"FROM {libraries}\n{_own_text()}"
 
 
@@ -82,7 +100,10 @@ def _own_text() -> str:
         [
             f"COPY {SITE_NAME} {site}",
             f"COPY {CODE_NAME} {code}",
-            f"ENV PYTHONPATH={site}:{code}",
+            f"ENV PYTHONPATH={site}:{code}${{PYTHONPATH:+:$PYTHONPATH}}",
+            "# Numbered users without a name exist nowhere in the image: libraries ask for these.",
+            "ENV HOME=/tmp USER=evener PYTHONDONTWRITEBYTECODE=1",
+            "ENTRYPOINT []",
             "",
         ]
     )

@@ -53,6 +53,14 @@ class Handle:
     processes: tuple[Started, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class HeadPlace:
+    """Where a head answers, and what it wants to hear."""
+
+    address: str  # host:port
+    secret: str = field(repr=False)
+
+
 class Launcher(Protocol):
     """Starts runs in one kind of place."""
 
@@ -74,6 +82,10 @@ class Launcher(Protocol):
 
     def alive(self, run: RunDir) -> bool:
         """Whether any process of the run is there."""
+        ...
+
+    def head(self, run: RunDir) -> HeadPlace | None:
+        """The head of a run that must be read from it; None where the run's folder will do."""
         ...
 
     def clean(self, run: RunDir) -> None:

@@ -9,17 +9,14 @@ from enum import Enum
 
 from evener import errors, placement, state
 from evener.config.load import job_from_json
-from evener.config.schema import Job
-from evener.events import Record, RunStarted
 from evener.launch import project
-from evener.placement import Plan
+from evener.launch.record import record, started
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.rundir.recover import recover
 from evener.rundir.store import Store
 from evener.state import RunState
 
-SOURCE = "launcher"  # of the events that are recorded here
 PARTING_S = 30.0  # for the containers of a run that has ended to go
 _POLL_S = 0.5
 
@@ -57,9 +54,7 @@ def begin(
     if before.phase == "finished":
         return Begun.finished, before
     resumed = before.begun_at is not None
-    with Store.open(run.db, write=True) as store:
-        now, number = time.time(), time.time_ns() // 1000
-        store.append([Record(_started(run, job, plan, resumed), now, SOURCE, number)])
+    record(run, started(run, job, plan, resumed=resumed))
     return (Begun.resumed if resumed else Begun.new), before
 
 
@@ -85,17 +80,3 @@ def _is_going(run: RunDir, known: RunState, answers: Callable[[RunDir], bool]) -
 def _state(run: RunDir) -> RunState:
     with Store.open(run.db, write=False) as store:
         return state.fold(store.records())
-
-
-def _started(run: RunDir, job: Job, plan: Plan, resumed: bool) -> RunStarted:
-    return RunStarted(
-        run=run.name,
-        job=job.name or run.name,
-        model=job.model.name,
-        data=job.data.name,
-        ranks=len(plan.ranks),
-        agents=len(plan.agents),
-        global_batch=job.train.global_batch,
-        resumed=resumed,
-        place=plan.place,
-    )

@@ -151,13 +151,14 @@ def _start(run: RunDir) -> list[str]:
 
 def _head(head: Container) -> list[str]:
     return [
-        "  # Keeps the record. None of its ports is published: who reads, reads the run's folder.",
+        "  # Keeps the record. Its port is for this machine alone, and for who knows the secret.",
         f"  {HEAD}:",
         "    <<: *every",
         f"    command: {_command(head.module)}",
         _AFTER_START,
         f"    restart: on-failure:{RESTARTS}",
         "    attach: false",
+        f'    ports: ["127.0.0.1::{head.published}"]',
         "    environment:",
         *_entries(head.env, 6),
     ]
@@ -190,15 +191,21 @@ def _limits(machine: Container) -> dict[str, str]:
     if limits is None:
         return {}
     found = {"cpus": f"{limits.cpus:g}", "shm_size": str(limits.shm_bytes)}
-    if limits.gpu:
+    if limits.memory_bytes:  # and no more of it by way of the swap
+        found |= {"mem_limit": str(limits.memory_bytes), "memswap_limit": str(limits.memory_bytes)}
+    if limits.cpu_affinity:
+        found["cpuset"] = json.dumps(limits.cpu_affinity)
+    if limits.gpus:
         which = machine.alias.removeprefix("machine-").upper().replace("-", "_")
-        found["deploy"] = _gpu(f"{GPU}_{which}", limits.gpu)
+        found["deploy"] = _gpus(f"{GPU}_{which}", limits.gpus)
     return found
 
 
-def _gpu(variable: str, uuid: str) -> str:
-    """That one: a count would give several machines the same. Elsewhere the variable says which."""
-    chosen = f'driver: nvidia, device_ids: ["${{{variable}:-{uuid}}}"], capabilities: [gpu]'
+def _gpus(variable: str, uuids: Sequence[str]) -> str:
+    """These: a count would give several machines the same. Elsewhere variables say which."""
+    names = [variable, *(f"{variable}_{number}" for number in range(1, len(uuids)))]
+    given = (f'"${{{name}:-{uuid}}}"' for name, uuid in zip(names, uuids, strict=True))
+    chosen = f"driver: nvidia, device_ids: [{', '.join(given)}], capabilities: [gpu]"
     return f"{{resources: {{reservations: {{devices: [{{{chosen}}}]}}}}}}"
 
 

@@ -143,8 +143,14 @@ def run_command(container: Container, run: RunDir, outside: Outside) -> tuple[st
 def _limits(limits: Limits | None) -> tuple[str, ...]:
     if limits is None:
         return ()
-    gpu = (f"--gpus=device={limits.gpu}",) if limits.gpu else ()
-    return (f"--cpus={limits.cpus:g}", f"--shm-size={limits.shm_bytes}", *gpu)
+    given = [f"--cpus={limits.cpus:g}", f"--shm-size={limits.shm_bytes}"]
+    if limits.memory_bytes:  # and no more of it by way of the swap
+        given += [f"--memory={limits.memory_bytes}", f"--memory-swap={limits.memory_bytes}"]
+    if limits.cpu_affinity:
+        given.append(f"--cpuset-cpus={limits.cpu_affinity}")
+    if limits.gpus:  # docker reads a list of values here: quotes keep the UUIDs together
+        given.append(f'--gpus="device={",".join(limits.gpus)}"')
+    return tuple(given)
 
 
 def _mount(mount: Mount) -> str:

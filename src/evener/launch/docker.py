@@ -22,6 +22,7 @@ from evener.launch.base import (
     PRIVATE,
     Command,
     Handle,
+    HeadPlace,
     Rendered,
     write_handle,
 )  # fmt: skip
@@ -123,6 +124,16 @@ class DockerLauncher:
             return answer and time.monotonic() - looked_at < AWAY_S
         self._looks[run.path] = (time.monotonic(), answer)
         return answer
+
+    def head(self, run: RunDir) -> HeadPlace | None:
+        """The engine may be in a virtual machine, with which the run's folder is only shared. A
+        port is looked up again and again: a head that is started again has a new one."""
+        try:
+            address = self._head_address(run)
+            secret = run.secret_file.read_text(encoding="utf-8").strip()
+        except (errors.MachineError, OSError):
+            return None
+        return HeadPlace(address, secret) if address else None
 
     def clean(self, run: RunDir) -> None:
         """Remove what there is of the run on the engine, running or not.

@@ -104,6 +104,9 @@ class LocalLauncher:
         handle = read_handle(run)
         return handle is not None and any(process.birth(p.pid) == p.birth for p in handle.processes)
 
+    def head(self, run: RunDir) -> None:
+        """Its record lies on this machine's disk."""
+
     def clean(self, run: RunDir) -> None:
         """Processes leave nothing behind."""
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from evener import contract, errors, placement
 from evener.docker import Engine
-from evener.launch.base import Handle, Rendered
-from evener.launch.compose import PROGRESS, START
+from evener.launch.base import Handle, HeadPlace, Rendered
+from evener.launch.compose import PROGRESS, SECRET, START
 from evener.launch.containers import HEAD
 from evener.placement import Plan
 from evener.rundir import layout
@@ -76,6 +76,19 @@ class ComposeLauncher:
                 return answer and now - looked_at < AWAY_S
         self._looks[run.path] = (time.monotonic(), there)
         return there
+
+    def head(self, run: RunDir) -> HeadPlace | None:
+        """By its name, or at the port that the engine has published for it."""
+        try:
+            if is_inside():
+                told = Path(contract.SECRET_FILE).read_text(encoding="utf-8").strip()
+                return HeadPlace(f"{HEAD}:{contract.HEAD_PORT}", told)
+            secret = (run.path.parent.parent / SECRET).read_text(encoding="utf-8").strip()
+            container = f"{project_of(run)}-{HEAD}-1"
+            said = self.engine.call("port", container, f"{contract.HEAD_PORT}/tcp").split()
+        except (errors.EvenerError, OSError):
+            return None
+        return HeadPlace(said[0], secret) if said else None
 
     def clean(self, run: RunDir) -> None:
         """`docker compose down` does."""

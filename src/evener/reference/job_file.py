@@ -21,7 +21,9 @@ A key that is not on this page is an error, never ignored. Editors complete and 
 with the schema that `evener config schema` prints: save it as `evener.schema.json` and begin the
 job file with the line `#:schema ./evener.schema.json`.
 
-A duration is a number of seconds, or text with a unit: `"200ms"`, `"90s"`, `"5m"`, `"1.5h"`."""
+A duration is a number of seconds, or text with a unit: `"200ms"`, `"90s"`, `"5m"`, `"1.5h"`; a size
+is a number of bytes, or text: `"512MB"`, `"4GiB"`. `-o machines.0.cpus=2` sets a key of the first
+of several tables of one name."""
 
 _SECTIONS = {
     "model": "What learns. `name` says which model, and with it which keys there are.",
@@ -32,7 +34,7 @@ _SECTIONS = {
 def page() -> str:
     blocks: list[str] = []
     for t in tables():
-        heading = f"## [{t.name}]" if t.name else "## Before the first table"
+        heading = f"## {t.header}" if t.name else "## Before the first table"
         if heading not in blocks:
             blocks += [heading, _SECTIONS.get(t.name, _about(t))]
         if t.kinds:
@@ -57,6 +59,8 @@ def _kind(t: Table) -> str:
 
 
 def _keys(t: Table) -> str:
+    if t.free is not None:
+        return f"A key is a name, its value {t.free.accepts}."
     if not t.keys:
         return "No further keys."
     rows = [(code(k.name), k.accepts, _default(k), k.about) for k in t.keys]

@@ -1,0 +1,32 @@
+"""Which ranks run where, on what and with how many threads: a job and machines in, a Plan out.
+
+Decides only: no I/O, nothing is started. Every choice carries its reason in words, because a
+person who sees one thread per rank must not have to guess why.
+"""
+
+from evener.placement.contained import Hindrance, plan_containers
+from evener.placement.local import plan
+from evener.placement.plan import (
+    DOCKER,
+    LOCAL,
+    AgentPlan,
+    Limits,
+    Plan,
+    RankPlan,
+    from_dict,
+    to_dict,
+)  # fmt: skip
+
+__all__ = [
+    "DOCKER",
+    "LOCAL",
+    "AgentPlan",
+    "Hindrance",
+    "Limits",
+    "Plan",
+    "RankPlan",
+    "from_dict",
+    "plan",
+    "plan_containers",
+    "to_dict",
+]
