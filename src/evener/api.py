@@ -8,7 +8,6 @@ import importlib.util
 import itertools
 import re
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,23 +19,24 @@ from evener.config.load import LoadedJob, job_to_json, load_job
 from evener.config.schema import Job
 from evener.config.section import kind_of
 from evener.docker import Engine, gpus
-from evener.events import Record, RunEnded, RunStarted
+from evener.events import RunEnded
 from evener.image.build import Content
 from evener.image.recipe import PYPI
+from evener.launch import project
 from evener.launch.base import Launcher, Rendered
 from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
 from evener.launch.places import launcher_of
+from evener.launch.record import record, started
 from evener.placement import DOCKER, LOCAL, Plan
 from evener.probe import probe
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.rundir.recover import recover
-from evener.rundir.store import Store
 from evener.state import EMPTY, RunState
 
 PROFILE_NAME = "profile.json"
-SOURCE = "launcher"  # of the events that are recorded here
+_ALL_RUNTIMES = ("nvidia",)  # of an engine that nobody can ask
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 # What a resumed run may change of its data: where they lie and how they are read, not which.
@@ -114,14 +114,19 @@ def _fresh(request: RunRequest) -> Ready:
         notes = (f"there is a run called {wanted} already: this one is {name}",)
     code = _code_folders(loaded, request)
     place = request.on or LOCAL
-    if place == DOCKER and request.workers is not None and loaded.job.machines:
+    if place == DOCKER:
+        _check_one_count(request, loaded.job)
+    ready = _planned(root, name, loaded.job, place, code, resumed=False, notes=notes)
+    return _debugged(ready) if request.debug else ready
+
+
+def _check_one_count(request: RunRequest, job: Job) -> None:
+    if request.workers is not None and job.machines:
         raise errors.BadCombination(
             "the job's [[machines]] say how many containers there are, and so does --workers",
             where=f"--workers {request.workers}",
             fix="leave --workers out, or take the tables out with -o machines=",
         )
-    ready = _planned(root, name, loaded.job, place, code, resumed=False, notes=notes)
-    return _debugged(ready) if request.debug else ready
 
 
 def _debugged(ready: Ready) -> Ready:
@@ -159,6 +164,8 @@ def _resumed(request: RunRequest, launcher: Launcher | None) -> Ready:
     _check_same_training(stored, job)
     plan = placement.from_dict(layout.read_json(run.plan_file))
     place = request.on or plan.place
+    if place == project.PLACE:
+        raise project.not_ours(run)
     ready = _planned(run.path.parent, run.name, job, place, plan.code, resumed=True)
     ready = replace(ready, step=state.step)
     return _debugged(ready) if request.debug else ready
@@ -228,6 +235,21 @@ def _planned(
     plan = _plan_containers(job, machine) if place == DOCKER else placement.plan(job, [machine])
     plan = replace(plan, code=code)
     return Ready(root, name, job, machine, plan, resumed, (*notes, *plan.notes))
+
+
+def prepare_elsewhere(request: RunRequest) -> Ready:
+    """Planned for an engine of another machine, as if that had what this one has: where no engine
+    answers here, none is needed."""
+    loaded = _load(request.job, request)
+    _check_one_count(request, loaded.job)
+    machine = probe()
+    try:
+        plan = _plan_containers(loaded.job, machine)
+    except (errors.DockerAway, errors.NotPermitted):
+        hindrance = gpus.hindrance(machine.devices, _ALL_RUNTIMES)
+        plan = placement.plan_containers(loaded.job, machine, hindrance)
+    name = request.name or loaded.name
+    return Ready(_root(request, loaded), name, loaded.job, machine, plan, False, plan.notes)
 
 
 def _plan_containers(job: Job, machine: Machine) -> Plan:
@@ -316,14 +338,14 @@ def start(ready: Ready, launcher: Launcher | None = None) -> RunDir:
     launcher.provide()
     run = _claimed(ready)
     _write_configs(run, ready)
-    _record(run, _started(run, ready))
+    record(run, started(run, ready.job, ready.plan, resumed=ready.resumed))
     try:
         launcher.start(launcher.render(ready.plan, run))
     except errors.EvenerError as error:
-        _record(run, RunEnded("failed", ready.step, error.what, error.to_dict()))
+        record(run, RunEnded("failed", ready.step, error.what, error.to_dict()))
         raise
     except KeyboardInterrupt:
-        _record(run, RunEnded("stopped", ready.step, "interrupted while it was started"))
+        record(run, RunEnded("stopped", ready.step, "interrupted while it was started"))
         raise
     return run
 
@@ -339,27 +361,6 @@ def _write_configs(run: RunDir, ready: Ready) -> None:
     layout.write_json(run.plan_file, placement.to_dict(ready.plan))
     layout.write_json(run.configs / PROFILE_NAME, cluster.to_dict(ready.machine))
     layout.write_atomic(run.job_file, job_to_json(ready.job))  # last: it makes the folder a run
-
-
-def _started(run: RunDir, ready: Ready) -> RunStarted:
-    return RunStarted(
-        run=run.name,
-        job=ready.job.name or run.name,
-        model=ready.job.model.name,
-        data=ready.job.data.name,
-        ranks=len(ready.plan.ranks),
-        agents=len(ready.plan.agents),
-        global_batch=ready.job.train.global_batch,
-        resumed=ready.resumed,
-        place=ready.plan.place,
-    )
-
-
-def _record(run: RunDir, event: RunStarted | RunEnded) -> None:
-    """The number only has to be new for this run and this source; the time in microseconds is,
-    and JSON readers of every language can hold it."""
-    with Store.open(run.db, write=True) as store:
-        store.append([Record(event, time.time(), SOURCE, time.time_ns() // 1000)])
 
 
 def stop_run(run: RunDir, *, now: bool = False, launcher: Launcher | None = None) -> bool:

@@ -19,6 +19,7 @@ from evener.cli.main import BY_NAME
 from evener.config.load import load_job, recipes
 from evener.config.overrides import parse
 from evener.errors import JobError
+from evener.launch import compose
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md")) + sorted(
@@ -119,7 +120,8 @@ def test_every_link_leads_to_a_page_and_a_heading(page: Path) -> None:
 def test_every_code_and_variable_it_names_exists(page: Path) -> None:
     text = page.read_text("utf-8")
     assert set(re.findall(r"\bE\d{3}\b", text)) <= set(errors.all_errors())
-    assert set(re.findall(r"\bEVENER_\w+", text)) <= {contract.CACHE_VARIABLE}
+    exported = {compose.UID, compose.GID, compose.DATA, compose.WEIGHTS, f"{compose.GPU}_0"}
+    assert set(re.findall(r"\bEVENER_\w+", text)) <= {contract.CACHE_VARIABLE} | exported
 
 
 def test_the_tutorial_quotes_the_message_as_it_is() -> None:

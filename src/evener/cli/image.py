@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
 
@@ -13,7 +12,6 @@ from evener.docker import Engine
 from evener.image import build as images
 
 app = options.verb_app()
-JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job file or a recipe.")]
 
 
 @app.callback()
@@ -22,14 +20,14 @@ def _image() -> None:
 
 
 @app.command()
-def build(job: JobName, override: options.Overrides = None) -> None:
+def build(job: options.JobName, override: options.Overrides = None) -> None:
     """Build the job's image, if what goes into it has changed."""
     content = api.image_content(job, tuple(override or ()))
     typer.echo(images.ensure(Engine(), content, console.note))
 
 
 @app.command()
-def show(job: JobName, override: options.Overrides = None) -> None:
+def show(job: options.JobName, override: options.Overrides = None) -> None:
     """Print the Dockerfiles of the job's image; build nothing."""
     for recipe in images.recipes(api.image_content(job, tuple(override or ()))):
         typer.echo(f"# {recipe.tag}\n{recipe.dockerfile}")

@@ -52,7 +52,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
     "Use what was learned": (
         Verb("sample", "Let a language model write."),
         Verb("eval", "Measure a checkpoint on the validation data.", module="evaluate"),
-        Verb("export", "Write the model to a file that other programs read."),
+        Verb("export", "Write the model to a file, or a job for docker compose."),
     ),
 }
 BY_NAME = {verb.name: verb for verbs in VERBS.values() for verb in verbs}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import typer.core
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON, one document or line.")]
 Root = Annotated[
@@ -18,6 +19,7 @@ RunName = Annotated[
         metavar="[RUN]", help="A run's name or folder. Otherwise: the one started last."
     ),
 ]
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job file or a recipe.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -30,9 +32,10 @@ Which = Annotated[
 ]
 
 
-def verb_app() -> typer.Typer:
+def verb_app(cls: type[typer.core.TyperGroup] = typer.core.TyperGroup) -> typer.Typer:
     """The form of every verb's app: plain help that any terminal and any pipe can show."""
     return typer.Typer(
+        cls=cls,
         add_completion=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},

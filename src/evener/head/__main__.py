@@ -45,6 +45,7 @@ def _keep(run: RunDir, env: HeadEnv) -> bool:
         host, port = listening.getsockname()[:2]
         log.info("listening on %s:%s; %d events recovered", host, port, recovered)
         with contextlib.closing(Keeper(run, store)) as keeper:
+            keeper.run_ended = keeper.run_has_ended()  # whoever comes yet comes to hear that
             head = server.Head(keeper, env)
             server.run(head, listening)
             return head.away

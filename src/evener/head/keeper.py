@@ -37,8 +37,8 @@ class Keeper:
         self._seq = 0
         self._state = state.EMPTY
         self.posts = 0  # so far: it stands still while all agents are silent
-        self.run_ended = False  # as told in this life of the head, like
-        self.ended_agents: set[str] = set()
+        self.run_ended = False  # as told in this life of the head, or before it
+        self.ended_agents: set[str] = set()  # as told in this life alone
 
     def take(self, records: list[Record]) -> int:
         """Store what is new. An empty list is a sign of life as well."""

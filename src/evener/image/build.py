@@ -36,6 +36,19 @@ class Content:
     code: tuple[Path, ...] = ()
 
 
+def whole(content: Content) -> Recipe:
+    """One Dockerfile for all of it, with the tag of the same content in two layers."""
+    if content.image.dockerfile:
+        raise errors.BadCombination(
+            "a Dockerfile of your own cannot be part of an export",
+            where=f"image.dockerfile = {content.image.dockerfile}",
+            fix="build it yourself, and name the image that it makes: image.base",
+        )
+    libraries, run = recipes(content)
+    text = recipe.whole_text(content.image, content.cuda)
+    return Recipe(run.tag, text, {**libraries.copies, **run.copies})
+
+
 def recipes(content: Content) -> tuple[Recipe, Recipe]:
     """The libraries' recipe and, on it, the run's. Reads files; builds nothing."""
     image = content.image
@@ -140,15 +153,19 @@ def _is_libraries(tag: str) -> bool:
     return tag.startswith(f"{recipe.LIBRARIES}:")
 
 
+def lay_out(what: Recipe, folder: Path) -> None:
+    """Fill the folder that a builder is given."""
+    for name in (recipe.SITE_NAME, recipe.CODE_NAME):
+        (folder / name).mkdir()
+    (folder / "Dockerfile").write_text(what.dockerfile, encoding="utf-8")
+    for name, source in what.copies.items():
+        _copy(Path(source), folder / name)
+
+
 def _build(engine: Engine, what: Recipe, note: Note) -> None:
     with TemporaryDirectory(prefix="evener-image-") as temporary:
-        folder = Path(temporary)
-        for name in (recipe.SITE_NAME, recipe.CODE_NAME):
-            (folder / name).mkdir()
-        (folder / "Dockerfile").write_text(what.dockerfile, encoding="utf-8")
-        for name, source in what.copies.items():
-            _copy(Path(source), folder / name)
-        file = str(folder / "Dockerfile")
+        lay_out(what, Path(temporary))
+        file = str(Path(temporary) / "Dockerfile")
         engine.build(temporary, file, what.tag, _labels(what), lambda line: _step(line, note))
 
 

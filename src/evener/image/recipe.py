@@ -86,10 +86,18 @@ def libraries_text(image: Image, cuda: str) -> str:
 
 def run_text(libraries: str) -> str:
     """The Dockerfile of what is run: small copies on top of the libraries, whoever made those."""
+    return f"FROM {libraries}\n{_own_text()}"
+
+
+def whole_text(image: Image, cuda: str) -> str:
+    """Both in one, for a folder that is built where evener is not."""
+    return libraries_text(image, cuda) + _own_text()
+
+
+def _own_text() -> str:
     site, code = contract.IMAGE_SITE, contract.IMAGE_CODE
     return "\n".join(
         [
-            f"FROM {libraries}",
             f"COPY {SITE_NAME} {site}",
             f"COPY {CODE_NAME} {code}",
             f"ENV PYTHONPATH={site}:{code}${{PYTHONPATH:+:$PYTHONPATH}}",

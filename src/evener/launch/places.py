@@ -6,6 +6,8 @@ from evener import errors, placement
 from evener.launch.base import Launcher
 from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
+from evener.launch.project import PLACE as COMPOSE
+from evener.launch.project import ComposeLauncher
 from evener.placement import DOCKER
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
@@ -17,4 +19,6 @@ def launcher_of(run: RunDir) -> Launcher:
         place = placement.from_dict(layout.read_json(run.plan_file)).place
     except (errors.StoreDamaged, ValueError):
         return LocalLauncher()  # it never came to a start
+    if place == COMPOSE:
+        return ComposeLauncher()
     return DockerLauncher() if place == DOCKER else LocalLauncher()

@@ -1,0 +1,82 @@
+"""`python -m evener.cli.progress RUN`: what `docker compose up` shows, until the run is over."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import typer
+
+from evener import errors, watch
+from evener.cli import console
+from evener.cli.lines import Lines
+from evener.launch import project
+from evener.rundir.layout import RunDir
+from evener.state import EMPTY, RunState
+
+OTHERS_S = 30.0
+POLL_S = 3.0  # above what they need to begin at all
+
+
+def main(run: RunDir) -> int:
+    """The training's exit status, for those who ask Compose for it."""
+    console.prepare_streams()
+    signal.signal(signal.SIGTERM, _stay)
+    try:
+        if watch.present(run).phase == "finished":  # that has been said at the start
+            _await_the_others(run)
+            return 0
+        state = _shown(run)
+    except errors.EvenerError as error:
+        console.print_error(error)
+        return error.exit_status
+    return _end(run, state)
+
+
+def _end(run: RunDir, state: RunState) -> int:
+    """The last words, and the status: 0, what a failure says, or that it was stopped."""
+    status = 0 if state.phase == "finished" else errors.INTERRUPTED_EXIT_STATUS
+    if state.phase == "failed":
+        error = errors.from_dict(state.error or {})
+        console.print_error(error)
+        typer.echo(f"what the ranks wrote is in experiments/{run.name}/logs")
+        status = error.exit_status
+    typer.echo(_last_words(run, state))
+    return status
+
+
+def _stay(number: int, frame: FrameType | None) -> None:
+    """All containers are told to stop at once: how those that train do is still worth showing."""
+
+
+def _await_the_others(run: RunDir) -> None:
+    """They were started as well, and go when they hear that nothing is left to do."""
+    deadline = time.monotonic() + OTHERS_S
+    while time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        if not project.answers(run):
+            return
+
+
+def _shown(run: RunDir) -> RunState:
+    state = EMPTY
+    with Lines(sys.stdout) as lines:
+        for glance in watch.follow(run):
+            state = glance.state
+            lines.show(glance)
+    return state
+
+
+def _last_words(run: RunDir, state: RunState) -> str:
+    if state.phase == "finished":
+        return f"the model is experiments/{run.name}/{state.exported}"
+    kept = max((c.step for c in state.checkpoints), default=0)
+    where = f"from step {kept}" if kept else "from the beginning: there is no checkpoint yet"
+    return f"`docker compose up` goes on {where}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(RunDir(Path(sys.argv[1]))))

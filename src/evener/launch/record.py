@@ -1,0 +1,34 @@
+"""What is put on a run's record before anybody trains: that it begins, or that it could not."""
+
+from __future__ import annotations
+
+import time
+
+from evener.config.schema import Job
+from evener.events import Record, RunEnded, RunStarted
+from evener.placement import Plan
+from evener.rundir.layout import RunDir
+from evener.rundir.store import Store
+
+SOURCE = "launcher"
+
+
+def record(run: RunDir, event: RunStarted | RunEnded) -> None:
+    """The number only has to be new for this run and this source; the time in microseconds is,
+    and JSON readers of every language can hold it."""
+    with Store.open(run.db, write=True) as store:
+        store.append([Record(event, time.time(), SOURCE, time.time_ns() // 1000)])
+
+
+def started(run: RunDir, job: Job, plan: Plan, *, resumed: bool) -> RunStarted:
+    return RunStarted(
+        run=run.name,
+        job=job.name or run.name,
+        model=job.model.name,
+        data=job.data.name,
+        ranks=len(plan.ranks),
+        agents=len(plan.agents),
+        global_batch=job.train.global_batch,
+        resumed=resumed,
+        place=plan.place,
+    )
