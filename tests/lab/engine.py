@@ -48,14 +48,17 @@ def daemon() -> Iterator[Daemon]:
     _need_programs()
     with TemporaryDirectory(prefix="evener-engine-", dir="/var/tmp") as temporary:
         folder = Path(temporary)
-        with Daemon(folder) as running:
-            _docker(running.host, "import", str(_base_image()), BASE)
-            _docker(running.host, "run", "--rm", BASE, "true")  # not every machine lets them run
-            try:
-                yield running
-            finally:
-                _sweep(running.host)
-        _unmount(folder)
+        try:
+            with Daemon(folder) as running:
+                _docker(running.host, "import", str(_base_image()), BASE)
+                # Not every machine lets containers run.
+                _docker(running.host, "run", "--rm", BASE, "true")
+                try:
+                    yield running
+                finally:
+                    _sweep(running.host)
+        finally:
+            _unmount(folder)
 
 
 def wheels() -> Path:
