@@ -38,8 +38,13 @@ KNOWN_THREADS = ("Dummy-",)
 # one is held, nobody can tell its sockets from a test's.
 HELD_GROUP = "group that did not let go"
 HELD_FILES = ("socket:", "pipe:", "anon_inode:")
-# Python starts this once and keeps it: it frees shared memory after a crash.
-KNOWN_PROCESSES = ("multiprocessing.resource_tracker",)
+# Python starts the first once and keeps it: it frees shared memory after a crash. The others are
+# the session's Docker engine, which a test may have restarted; its containers are looked at.
+KNOWN_PROCESSES = (
+    "multiprocessing.resource_tracker",
+    "dockerd --data-root",
+    "containerd --config",
+)
 KNOWN_FILES = ("/dev/nvidia",)  # the driver keeps its devices open once CUDA was used
 # What tools keep in the tree for themselves; git ignores all of it.
 TOOL_FOLDERS = {

@@ -52,16 +52,19 @@ def daemon(data: Path | None = None) -> Iterator[Daemon]:
     with TemporaryDirectory(prefix="evener-engine-", dir="/var/tmp") as temporary:
         folder = Path(temporary)
         data = data or folder / "data"
-        with Daemon(folder, data) as running:
-            if not _docker(running.host, "image", "ls", "--quiet", BASE):
-                _docker(running.host, "import", str(_base_image()), BASE)
-            _docker(running.host, "run", "--rm", BASE, "true")  # not every machine lets them run
-            try:
-                yield running
-            finally:
-                _sweep(running.host)
-        for mounted in (data, folder):
-            _unmount(mounted)
+        try:
+            with Daemon(folder, data) as running:
+                if not _docker(running.host, "image", "ls", "--quiet", BASE):
+                    _docker(running.host, "import", str(_base_image()), BASE)
+                # Not every machine lets containers run.
+                _docker(running.host, "run", "--rm", BASE, "true")
+                try:
+                    yield running
+                finally:
+                    _sweep(running.host)
+        finally:
+            for mounted in (data, folder):
+                _unmount(mounted)
 
 
 def wheels() -> Path:

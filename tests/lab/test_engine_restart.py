@@ -123,12 +123,15 @@ def test_a_run_goes_on_after_the_engine_was_killed(
 ) -> None:
     with following(place) as follower:
         place.await_step(RUN, 50)
+        known = len(generations(place))
         how(daemon)
         daemon.start()
         goes_on(place, follower)
         stop(place, follower)
         committed = set(steps(place))
-        assert committed == set(range(1, max(committed) + 1))
+        # A checkpoint may be ahead of the record: who was killed could not say its last second.
+        behind = generations(place)[known].step
+        assert committed >= set(range(behind + 1, max(committed) + 1))
 
 
 def test_a_machine_that_is_stopped_by_hand_leaves_and_the_others_go_on(place: Place) -> None:
