@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 # Two OpenMP threads that spin for one core are 25 times slower than one; before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,6 +16,7 @@ import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests import leaks
+from tests.lab import engine
 
 _hypothesis_home = tempfile.TemporaryDirectory(prefix="hypothesis-")
 
@@ -42,6 +44,29 @@ def leak_police() -> Iterator[None]:
     if found:
         leaks.restore(before)
         pytest.fail("\n  ".join(["this test left behind:", *found]), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def daemon() -> Iterator[engine.Daemon]:
+    """The engine that all tests of a session share, or the reason why there is none."""
+    try:
+        with engine.daemon() as running:
+            yield running
+    except engine.NoLab as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def docker_host(daemon: engine.Daemon) -> str:
+    return daemon.host
+
+
+@pytest.fixture(scope="session")
+def wheels() -> Path:
+    try:
+        return engine.wheels()
+    except engine.NoLab as reason:
+        pytest.skip(str(reason))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

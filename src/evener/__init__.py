@@ -44,7 +44,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return importlib.import_module("importlib.metadata").version("evener")
+        return importlib.import_module("evener.versions").EVENER
     if name in _DOORS:
         return getattr(importlib.import_module(_DOORS[name]), name)
     raise AttributeError(f"module 'evener' has no attribute {name!r}")

@@ -28,6 +28,10 @@ LABEL_RUN, LABEL_ROLE = "dev.evener.run", "dev.evener.role"
 SECRET_VARIABLE = PREFIX + "SECRET_FILE"  # in place of the secret: who may read the file
 CACHE_VARIABLE = PREFIX + "CACHE"  # a person's own: where downloads are kept
 
+# An engine that goes away, to be back, sends this to a container; who ends with that status is
+# started again. A user's stop is another signal.
+AWAY_SIGNAL, AWAY_STATUS = "SIGPWR", 75
+
 # Names inside a run's folder: rundir gives them meaning, containers mount them.
 DB_NAME = "run.db"
 CONFIGS, LOGS, CHECKPOINTS = "configs", "logs", "checkpoints"

@@ -172,6 +172,10 @@ class StartFailed(MachineError):
     code, title = "E505", "A process of the run did not start"
 
 
+class VersionsDiffer(MachineError):
+    code, title = "E506", "Machines of a run have different versions"
+
+
 class DockerAway(MachineError):
     code, title = "E511", "No Docker engine answers"
 

@@ -6,12 +6,13 @@ none of them matters to the training.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from evener import state as state_of
-from evener.errors import RunVanished
+from evener.errors import DiskFull, EvenerError, RunVanished
 from evener.events import Record, RunEnded, RunStarted, Validated
 from evener.launch.base import Launcher
 from evener.launch.places import launcher_of
@@ -90,11 +91,15 @@ class Watch:
     def settle(self) -> Iterator[Glance]:
         """The last words of a run without processes: what its agents could not deliver, and if
         even that has no end, the end that nobody was left to record."""
-        recover(self.run)
+        full = None
+        try:
+            recover(self.run)
+        except DiskFull as error:  # which is why there is no end
+            full = error
         yield from self.read()
         if not self.glance.over:
             when = self._state.updated_at or time.time()  # of the last sign of life
-            end = Record(vanished(self._state), when, "watch", 1)
+            end = Record(vanished(self._state, full), when, "watch", 1)
             self._state = state_of.apply(self._state, end)
             yield Glance(self._state, (end,))
 
@@ -142,8 +147,8 @@ class _Sources:
             self._reading = None
 
 
-def vanished(state: RunState) -> RunEnded:
-    error = RunVanished(
+def vanished(state: RunState, known: EvenerError | None = None) -> RunEnded:
+    error = known or RunVanished(
         "every process of the run is gone, and none could say why",
         where=state.run,
         fix=f"look into `evener logs {state.run}`; go on with `evener run {state.run} --resume`",
@@ -200,7 +205,8 @@ def follow(
             if watch.alive:
                 last_alive = clock()
             if clock() - last_recovered >= RECOVER_S and not watch.hears_head:
-                recover(run)  # the head may be gone while its agents train on
+                with contextlib.suppress(DiskFull):  # there may be space again later
+                    recover(run)  # the head may be gone while its agents train on
                 last_recovered = clock()
             yield from watch.read()
             yield watch.glance

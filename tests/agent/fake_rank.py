@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Any, NoReturn
 
-from evener import contract, events, orders
+from evener import contract, events, orders, versions
 from evener.contract import RankEnv
 from evener.events import GenerationFormed, Record, StepCommitted
 from evener.lifeline import die_with_parent
@@ -163,7 +163,8 @@ def main() -> None:
     if HOW == "no-import":
         sys.exit("ModuleNotFoundError: No module named 'torch'")
     env = contract.from_environ(RankEnv)
-    hello = {"role": "rank", "agent": env.agent}
+    own = versions.greeting(versions.installed())
+    hello = {"role": "rank", "agent": env.agent, **own}
     with Line.connect(env.agent_address, env.secret, hello, 10.0) as line:
         FakeRank(line).run()
         os._exit(0)

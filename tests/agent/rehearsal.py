@@ -36,6 +36,7 @@ class Intake:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Event]] = []
+        self.state: dict[str, Any] = {}  # as `/v1/state` tells it; {} while it cannot say
         self.news = threading.Condition()
         intake = self
 
@@ -48,6 +49,13 @@ class Intake:
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"{}")
+
+            def do_GET(self) -> None:
+                body = json.dumps(intake.state).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Requests are no news."""
@@ -107,45 +115,66 @@ class Rehearsal:
         agents: int = 1,
         steps: int = 100_000,
         membership: dict[str, Any] | None = None,
+        own: dict[str, dict[str, str]] | None = None,
+        revived: int = 0,
+        state: dict[str, Any] | None = None,
         **environment: str,
     ) -> None:
+        """`own` is the environment that only one agent has, by its name; `state` is the run's, as
+        the head tells it to those that ask."""
         self.run, self.plan = make_run(
             folder, ranks=ranks, agents=agents, steps=steps, membership=membership
         )
         self.environment = {"FAKE_STEPS": str(steps)} | environment
+        self.own, self.revived = own or {}, revived
         self.intake = Intake()
+        self.intake.state = state or {}
         self.agents: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
         sockets = {a.agent: socket.create_server(("127.0.0.1", 0)) for a in self.plan.agents}
         addresses = {a: f"127.0.0.1:{s.getsockname()[1]}" for a, s in sockets.items()}
-        for agent in self.plan.agents:
-            name, sock = agent.agent, sockets[agent.agent]
-            told = AgentEnv(
-                run_dir=str(self.run.path),
-                secret=SECRET,
-                agent=name,
-                first_rank=agent.ranks[0].rank,
-                ranks=len(agent.ranks),
-                head=self.intake.address,
-                fd=sock.fileno(),
-                peers=",".join(f"{a}={where}" for a, where in addresses.items() if a != name),
-                expected_agents=len(addresses),
-            )
-            env = contract.inherited_environ() | contract.to_environ(told) | self.environment
-            with (self.run.logs / f"agent_{name}.log").open("ab") as log:
-                self.agents[name] = subprocess.Popen(
-                    [sys.executable, str(RUNNER)],
-                    env=env,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=(sock.fileno(),),
-                    start_new_session=True,
-                )
+        self._addresses = addresses
+        for name, sock in sockets.items():
+            self._start(name, sock)
         for sock in sockets.values():
             sock.close()
         return self
+
+    def again(self, name: str, own: dict[str, str] | None = None) -> None:
+        """Start an agent that has ended once more, where the others look for it."""
+        self.agents[name].wait(PATIENCE_S)
+        self.own[name] = own or {}
+        host, _, port = self._addresses[name].partition(":")
+        with socket.create_server((host, int(port))) as sock:
+            self._start(name, sock)
+
+    def _start(self, name: str, sock: socket.socket) -> None:
+        (ranks,) = (a.ranks for a in self.plan.agents if a.agent == name)
+        others = {a: where for a, where in self._addresses.items() if a != name}
+        told = AgentEnv(
+            run_dir=str(self.run.path),
+            secret=SECRET,
+            agent=name,
+            first_rank=ranks[0].rank,
+            ranks=len(ranks),
+            head=self.intake.address,
+            fd=sock.fileno(),
+            peers=",".join(f"{a}={where}" for a, where in others.items()),
+            expected_agents=len(self._addresses),
+            revived=self.revived,
+        )
+        env = contract.inherited_environ() | contract.to_environ(told) | self.environment
+        with (self.run.logs / f"agent_{name}.log").open("ab") as log:
+            self.agents[name] = subprocess.Popen(
+                [sys.executable, str(RUNNER)],
+                env=env | self.own.get(name, {}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(sock.fileno(),),
+                start_new_session=True,
+            )
 
     def __exit__(
         self,

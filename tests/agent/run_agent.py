@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from evener.agent.__main__ import main
-from evener.agent.agent import Programs
+from evener.agent.child import Programs
 
 HERE = Path(__file__).parent
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,11 @@ def test_between_awaited_and_present_an_agent_is_not_gone(tmp_path: Path) -> Non
         peers="a01=127.0.0.1:2", expected_agents=2,
     )  # fmt: skip
     agent = Agent(env, job, plan, NoSink())
-    assert agent._alive == {"a01"}
+    assert agent._company.alive(time.monotonic()) == {"a01"}
     agent.presence("a01", here=True)  # its news waits in the inbox
-    assert agent._alive == {"a01"}
-    agent._inbox.get_nowait()()
-    assert agent._alive == {"a01"}
+    assert agent._company.alive(time.monotonic()) == {"a01"}
+    agent._inbox.take()()
+    assert agent._company.alive(time.monotonic()) == {"a01"}
     agent.presence("a01", here=False)
-    agent._inbox.get_nowait()()
-    assert agent._alive == set()
+    agent._inbox.take()()
+    assert agent._company.alive(time.monotonic()) == set()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.agent.rehearsal import Rehearsal
 
-from evener import errors
+from evener import contract, errors
 from evener.events import (
     AgentEnded,
     Alert,
@@ -25,6 +25,9 @@ from evener.events import (
 )
 
 pytestmark = pytest.mark.slow
+has_away_signal = pytest.mark.skipif(
+    not hasattr(signal, contract.AWAY_SIGNAL), reason="this system has no SIGPWR, nor containers"
+)
 
 
 def formed(run: Rehearsal, *ranks: int, after: int = 0) -> GenerationFormed:
@@ -268,6 +271,113 @@ def test_a_signal_to_one_agent_stops_both(tmp_path: Path) -> None:
         assert ended.outcome == "stopped"
         assert len(run.of(StopAsked)) == 1
         assert run.wait() == {"a00": 0, "a01": 0}
+
+
+@has_away_signal
+def test_agents_whose_machines_all_go_stop_at_one_boundary_and_end_nothing(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=2) as run:
+        formed(run, 0, 1, 2)
+        stepped(run, 5)
+        run.signal(signal.SIGPWR)
+        assert run.wait() == {"a00": contract.AWAY_STATUS, "a01": contract.AWAY_STATUS}
+        assert run.of(RunEnded) == []
+        assert run.of(AgentEnded) == []
+        assert run.of(RankLost) == []
+        assert len([a for a in run.of(Alert) if "goes away" in a.text]) == 2
+
+
+@has_away_signal
+def test_an_agent_whose_machine_goes_alone_leaves_and_comes_back(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=2) as run:
+        first = formed(run, 0, 1, 2)
+        stepped(run, 5)
+        run.agents["a00"].send_signal(signal.SIGPWR)
+        assert run.agents["a00"].wait(60) == contract.AWAY_STATUS
+        alone = formed(run, 2, after=first.generation)
+        stepped(run, alone.step + 5)
+        run.again("a00")
+        formed(run, 0, 1, 2, after=alone.generation)
+        run.signal()
+        assert run.end().outcome == "stopped"
+
+
+@has_away_signal
+def test_a_stop_comes_before_a_machine_that_goes(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=2) as run:
+        formed(run, 0, 1)
+        stepped(run, 5)
+        run.signal(signal.SIGTERM)
+        run.signal(signal.SIGPWR)
+        assert run.end().outcome == "stopped"
+        assert run.wait() == {"a00": 0}
+
+
+@has_away_signal
+def test_a_machine_that_goes_before_there_is_anything_to_stop(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, FAKE_PREPARE="slow") as run:
+        run.until(MachineSeen)
+        run.signal(signal.SIGPWR)
+        assert run.wait() == {"a00": contract.AWAY_STATUS}
+        assert run.of(RunEnded) == []
+
+
+def test_an_agent_that_is_back_counts_generations_on(tmp_path: Path) -> None:
+    past = {"phase": "training", "generation": 7}
+    with Rehearsal(tmp_path, ranks=2, agents=2, revived=1, state=past) as run:
+        assert formed(run, 0, 1).generation >= 8
+        run.signal()
+        assert run.end().outcome == "stopped"
+
+
+def test_an_agent_that_is_back_after_the_end_leaves_it_at_that(tmp_path: Path) -> None:
+    past = {"phase": "stopped", "generation": 7}
+    with Rehearsal(tmp_path, ranks=2, revived=1, state=past, FAKE_PREPARE="slow") as run:
+        assert run.wait() == {"a00": 0}
+        assert run.of(AgentEnded) == [AgentEnded("a00")]
+        assert run.of(RunEnded) == []
+        assert run.of(StepCommitted) == []
+
+
+def other_torch(folder: Path) -> dict[str, str]:
+    """An environment in which another torch seems to be installed."""
+    found = folder / "other" / "torch-2.0.1.dist-info"
+    found.mkdir(parents=True)
+    (found / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.0.1\n")
+    inherited = filter(None, [os.environ.get("PYTHONPATH")])
+    return {"PYTHONPATH": os.pathsep.join([str(found.parent), *inherited])}
+
+
+@pytest.mark.parametrize(("revived", "status"), [(0, errors.VersionsDiffer.exit_status), (1, 0)])
+def test_an_agent_of_another_version_is_refused_and_the_other_goes_on(
+    tmp_path: Path, revived: int, status: int
+) -> None:
+    own = {"a01": other_torch(tmp_path)}
+    with Rehearsal(tmp_path, ranks=3, agents=2, steps=40, own=own, revived=revived) as run:
+        alert = run.until(Alert, lambda a: a.level == "warning")
+        assert "agent a01" in alert.text
+        assert "torch 2.0.1, agent a00" in alert.text
+        assert run.agents["a01"].wait(60) == status
+        ended = run.end()
+        assert (ended.outcome, ended.step) == ("finished", 40)
+        assert run.agents["a00"].wait(60) == 0
+        assert formed(run, 0, 1).step == 0
+        assert [a.text for a in run.of(Alert) if a.level == "warning"] == [alert.text]
+        assert {e.agent for e in run.of(AgentEnded)} == {"a00", "a01"}
+        assert "E506" in (run.run.logs / "agent_a01.log").read_text()
+
+
+def test_an_agent_that_comes_with_another_version_does_not_get_in(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=2) as run:
+        first = formed(run, 0, 1, 2)
+        stepped(run, 5)
+        run.agents["a00"].kill()
+        alone = formed(run, 2, after=first.generation)
+        run.again("a00", other_torch(tmp_path))
+        assert run.agents["a00"].wait(60) == errors.VersionsDiffer.exit_status
+        stepped(run, run.of(StepCommitted)[-1].step + 20)
+        assert run.of(GenerationFormed)[-1] == alone
+        run.signal()
+        assert run.end().outcome == "stopped"
 
 
 def test_an_end_that_its_recorder_did_not_live_to_record(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from evener.agent import door as doors
+from evener.agent import revival
 from evener.agent.door import door
-from evener.agent.revival import is_over
 from evener.contract import AgentEnv
 from evener.errors import StartFailed
 
@@ -34,5 +34,7 @@ def test_a_head_that_nobody_knows_is_waited_for_and_then_named(
         asyncio.run(door(told(":7071", "no-such-host.invalid:1")))
 
 
-def test_a_run_whose_head_cannot_say_is_not_over() -> None:
-    assert not is_over("127.0.0.1:1", "secret")
+def test_a_head_that_cannot_say_is_asked_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revival, "KNOWN_S", 0.1)
+    monkeypatch.setattr(revival, "AGAIN_S", 0.05)
+    assert asyncio.run(revival.look_back("127.0.0.1:1", "secret")) is None

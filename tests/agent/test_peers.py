@@ -11,6 +11,7 @@ from evener.agent import translate
 from evener.agent.peers import Peers
 from evener.agent.translate import Letter, Stop
 from evener.wire.channel import Channel, connect, serve
+from evener.wire.frames import Frame
 
 SECRET = "of the tests"
 
@@ -23,6 +24,7 @@ class Agent:
         self.heard: asyncio.Queue[Letter] = asyncio.Queue()
         self.deaths: asyncio.Queue[str] = asyncio.Queue()
         self.here: set[str] = set()
+        self.unwanted: set[str] = set()
         self.channels: list[Channel] = []
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self.sock.getsockname()[1]}"
@@ -36,16 +38,21 @@ class Agent:
     def death(self, agent: str) -> None:
         self.deaths.put_nowait(agent)
 
+    def admits(self, said: Frame, heard: Frame) -> bool:
+        return heard.get("agent") not in self.unwanted
+
     @asynccontextmanager
     async def living(self, known: dict[str, str]) -> AsyncIterator[Peers]:
-        hello = {"role": "agent", "agent": self.name, "address": self.address}
-        peers = Peers(hello, SECRET, known, self)
+        def hello() -> Frame:
+            return {"role": "agent", "agent": self.name, "address": self.address}
+
+        peers = Peers(self.name, hello, SECRET, known, self)
 
         async def welcome(channel: Channel) -> None:
             self.channels.append(channel)
             await peers.accept(channel)
 
-        async with serve(self.sock, SECRET, welcome, {"agent": self.name}), peers:
+        async with serve(self.sock, SECRET, welcome, hello), peers:
             yield peers
 
 
@@ -122,7 +129,7 @@ def test_a_death_is_evidence_and_a_farewell_is_none() -> None:
         c = Agent("a02")
         a = Agent("a00")
         async with a.living({"a02": c.address}):
-            async with serve(c.sock, SECRET, _hold, {"agent": "a02"}):
+            async with serve(c.sock, SECRET, _hold, lambda: {"agent": "a02"}):
                 await until(lambda: a.here == {"a02"})
             assert await a.deaths.get() == "a02"  # its socket closed without a word
             assert a.here == set()
@@ -156,6 +163,25 @@ def test_who_speaks_for_another_or_in_riddles_is_dropped() -> None:
                 liar.send(frame)
                 assert [f async for f in liar] == []
             assert a.heard.empty()
+
+    run(test)
+
+
+def test_who_is_not_admitted_is_neither_heard_nor_here() -> None:
+    async def test() -> None:
+        a, b = Agent("a00"), Agent("a01")
+        a.unwanted.add("a01")
+        async with a.living({"a01": b.address}) as pa, b.living({"a00": a.address}) as pb:
+            await asyncio.sleep(0.5)
+            pb.send("a00", Stop("a01", "let me in"))
+            pa.broadcast(Stop("a00", "who is there"))
+            await asyncio.sleep(0.1)
+            assert a.here == set()
+            assert a.heard.empty()
+            assert b.heard.empty()
+            a.unwanted.clear()
+            await until(lambda: a.here == {"a01"} and b.here == {"a00"})
+            await both_hear(a, pa, b, pb)
 
     run(test)
 

@@ -8,7 +8,7 @@ import pytest
 
 from evener import orders
 from evener.agent import translate
-from evener.agent.translate import Letter, Over, Stop
+from evener.agent.translate import Away, Letter, Over, Stop
 from evener.config.schema import Membership as MembershipConfig
 from evener.membership import words
 from evener.membership.generation import Ballot, Generation, Member
@@ -27,6 +27,7 @@ LETTERS: list[Letter] = [
     words.Refused("a00", BALLOT),
     words.Goodbye("a00", True),
     Stop("a00", "SIGTERM"),
+    Away("a00"),
     Over("a00", "failed", 7, "why", {"code": "E601"}, at_once=True, recorded=True),
     Over("a00", "finished", 7),
 ]

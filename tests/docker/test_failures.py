@@ -23,6 +23,8 @@ SAID = {
     "write /var/lib/docker/tmp/x: no space left on device": errors.DiskFull,
     "Error response from daemon: pull access denied for nobody/nothing": errors.ImageMissing,
     "Error: No such image: evener:123": errors.ImageMissing,
+    'Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io on 10.0.0.1:53: '
+    "network is unreachable": errors.ImageMissing,
     "docker: Error response from daemon: driver failed programming external connectivity: Bind "
     "for 127.0.0.1:80 failed: port is already allocated.": errors.DockerFailed,
     "Error response from daemon: could not find an available, non-overlapping IPv4 address pool "
@@ -69,6 +71,12 @@ def test_each_thing_that_keeps_a_gpu_from_containers_is_told_from_the_others() -
     assert judge(driver=True, seen=True, toolkit=True) is None
     runtime = translate("docker run x", 'could not select device driver "" with capabilities: gpu')
     assert "nvidia-ctk runtime configure" in runtime.fix
+
+
+def test_of_many_lines_the_one_that_says_it_is_shown() -> None:
+    said = "Unable to find image 'a:1' locally\nRun 'docker run --help' for more information"
+    error = translate("docker run a:1", said)
+    assert error.what == "there is no such image: Unable to find image 'a:1' locally"
 
 
 def test_a_command_that_is_not_there() -> None:

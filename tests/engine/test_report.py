@@ -68,6 +68,17 @@ def test_numbers_rise_and_sources_differ_between_lives() -> None:
     assert len({r["source"] for r in records}) == 2
 
 
+def test_sources_differ_where_a_machine_begins_anew() -> None:
+    """In a container that starts again ranks have the lives, and the pids, that they had."""
+    said: list[Order] = []
+    for _ in range(2):
+        reporter = Reporter(0, 0, 3600, said.append)
+        reporter.emit(commit(1))
+        reporter.flush(1)
+    records = [e for o in said if isinstance(o, orders.Report) for e in o.events]
+    assert len({r["source"] for r in records}) == 2
+
+
 def test_what_a_lead_may_not_have_said_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[Order] = []
     reporter = Reporter(1, 0, 3600, said.append)

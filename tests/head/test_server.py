@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import logging
@@ -16,7 +17,7 @@ import pytest
 from tests.head import serving
 from tests.head.serving import in_process, in_thread, made, recorded
 
-from evener import contract, events
+from evener import contract, errors, events
 from evener.contract import HeadEnv
 from evener.events import (
     AgentEnded,
@@ -32,6 +33,8 @@ from evener.head import server
 from evener.head.keeper import Keeper
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
+from evener.wire.outbox import BATCH_EVENTS, Outbox
+from evener.wire.spool import Spool
 
 STARTED = RunStarted("demo", "demo", "gpt", "text", 1, 1, 32, False, "local")
 
@@ -154,6 +157,32 @@ def test_a_failing_disk_at_the_end_is_logged_and_the_head_ends(
     assert "could not be recorded" in caplog.text
 
 
+def test_a_full_disk_still_takes_how_the_run_ended(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though more than one batch waits before it, and the agent's own disk is as full."""
+    append = Store.append
+
+    def full(self: Store, records: list[Record]) -> int:
+        if len(list(run.logs.glob(".reserve"))) or len(records) > 2:
+            raise errors.DiskFull("no space is left")
+        return append(self, records)
+
+    def spool_full(self: Spool, lines: list[bytes]) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "append", full)
+    monkeypatch.setattr(Spool, "append", spool_full)
+    with in_thread(run) as address:
+        with Outbox(address, serving.SECRET, "a00", run.spool("a00")) as outbox:
+            for number in range(2 * BATCH_EVENTS):
+                outbox.put(Alert("note", str(number)))
+            outbox.put(RunEnded("failed", 7, "no space is left"))
+            outbox.put(AgentEnded("a00"))
+        await_end(address)
+    assert [type(r.event) for r in recorded(run)] == [RunEnded, AgentEnded]
+
+
 def test_the_ranks_metrics_are_there_at_the_end(run: RunDir) -> None:
     timed = RankTimed(1, 2, 2, 16, 200.0, 0.0, 0.1, 0.1, 0.0, 0.0, 0.2, 5)
     with in_thread(run) as address:
@@ -179,6 +208,22 @@ def test_sigterm_ends_it_whole_and_says_nothing_about_the_run(run: RunDir) -> No
     assert "listening on" in log
     assert serving.SECRET not in log
     assert "Traceback" not in log
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, contract.AWAY_SIGNAL), reason="no SIGPWR on this system")
+@pytest.mark.parametrize("ended", [False, True])
+def test_when_its_machine_goes_it_hears_the_last_words_and_is_to_be_started_again(
+    run: RunDir, ended: bool
+) -> None:
+    with in_process(run) as head:
+        tell(head.address, STARTED)
+        head.process.send_signal(signal.SIGPWR)
+        time.sleep(1.0)
+        tell(head.address, RunEnded("finished", 1) if ended else Alert("note", "the last word"))
+        assert head.process.wait() == (0 if ended else contract.AWAY_STATUS)
+    last = "RunEnded" if ended else "Alert"
+    assert [type(r.event).__name__ for r in recorded(run)] == ["RunStarted", last]
 
 
 @pytest.mark.slow

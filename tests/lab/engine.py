@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -40,18 +41,25 @@ def engine(data: Path | None = None) -> Iterator[str]:
 
     What it builds goes with it, unless `data` names a folder where the next one finds it again.
     """
+    with daemon(data) as running:
+        yield running.host
+
+
+@contextlib.contextmanager
+def daemon(data: Path | None = None) -> Iterator[Daemon]:
+    """An engine that has the base image, and can be restarted."""
     _need_programs()
     with TemporaryDirectory(prefix="evener-engine-", dir="/var/tmp") as temporary:
         folder = Path(temporary)
-        host, data = f"unix://{folder}/docker.sock", data or folder / "data"
-        with _daemon(folder, data, host):
-            if not _docker(host, "image", "ls", "--quiet", BASE):
-                _docker(host, "import", str(_base_image()), BASE)
-            _docker(host, "run", "--rm", BASE, "true")  # not every machine lets containers run
+        data = data or folder / "data"
+        with Daemon(folder, data) as running:
+            if not _docker(running.host, "image", "ls", "--quiet", BASE):
+                _docker(running.host, "import", str(_base_image()), BASE)
+            _docker(running.host, "run", "--rm", BASE, "true")  # not every machine lets them run
             try:
-                yield host
+                yield running
             finally:
-                _sweep(host)
+                _sweep(running.host)
         for mounted in (data, folder):
             _unmount(mounted)
 
@@ -111,36 +119,115 @@ def _base_image() -> Path:
     return archive
 
 
-@contextlib.contextmanager
-def _daemon(folder: Path, data: Path, host: str) -> Iterator[None]:
-    """dockerd in a network namespace: its bridges and filters are not this machine's."""
-    daemon = (
-        f"ip link set lo up; exec dockerd --data-root {data} --exec-root {folder}/exec "
-        f"-H {host} -p {folder}/docker.pid --cgroup-parent /evener-lab"
-    )
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", daemon],
+class Daemon:
+    """dockerd in a network namespace that outlives it: its bridges are not this machine's."""
+
+    def __init__(self, folder: Path, data: Path) -> None:
+        self.host = f"unix://{folder}/docker.sock"
+        self._folder, self._data = folder, data
+        self._network = subprocess.Popen(
+            ["unshare", "--net", "sh", "-c", "ip link set lo up; echo; exec sleep infinity"],
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=subprocess.PIPE,
             start_new_session=True,
         )
-    try:
+        assert self._network.stdout is not None
+        with self._network.stdout as up:
+            up.readline()
+
+    def __enter__(self) -> Daemon:
+        try:
+            self.start()
+        except BaseException:
+            self._end_network()
+            raise
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.stop()
+        self._end_network()
+
+    def start(self) -> None:
+        folder = self._folder
+        command = (
+            f"nsenter --target {self._network.pid} --net dockerd --data-root {self._data} "
+            f"--exec-root {folder}/exec -H {self.host} -p {folder}/docker.pid "
+            "--cgroup-parent /evener-lab"
+        )
+        with (folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command.split(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + START_S
-        while not _answers(host):
-            if process.poll() is not None or time.monotonic() > deadline:
+        while not _answers(self.host):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
                 tail = (folder / "log").read_text(errors="replace").splitlines()[-3:]
                 raise NoLab(f"dockerd does not start here: {' / '.join(tail)}")
             time.sleep(0.1)
-        yield
-    finally:
-        process.terminate()
+
+    def stop(self) -> None:
+        """As `systemctl stop docker` does: containers get their signal and their time."""
+        self._process.terminate()
         try:
-            process.wait(STOP_S)
+            self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        """dockerd alone: containers live on until the next one finds them."""
+        self._process.kill()
+        self._process.wait()
+        for file in (self._folder / "docker.pid", self._containerd):
+            if file.exists():  # containerd dies with its parent; systemd would sweep up after them
+                self._await_end(int(file.read_text()))
+                file.unlink()
+
+    def lose_power(self) -> None:
+        """All at once: the engine, and every process of every container."""
+        containers = _docker(self.host, "ps", "--quiet").split()
+        asked = ("inspect", "--format={{.State.Pid}}", *containers)
+        pids = [int(pid) for pid in _docker(self.host, *asked).split()] if containers else []
+        self._process.kill()
+        for pid in (*self._shims(), *pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.kill()
+
+    @property
+    def _containerd(self) -> Path:
+        return self._folder / "exec/containerd/containerd.pid"
+
+    def _shims(self) -> list[int]:
+        """Our containers' parents: they name our folder."""
+        ours = f"{self._folder}/exec/".encode()
+        found = []
+        for each in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                line = (each / "cmdline").read_bytes() if each.name.isdigit() else b""
+                if b"containerd-shim" in line and ours in line:
+                    found.append(int(each.name))
+        return found
+
+    def _await_end(self, pid: int) -> None:
+        """Nobody may reap it here: a zombie counts as ended."""
+        deadline = time.monotonic() + STOP_S
+        while time.monotonic() < deadline:
+            try:
+                stat = Path(f"/proc/{pid}/stat").read_text()
+            except OSError:
+                return
+            if stat.rpartition(")")[2].split()[0] in "ZX":
+                return
+            time.sleep(0.05)
+
+    def _end_network(self) -> None:
+        self._network.kill()
+        self._network.wait()
 
 
 def _answers(host: str) -> bool:

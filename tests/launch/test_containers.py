@@ -14,6 +14,7 @@ from evener.launch.containers import (
     network,
     network_command,
     run_command,
+    user_inside,
 )  # fmt: skip
 from evener.placement import plan_containers
 from evener.rundir.layout import RunDir
@@ -34,8 +35,8 @@ def test_the_head() -> None:
         f"--network={name}", "--network-alias=head",
         f"--label=dev.evener.run={identity(RUN)}", "--label=dev.evener.role=head",
         "--user=1000:1000", "--read-only", "--tmpfs=/tmp:exec", "--cap-drop=ALL",
-        "--security-opt=no-new-privileges", "--restart=on-failure:5", "--stop-timeout=60",
-        "--publish=127.0.0.1::7070",
+        "--security-opt=no-new-privileges", "--restart=on-failure:5", "--stop-signal=SIGPWR",
+        "--stop-timeout=60", "--publish=127.0.0.1::7070",
         "--mount=type=bind,source=/runs/first,target=/runs/first",
         "--mount=type=bind,source=/runs/first/configs/secret,target=/run/secrets/evener,readonly",
         "--env=EVENER_EXPECTED_AGENTS=2", "--env=EVENER_FD=-1",
@@ -97,3 +98,14 @@ def test_runs_of_one_name_in_two_folders_do_not_meet() -> None:
     other = RunDir(Path("/elsewhere/first"))
     assert network(RUN) != network(other)
     assert network_command(RUN)[-1] == network(RUN)
+
+
+def test_files_are_the_callers_whichever_users_an_engine_maps() -> None:
+    plain = '["name=seccomp,profile=default"]'
+    assert user_inside("1000:1000", plain) == ("1000:1000", "")
+    assert user_inside("1000:1000", "") == ("1000:1000", "")  # nobody could be asked
+    assert user_inside("1000:1000", '["name=seccomp","name=rootless"]') == ("0:0", "")
+    assert user_inside("1000:1000", '["name=userns"]') == ("1000:1000", "host")
+    outside = Outside("evener:123", "1000:1000", "/cache", userns="host")
+    plan = plan_containers(job(workers=1), machine(cpus=4))
+    assert "--userns=host" in run_command(containers(plan, RUN, outside)[0], RUN, outside)

@@ -46,6 +46,35 @@ def test_the_start_goes_on_without_ranks_that_never_come() -> None:
     assert bench.members() == (A1,)
 
 
+def test_the_start_does_not_wait_for_an_agent_that_was_turned_away() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.tell("a", words.RankUp(A0))
+    assert bench.forms("a") == []
+
+    (generation,) = forms(bench.tell("a", words.TurnedAway("b", 1)))
+
+    assert generation.members == (A0,)
+
+
+def test_who_was_turned_away_and_is_heard_is_waited_for_again() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.tell("a", words.TurnedAway("b", 1))
+    bench.wait(1.0)  # it comes back and is let in
+    bench.tell("a", words.RankUp(A0))
+    assert bench.forms("a") == []
+    bench.up(B1)
+    assert bench.members() == (A0, B1)
+
+
+def test_ballots_go_on_from_those_of_the_past() -> None:
+    bench = Bench("a", ranks=1)
+    bench.tell("a", words.Past(7))
+
+    (generation,) = forms(bench.tell("a", words.RankUp(A0)))
+
+    assert generation.ballot == Ballot(8, "a")
+
+
 def test_two_agents_start_as_one_generation() -> None:
     bench = Bench("ab", ranks=2)
     bench.wait(1.0)

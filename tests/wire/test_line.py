@@ -44,7 +44,7 @@ class Guests:
 @asynccontextmanager
 async def served(secret: str = SECRET) -> AsyncIterator[tuple[str, Guests]]:
     guests = Guests()
-    async with serve(HERE, secret, guests.welcome, {"agent": "a00"}) as server:
+    async with serve(HERE, secret, guests.welcome, lambda: {"agent": "a00"}) as server:
         yield server.address, guests
 
 

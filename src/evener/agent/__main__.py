@@ -1,7 +1,7 @@
 """An agent's process: told by its environment what to do, started by a launcher.
 
 Its exit status says how the run ended, for whoever runs it in the foreground; to an engine that
-would start it again, it says that it ended in order.
+would start it again, whether it should.
 """
 
 from __future__ import annotations
@@ -13,18 +13,23 @@ import sys
 from pathlib import Path
 
 from evener import contract, errors, placement
-from evener.agent.agent import Agent, Programs
-from evener.agent.revival import is_over
+from evener.agent.agent import Agent
+from evener.agent.child import Programs
+from evener.agent.translate import Left, Over
 from evener.config.load import job_from_json
 from evener.contract import AgentEnv
+from evener.lifeline import end_on
 from evener.placement import Plan
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.wire.outbox import Outbox
 
+log = logging.getLogger("evener.agent")
+
 
 def main(programs: Programs | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    end_on(contract.AWAY_SIGNAL, contract.AWAY_STATUS)
     faulthandler.enable()  # even a crash of the interpreter leaves its last words in the log
     try:
         return _run(contract.from_environ(AgentEnv), programs)
@@ -35,16 +40,24 @@ def main(programs: Programs | None = None) -> int:
 
 def _run(env: AgentEnv, programs: Programs | None) -> int:
     run = RunDir(Path(env.run_dir))
-    if env.revived and is_over(env.head, env.secret):
-        logging.info("the run is over: nothing is left to do")
-        return 0
     job = job_from_json(run.job_file.read_text(encoding="utf-8"))
     plan = _plan(run)
     with Outbox(env.head, env.secret, env.agent, run.spool(env.agent)) as outbox:
-        over = asyncio.run(Agent(env, job, plan, outbox, programs).run())
-    if over.error is None or env.revived:
+        end = asyncio.run(Agent(env, job, plan, outbox, programs).run())
+    return _status(end, revived=bool(env.revived))
+
+
+def _status(end: Over | Left, *, revived: bool) -> int:
+    """An agent that an engine started again would be refused again, or find the run over; not so
+    one whose machine went away."""
+    if isinstance(end, Over):
+        return 0 if end.error is None or revived else errors.from_dict(end.error).exit_status
+    if end.returns:
+        return contract.AWAY_STATUS
+    if end.error is None:
         return 0
-    return errors.from_dict(over.error).exit_status
+    log.error("%s", end.error)
+    return 0 if revived else end.error.exit_status
 
 
 def _plan(run: RunDir) -> Plan:

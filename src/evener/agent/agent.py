@@ -8,58 +8,47 @@ processes, this file about the end. It can only fail as a whole, and then its ra
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import math
-import sys
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from evener import cluster, contract, orders
-from evener.agent import ending, translate
-from evener.agent.child import Child
+from evener import contract, orders, versions
+from evener.agent import ending, errands, translate
+from evener.agent.admission import Admission, Refusal
+from evener.agent.child import Child, Programs
+from evener.agent.company import UNSEEN_S, Company
 from evener.agent.crew import Crew, Voice
+from evener.agent.departure import AWAY, Departure, Move
 from evener.agent.door import door
-from evener.agent.environment import rank_environment
-from evener.agent.peers import Peers
-from evener.agent.prepare import Prepared, prepare
+from evener.agent.environment import environment_of_ranks
+from evener.agent.inbox import TICK_S, Inbox
+from evener.agent.peers import Peers, addresses
+from evener.agent.prepare import Prepared
 from evener.agent.ranks import Ranks
+from evener.agent.revival import Past, look_back
 from evener.agent.signals import hearing_signals
-from evener.agent.translate import Letter, Over, Stop
+from evener.agent.translate import Away, Left, Letter, Over, Stop
 from evener.config.schema import Job
-from evener.contract import AgentEnv, RankEnv
+from evener.contract import AgentEnv
 from evener.errors import EvenerError
-from evener.events import (
-    AgentEnded,
-    Alert,
-    DataPrepared,
-    Event,
-    MachineSeen,
-    StopAsked,
-)
+from evener.events import AgentEnded, Alert, DataPrepared, Event, StopAsked
 from evener.membership import Generation, Membership, words
 from evener.placement import Plan
-from evener.probe import interface_of, probe
 from evener.rundir.layout import RunDir
 from evener.wire.channel import Channel, serve
-from evener.wire.frames import FrameError, split_address
+from evener.wire.frames import Frame, FrameError, split_address
 
 log = logging.getLogger(__name__)
 
-TICK_S = 0.05
-INBOX = 1000  # above it ranks and agents wait with what they say
 ANNOUNCE_S = 0.5
 PART_S = 10.0  # for ranks that are done to write their last words and end
 KILLED_S = 5.0
 RECORD_S = 60.0  # for a lower agent to end its ranks too and to record the end
-UNSEEN_S = 10.0  # for an agent that started when we did to be there
 FLUSH_S = 5.0  # for the head to take the last events; the spool keeps what it does not
-
-Happening = Callable[[], None]
 
 
 class Sink(Protocol):
@@ -72,14 +61,6 @@ class Sink(Protocol):
     def flush(self, timeout_s: float) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """What an agent starts. -P: no file of the user's folder stands in for a module."""
-
-    rank: tuple[str, ...] = (sys.executable, "-P", "-m", "evener.engine")
-    prepare: tuple[str, ...] = (sys.executable, "-P", "-m", "evener.data.prepare")
-
-
 class Agent:
     """One agent's life: `run` it once."""
 
@@ -89,9 +70,8 @@ class Agent:
         self._env, self._job, self._plan, self._sink = env, job, plan, sink
         self._programs = programs or Programs()
         self._run = RunDir(Path(env.run_dir))
-        self._peer_addresses = _read_peers(env.peers)
-        self._inbox: asyncio.Queue[Happening] = asyncio.Queue()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._peer_addresses = addresses(env.peers)
+        self._inbox = Inbox(self._tick, self._fail)
         self._membership = Membership(
             env.agent,
             translate.settings(job.membership),
@@ -104,87 +84,60 @@ class Agent:
         self._over: Over | None = None
         self._theirs: Over | None = None  # what another agent says about the end
         self._recorded = False
-        self._present: set[str] = set()  # agents that we are connected with
-        self._unseen = set(self._peer_addresses)  # those that never were
-        self._gone: set[str] = set()  # those that said goodbye
-        self._born_at = time.monotonic()
+        self._left: Left | None = None  # the run goes on without this agent
+        self._company = Company(env.agent, self._peer_addresses, time.monotonic())
+        self._departure = Departure(env.agent)
+        self._missing = {"data", "past"} if env.revived else {"data"}
+        self._admission = Admission(plan, env.agent, versions.installed())
         self._signals = 0
-        self._next_tick_s = self._next_announcement_s = 0.0
+        self._next_announcement_s = 0.0
         self._address = ""
         self._crew: Crew
         self._peers: Peers
 
-    async def run(self) -> Over:
-        """From the first process to the last: returns how the run ended."""
-        hello = {"role": "agent", "agent": self._env.agent}
-        async with serve(await door(self._env), self._env.secret, self._welcome, hello) as server:
+    async def run(self) -> Over | Left:
+        """From the first process to the last: returns how the run ended, or that it goes on."""
+        me, secret = self._env.agent, self._env.secret
+        async with serve(await door(self._env), secret, self._welcome, self._hello) as server:
             self._address = server.address
             self._crew = self._make_crew()
-            hello = hello | {"address": server.address}
-            self._peers = Peers(hello, self._env.secret, self._peer_addresses, self)
+            self._peers = Peers(me, self._hello, secret, self._peer_addresses, self)
             async with self._peers:
-                with hearing_signals(lambda name: self._post(partial(self._signalled, name))):
+                with hearing_signals(lambda name: self._inbox.post(partial(self._signalled, name))):
                     try:
                         self._begin()
-                        await self._pump(lambda: self._over is not None)
-                        return await self._close()
+                        await self._inbox.pump(lambda: (self._over or self._left) is not None)
+                        return await (self._close() if self._left is None else self._part())
                     finally:
                         await self._drop_everything()
 
     def _begin(self) -> None:
-        self._post(self._crew.begin)
-        self._spawn(self._look_at_machine())
-        self._spawn(self._prepare_data())
+        self._inbox.post(self._crew.begin)
+        me, program = self._env.agent, self._programs.prepare
+        self._inbox.spawn(errands.look_at_machine(me, self._run, self._sink.put))
+        preparing = errands.prepare_data(me, self._run, program, self._plan.env, self._sink.put)
+        self._inbox.spawn(preparing, self._prepared)
+        if self._env.revived:
+            self._inbox.spawn(look_back(self._env.head, self._env.secret), self._remember)
 
     def _make_crew(self) -> Crew:
         mine = next(a for a in self._plan.agents if a.agent == self._env.agent)
         host = split_address(self._address)[0]
-        told = RankEnv(self._env.run_dir, self._env.secret, self._env.agent, self._address)
-        threads = max(r.threads for r in mine.ranks)
-        inherited = contract.inherited_environ()
-        environment = rank_environment(inherited, told, threads, interface_of(host), self._plan.env)
+        environment = environment_of_ranks(self._env, self._address, mine.ranks, self._plan.env)
 
         def start(log_file: Path) -> Child:
             return Child(self._programs.rank, environment, log_file, self._child_ended)
 
         ranks = Ranks(self._env.agent, self._run, mine.ranks, start)
         voice = Voice(self._sink.put, self._sink.forward, self._tell, self._end)
-        config = self._job.membership
-        return Crew(self._env.agent, host, config, ranks, voice)
+        return Crew(self._env.agent, host, self._job.membership, ranks, voice)
 
     # ---------------------------------------------------------------------------- the loop
-
-    async def _pump(self, until: Callable[[], bool], timeout_s: float = math.inf) -> bool:
-        """Handle what happens until `until` holds; False when it did not in time."""
-        deadline = time.monotonic() + timeout_s
-        while not until():
-            now = time.monotonic()
-            if now >= deadline:
-                return False
-            if now >= self._next_tick_s:
-                self._next_tick_s = now + TICK_S
-                self._handle(partial(self._tick, now))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(self._next_tick_s - now, 0)):
-                    self._handle(await self._inbox.get())
-        return True
-
-    def _post(self, happening: Happening) -> None:
-        self._inbox.put_nowait(happening)
-
-    def _handle(self, happening: Happening) -> None:
-        """What goes wrong in here ends the run: an agent that has lost its mind must not lead."""
-        try:
-            happening()
-        except EvenerError as error:
-            self._fail(error)
-        except Exception as error:
-            log.exception("the agent failed")
-            self._fail(ending.own_failure(error))
 
     def _tick(self, now: float) -> None:
         self._crew.tick(now)
         self._tell(words.Tick())
+        self._depart(now)
         if self._over is not None and now >= self._next_announcement_s:
             self._next_announcement_s = now + ANNOUNCE_S
             self._peers.broadcast(replace(self._over, sender=self._env.agent))
@@ -214,7 +167,11 @@ class Agent:
     async def _welcome(self, channel: Channel) -> None:
         role = channel.peer.get("role")
         if role == "rank" and channel.peer.get("agent") == self._env.agent:
-            await self._listen(channel)
+            error = self._admission.unlike(channel.peer)
+            if error is None:
+                await self._listen(channel)
+            else:
+                self._inbox.post(partial(self._unlike, error))
         elif role == "agent":
             await self._peers.accept(channel)
         elif role != "launcher":  # that one only asks whether we are there
@@ -223,41 +180,78 @@ class Agent:
     async def _listen(self, channel: Channel) -> None:
         try:
             async for frame in channel:
-                self._post(partial(self._crew.heard, channel, orders.from_dict(frame)))
-                while self._inbox.qsize() > INBOX:
+                self._inbox.post(partial(self._crew.heard, channel, orders.from_dict(frame)))
+                while self._inbox.crowded:
                     await asyncio.sleep(TICK_S)
         except (ValueError, FrameError) as error:
             log.warning("%s is not understood: %s", channel.remote, error)
         finally:
-            self._post(partial(self._crew.left, channel))
+            self._inbox.post(partial(self._crew.left, channel))
 
     def letter(self, letter: Letter) -> None:
-        self._post(partial(self._read, letter))
+        self._inbox.post(partial(self._read, letter))
 
     def death(self, agent: str) -> None:
-        self._post(partial(self._tell, words.PeerLost(agent)))
+        self._inbox.post(partial(self._tell, words.PeerLost(agent)))
 
     def presence(self, agent: str, here: bool) -> None:
         """Through the inbox as well: who leaves is gone after what it said last, not before."""
-        self._post(partial(self._seen, agent, here))
+        self._inbox.post(partial(self._seen, agent, here))
 
     def _seen(self, agent: str, here: bool) -> None:
-        """From awaited to present in one moment: in between, it would count as gone."""
-        (self._present.add if here else self._present.discard)(agent)
-        self._unseen.discard(agent)
+        self._company.seen(agent, here)
+        if here:
+            self._departure.returned(agent)
+
+    @property
+    def _leads(self) -> bool:
+        return self._company.leads(time.monotonic())
+
+    def _hello(self) -> Frame:
+        hello = self._admission.hello(trains=self._generation is not None, leads=self._leads)
+        return hello | {"address": self._address}
+
+    def admits(self, said: Frame, heard: Frame) -> bool:
+        match self._admission.judge(said, heard):
+            case Refusal(agent, error) if agent == self._env.agent:
+                self._inbox.post(partial(self._refused, error))
+            case Refusal(agent, error):
+                self._inbox.post(partial(self._turn_away, agent, error))
+            case welcome:
+                return welcome
+        return False
+
+    def _refused(self, error: EvenerError) -> None:
+        """The run goes on without this agent. It says so itself: once, whoever refused it."""
+        if not (self._left or self._over):
+            self._sink.put(Alert("warning", f"{error.what}; the run goes on without it"))
+        self._leave(Left(error))
+
+    def _turn_away(self, agent: str, error: EvenerError) -> None:
+        if self._company.turn_away(agent):
+            log.warning("%s", error)
+            ranks = [len(a.ranks) for a in self._plan.agents if a.agent == agent]
+            self._tell(words.TurnedAway(agent, sum(ranks)))
+
+    def _unlike(self, error: EvenerError) -> None:
+        """A rank of ours imported what this machine does not say it has."""
+        alone = not self._company.alive(time.monotonic())
+        (self._fail if alone else self._refused)(error)
 
     def _child_ended(self, child: Child) -> None:
-        self._post(partial(self._crew.ended, child))
+        self._inbox.post(partial(self._crew.ended, child))
 
     def _read(self, letter: Letter) -> None:
         match letter:
             case Stop(_, reason):
                 self._stop(reason)
+            case Away(agent):
+                self._departure.goes(agent)
             case Over():
                 self._heard_over(letter)
             case _:
                 if isinstance(letter, words.Goodbye):
-                    self._gone.add(letter.sender)
+                    self._company.parted(letter.sender)
                 self._tell(words.Heard(letter))
 
     def _heard_over(self, over: Over) -> None:
@@ -270,20 +264,6 @@ class Agent:
 
     # ---------------------------------------------------------------- beside the loop
 
-    async def _look_at_machine(self) -> None:
-        machine = await asyncio.to_thread(probe, self._run.path)
-        self._sink.put(MachineSeen(self._env.agent, cluster.to_dict(machine)))
-
-    async def _prepare_data(self) -> None:
-        told = RankEnv(self._env.run_dir, "", self._env.agent, "")
-        env = {**contract.inherited_environ(), **self._plan.env, **contract.to_environ(told)}
-        file = self._run.logs / f"prepare_{self._env.agent}.log"
-        result = await prepare(self._programs.prepare, env, file, self._note)
-        self._post(partial(self._prepared, result))
-
-    def _note(self, text: str) -> None:
-        self._sink.put(Alert("note", text))
-
     def _prepared(self, result: Prepared) -> None:
         if result.error is not None:
             self._fail(result.error)
@@ -291,24 +271,20 @@ class Agent:
         self._sink.put(
             DataPrepared(self._env.agent, result.samples, result.validation_samples, result.seconds)
         )
-        self._crew.data_ready()
+        self._missing.discard("data")
+        self._get_ready()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Beside the loop; its failure is handled in it."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._spawned_ended)
-
-    def _spawned_ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            log.error("the agent failed", exc_info=error)
-            self._post(partial(self._fail, ending.own_failure(error)))
+    def _get_ready(self) -> None:
+        """Ranks take their numbers: nothing is missing that they, or their record, stand on."""
+        if not self._missing:
+            self._crew.data_ready()
 
     # ------------------------------------------------------------------------------ the end
 
     def _signalled(self, name: str) -> None:
+        if name == contract.AWAY_SIGNAL:
+            self._machine_goes()
+            return
         self._signals += 1
         log.info("%s, the %d. signal", name, self._signals)
         if self._over is not None:
@@ -324,11 +300,47 @@ class Agent:
 
     def _stop(self, reason: str) -> None:
         """Nobody waits for data any more; the crew stops at a boundary."""
-        for task in self._tasks:
-            task.cancel()
+        self._departure.call_off()
+        self._wind(reason)
+
+    def _wind(self, reason: str) -> None:
+        self._inbox.cancel()
         self._crew.wind(reason)
 
+    def _machine_goes(self) -> None:
+        """Unless the run ends anyway."""
+        if not (self._over or self._theirs or self._crew.stopping):
+            me = self._env.agent
+            self._sink.put(Alert("note", f"the machine of agent {me} goes away ({AWAY})"))
+            self._departure.begin(time.monotonic())
+            self._peers.broadcast(Away(me))
+
+    def _depart(self, now: float) -> None:
+        training = set() if self._generation is None else {*self._generation.agents}
+        match self._departure.move(training, now):
+            case Move.STOP:
+                self._wind(AWAY)
+            case Move.LEAVE:
+                self._leave(Left(returns=True))
+
+    def _remember(self, past: Past | None) -> None:
+        """We are started again: the run may be over, or others have counted generations."""
+        if past is not None and past.over:
+            self._leave(Left())
+            return
+        if past is not None:
+            self._tell(words.Past(past.generation))
+        self._missing.discard("past")
+        self._get_ready()
+
+    def _leave(self, left: Left) -> None:
+        if self._over is None:
+            self._left = self._left or left
+
     def _end(self, over: Over) -> None:
+        if self._departure.together and over.outcome == "stopped" and not over.at_once:
+            self._leave(Left(returns=True))
+            return
         for known in (over, self._theirs):
             if known is not None and not (self._over and self._recorded):
                 self._over = ending.weightier(self._over, known)
@@ -342,48 +354,47 @@ class Agent:
         assert self._over is not None
         log.info("the run is over: %s %s", self._over.outcome, self._over.reason)
         if not self._over.at_once and self._crew.step >= 0:
-            self._handle(partial(self._tell, words.RunDone()))
-        self._crew.dismiss()
-        await self._wait(lambda: self._crew.empty, PART_S)
-        self._crew.kill()
-        await self._wait(lambda: self._crew.empty, KILLED_S)
-        await self._wait(lambda: self._recorded or ending.records(me, self._alive), RECORD_S)
+            self._inbox.handle(partial(self._tell, words.RunDone()))
+        await self._empty()
+        await self._wait(lambda: self._recorded or self._leads, RECORD_S)
         if not self._recorded:
             self._sink.put(ending.to_event(self._over))
             self._recorded = True
         self._sink.put(AgentEnded(me))
-        flushing = asyncio.create_task(asyncio.to_thread(self._sink.flush, FLUSH_S))
-        await self._pump(flushing.done)
-        await self._wait(lambda: not self._awaited, UNSEEN_S)  # they must learn of the end too
+        await self._flush()
+        # They must learn of the end too.
+        await self._wait(lambda: not self._company.awaited(time.monotonic()), UNSEEN_S)
         self._peers.broadcast(replace(self._over, sender=me, recorded=True))
         self._peers.broadcast(words.Goodbye(me, done=True))
         return self._over
 
+    async def _part(self) -> Left:
+        """The run may go on, but this agent's part in it is over, at least for now."""
+        assert self._left is not None
+        log.info("this agent leaves the run")
+        await self._empty()
+        self._peers.broadcast(words.Goodbye(self._env.agent, done=False))
+        if not self._left.returns:
+            self._sink.put(AgentEnded(self._env.agent))
+        await self._flush()
+        return self._left
+
+    async def _empty(self) -> None:
+        self._crew.dismiss()
+        await self._wait(lambda: self._crew.empty, PART_S)
+        self._crew.kill()
+        await self._wait(lambda: self._crew.empty, KILLED_S)
+
+    async def _flush(self) -> None:
+        flushing = asyncio.create_task(asyncio.to_thread(self._sink.flush, FLUSH_S))
+        await self._inbox.pump(flushing.done)
+
     async def _wait(self, until: Callable[[], bool], timeout_s: float) -> None:
         """Patience ends with a second signal too."""
-        await self._pump(lambda: until() or self._signals > 1, timeout_s)
-
-    @property
-    def _alive(self) -> set[str]:
-        """Other agents, as far as we know; those too that may still show up."""
-        return (self._present | self._awaited) - self._gone
-
-    @property
-    def _awaited(self) -> set[str]:
-        """Agents that have not shown up yet, shortly after the start."""
-        early = time.monotonic() - self._born_at < UNSEEN_S
-        return self._unseen if early else set()
+        await self._inbox.pump(lambda: until() or self._signals > 1, timeout_s)
 
     async def _drop_everything(self) -> None:
         """Whatever happened before: no process and no task of ours stays."""
         self._crew.kill()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._pump(lambda: self._crew.empty, KILLED_S)
-
-
-def _read_peers(text: str) -> dict[str, str]:
-    """`id=host:port,...`"""
-    pairs = (pair.partition("=") for pair in text.split(",") if pair)
-    return {name: address for name, _, address in pairs}
+        await self._inbox.close()
+        await self._inbox.pump(lambda: self._crew.empty, KILLED_S)

@@ -14,12 +14,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evener import errors
 
 _TAIL_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """What an agent starts. -P: no file of the user's folder stands in for a module."""
+
+    rank: tuple[str, ...] = (sys.executable, "-P", "-m", "evener.engine")
+    prepare: tuple[str, ...] = (sys.executable, "-P", "-m", "evener.data.prepare")
 
 
 class Child:

@@ -128,6 +128,10 @@ class Crew:
             process.child.kill()
 
     @property
+    def stopping(self) -> bool:
+        return bool(self._stopping)
+
+    @property
     def empty(self) -> bool:
         return not self._ranks.processes
 
@@ -187,8 +191,9 @@ class Crew:
             case orders.Halted(ballot):
                 process.training = False
                 process.answered(ballot)
-            case orders.Broken():
+            case orders.Broken(_, why):
                 process.training = False
+                log.info("rank %d: its group broke: %s", slot.plan.rank, why)
             case Progress(step):
                 self._progress(step, now)
         meaning = translate.to_input(order, slot.plan.rank, slot.life)

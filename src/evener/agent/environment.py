@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from evener import contract, variables
-from evener.contract import RankEnv
+from evener.contract import AgentEnv, RankEnv
+from evener.placement import RankPlan
+from evener.probe import interface_of
+from evener.wire.frames import split_address
+
+
+def environment_of_ranks(
+    env: AgentEnv, address: str, ranks: Sequence[RankPlan], told: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Of all ranks of the agent that answers at `address`; `told` is what the job says."""
+    rank = RankEnv(env.run_dir, env.secret, env.agent, address)
+    threads = max(r.threads for r in ranks)
+    interface = interface_of(split_address(address)[0])
+    return rank_environment(contract.inherited_environ(), rank, threads, interface, told)
 
 
 def rank_environment(

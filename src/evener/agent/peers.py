@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -24,6 +24,13 @@ log = logging.getLogger(__name__)
 DIAL_S = 2.0
 AGAIN_S = 0.5  # for the one try that tells a lost connection from a lost agent
 BACK_OFF_S, BACK_OFF_MOST_S = 0.05, 1.0
+REFUSAL = "not with these versions"
+
+
+def addresses(text: str) -> dict[str, str]:
+    """Of the agents known at the start: `id=host:port,...`"""
+    pairs = (pair.partition("=") for pair in text.split(",") if pair)
+    return {name: address for name, _, address in pairs}
 
 
 class Listener(Protocol):
@@ -38,15 +45,24 @@ class Listener(Protocol):
     def death(self, agent: str) -> None:
         """There is evidence that its process is gone."""
 
+    def admits(self, said: Frame, heard: Frame) -> bool:
+        """Whether we may speak with whom we said and heard these hellos."""
+
 
 class Peers:
     """Use with `async with`: leaving it says farewell to all."""
 
     def __init__(
-        self, hello: Frame, secret: str, addresses: dict[str, str], listener: Listener
+        self,
+        me: str,
+        hello: Callable[[], Frame],
+        secret: str,
+        addresses: dict[str, str],
+        listener: Listener,
     ) -> None:
-        self._hello, self._secret, self._listener = hello, secret, listener
-        self._me = str(hello["agent"])
+        """`hello` is asked whenever we dial."""
+        self._me, self._hello = me, hello
+        self._secret, self._listener = secret, listener
         self._addresses = dict(addresses)
         self._channels: dict[str, Channel] = {}
         self._changed = asyncio.Event()
@@ -87,6 +103,9 @@ class Peers:
         if not isinstance(peer, str) or not peer or peer == self._me:
             log.warning("%s says it is agent %r", channel.remote, peer)
             return
+        if not self._listener.admits(channel.said, channel.peer):
+            await channel.close(REFUSAL)
+            return
         if peer not in self._addresses and isinstance(address, str):
             self._addresses[peer] = address
             self._begin(self._keep(peer))
@@ -113,14 +132,18 @@ class Peers:
 
     async def _dial(self, peer: str, timeout_s: float) -> Channel | None:
         try:
-            channel = await connect(self._addresses[peer], self._secret, self._hello, timeout_s)
+            address, hello = self._addresses[peer], self._hello()
+            channel = await connect(address, self._secret, hello, timeout_s)
         except OSError as error:
             log.debug("agent %s does not answer: %s", peer, error)
             return None
-        if channel.peer.get("agent") == peer:
+        if channel.peer.get("agent") != peer:
+            log.warning("%s is agent %r, not %s", channel.remote, channel.peer.get("agent"), peer)
+            channel.abort()
+        elif self._listener.admits(channel.said, channel.peer):
             return channel
-        log.warning("%s is agent %r, not %s", channel.remote, channel.peer.get("agent"), peer)
-        channel.abort()
+        else:
+            await channel.close(REFUSAL)
         return None
 
     def _adopt(self, peer: str, new: Channel) -> bool:

@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import logging
+import time
+from dataclasses import dataclass
 
 from evener.state import ENDED
 from evener.wire.frames import split_address
 
 log = logging.getLogger(__name__)
 
-ASK_S = 5.0
+ASK_S = 2.0
+AGAIN_S = 0.5
+KNOWN_S = 10.0  # for a head that starts when we do to have read its record
 STATE_PATH = "/v1/state"
 
 
-def is_over(head: str, secret: str) -> bool:
-    """Whether the run has ended while we were gone; not so where the head cannot say."""
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What became of the run while this agent was gone."""
+
+    over: bool
+    generation: int  # the number of the last one; -1 where there was none since the start
+
+
+async def look_back(head: str, secret: str) -> Past | None:
+    """None where the head does not say: then the run is taken for one that goes on."""
+    deadline = time.monotonic() + KNOWN_S
+    while True:
+        past = await asyncio.to_thread(_ask, head, secret)
+        if past is not None or time.monotonic() > deadline:
+            return past
+        await asyncio.sleep(AGAIN_S)
+
+
+def _ask(head: str, secret: str) -> Past | None:
     host, port = split_address(head)
     connection = http.client.HTTPConnection(host, port, timeout=ASK_S)
     try:
         connection.request("GET", STATE_PATH, headers={"Authorization": f"Bearer {secret}"})
         answer = json.loads(connection.getresponse().read())
-        return answer["phase"] in ENDED
+        return Past(answer["phase"] in ENDED, int(answer["generation"]))
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         log.info("the head does not say how the run is: %s", error)
-        return False
+        return None
     finally:
         connection.close()

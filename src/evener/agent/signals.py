@@ -1,4 +1,4 @@
-"""The signals that ask an agent to stop, heard in its loop."""
+"""The signals that an agent hears in its loop: to stop, and that its machine goes away."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 
+from evener import contract
+
+_AWAY = getattr(signal, contract.AWAY_SIGNAL, None)  # where there are containers
+
 
 @contextlib.contextmanager
 def hearing_signals(on_signal: Callable[[str], None]) -> Iterator[None]:
@@ -16,6 +20,8 @@ def hearing_signals(on_signal: Callable[[str], None]) -> Iterator[None]:
     numbers = [signal.SIGINT, signal.SIGTERM]
     if sys.platform == "win32":
         numbers.append(signal.SIGBREAK)
+    if _AWAY is not None:
+        numbers.append(_AWAY)
     before = {number: signal.getsignal(number) for number in numbers}
     for number in numbers:
         _hear(loop, number, on_signal)

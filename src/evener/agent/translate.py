@@ -12,6 +12,7 @@ from typing import Any
 
 from evener import orders
 from evener.config.schema import Membership as MembershipConfig
+from evener.errors import EvenerError
 from evener.membership import words
 from evener.membership.words import Message
 from evener.orders import Order
@@ -39,8 +40,25 @@ class Over:
     recorded: bool = False
 
 
-Letter = Message | Stop | Over
-_KINDS: dict[str, type[Any]] = {k.__name__: k for k in (*typing.get_args(Message), Stop, Over)}
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The sender's machine goes away, and will be back."""
+
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """How an agent ended without the run: it was refused, came too late, or is to be back."""
+
+    error: EvenerError | None = None
+    returns: bool = False
+
+
+Letter = Message | Stop | Away | Over
+_KINDS: dict[str, type[Any]] = {
+    k.__name__: k for k in (*typing.get_args(Message), Stop, Away, Over)
+}
 
 
 def to_frame(letter: Letter) -> Frame:

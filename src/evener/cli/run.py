@@ -87,7 +87,8 @@ def run(
         _leave(started, as_json)
         return
     state = attach.follow(started, attach.view(as_json), launcher)
-    launcher.clean(started)
+    if not launcher.alive(started):  # who only lost sight of a run must not remove it
+        launcher.clean(started)
     if not as_json:
         _sum_up(started, state, ready.job.data.name in TEXT_DATA)
     _end(state)

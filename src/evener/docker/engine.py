@@ -41,6 +41,7 @@ class Engine:
                 text=True,
                 errors="replace",
                 timeout=timeout_s,
+                start_new_session=True,  # a Ctrl-C is for us, and may be what we are acting on
             )
         except OSError as error:
             raise _no_command(error, self.program[0]) from error
@@ -97,7 +98,9 @@ class Engine:
     ) -> None:
         """Build in `folder`; `note` hears every line. Either builder will do."""
         options = [f"--label={name}={value}" for name, value in labels.items()]
-        command = [*self.program, "build", "--tag", tag, "--file", dockerfile, *options, folder]
+        # --force-rm: the classic builder keeps the container of a step that failed.
+        command = [*self.program, "build", "--force-rm", "--tag", tag, "--file", dockerfile]
+        command += [*options, folder]
         said: list[str] = []
         try:
             process = subprocess.Popen(

@@ -30,7 +30,7 @@ _KNOWN = (
     ),
     _Known(
         r"cannot connect to the docker daemon|is the docker daemon running|error during connect"
-        r"|dial (unix|tcp)",
+        r"|dial unix",
         errors.DockerAway,
         "no Docker engine answers",
         "start it (`sudo systemctl start docker`, or Docker Desktop), or choose the context of "
@@ -57,10 +57,17 @@ _KNOWN = (
     ),
     _Known(
         r"pull access denied|manifest unknown|no such image|repository does not exist"
-        r"|unable to find image|not found: manifest",
+        r"|unable to find image|not found: manifest|get \"https?://\S+/v2/",
         errors.ImageMissing,
         "there is no such image",
         "check its name (image.base), and that this machine reaches the registry",
+    ),
+    _Known(
+        r"python3?(\": executable file| *: *)not found|No module named '?(venv|ensurepip)"
+        r"|ensurepip is not available",
+        errors.ImageUnfit,
+        "the image has no Python that can make a virtual environment",
+        "image.base must have a Python of 3.11 or later, with venv and pip",
     ),
     _Known(
         r"could not select device driver|unknown or invalid runtime name: nvidia",
@@ -95,9 +102,9 @@ def translate(arguments: str, said: str) -> EvenerError:
     """The error behind what `docker ARGUMENTS` wrote to its error stream."""
     spoken = [line for line in said.strip().splitlines() if line.strip()]
     lines = [line for line in spoken if not line.startswith(_ADVICE)][-LAST_LINES:]
-    heard = lines[-1] if lines else "it gave no reason"
     for known in _KNOWN:
-        if re.search(known.pattern, said, re.IGNORECASE):
-            return known.kind(f"{known.what}: {heard}", where=arguments, fix=known.fix)
-    what = "docker failed" + "".join(f"\n    {line}" for line in lines or [heard])
+        heard = [line for line in lines if re.search(known.pattern, line, re.IGNORECASE)]
+        if heard:
+            return known.kind(f"{known.what}: {heard[-1]}", where=arguments, fix=known.fix)
+    what = "docker failed" + "".join(f"\n    {x}" for x in lines or ["it gave no reason"])
     return errors.DockerFailed(what, where=arguments, fix="the lines above are Docker's own")

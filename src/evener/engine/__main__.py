@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from evener import contract
+from evener import contract, versions
 from evener.config.load import job_from_json
 from evener.config.schema import Job
 from evener.contract import RankEnv
@@ -37,6 +37,7 @@ from evener.rank.device import open_device
 from evener.rank.group import StoreHost
 from evener.rank.link import Link
 from evener.rundir.layout import RunDir
+from evener.versions import Versions
 from evener.wire.frames import split_address
 from evener.wire.line import Line
 
@@ -49,7 +50,8 @@ def main() -> None:
     environment = contract.from_environ(RankEnv)
     assert isinstance(environment, RankEnv)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    hello = {"role": "rank", "agent": environment.agent}
+    own = versions.greeting(Versions(versions.EVENER, str(torch.__version__)))
+    hello = {"role": "rank", "agent": environment.agent, **own}
     line = Line.connect(environment.agent_address, environment.secret, hello, HANDSHAKE_S)
     link = Link(line)
     store = StoreHost(split_address(environment.agent_address)[0])

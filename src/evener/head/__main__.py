@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from evener import contract, errors
 from evener.contract import HeadEnv
 from evener.head import server
 from evener.head.keeper import Keeper
+from evener.lifeline import end_on
 from evener.rundir.layout import RunDir
 from evener.rundir.recover import recover
 from evener.rundir.store import Store
@@ -18,6 +20,7 @@ log = logging.getLogger("evener.head")
 
 
 def main() -> int:
+    end_on(contract.AWAY_SIGNAL, contract.AWAY_STATUS)
     env = contract.from_environ(HeadEnv)
     run = RunDir(Path(env.run_dir))
     run.create()
@@ -27,22 +30,25 @@ def main() -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     try:
-        _keep(run, env)
+        away = _keep(run, env)
     except errors.EvenerError as error:
         log.error("%s", error)
         return error.exit_status
     log.info("the head has ended")
-    return 0
+    return contract.AWAY_STATUS if away else 0
 
 
-def _keep(run: RunDir, env: HeadEnv) -> None:
+def _keep(run: RunDir, env: HeadEnv) -> bool:
+    """Whether it ended only because its machine goes away."""
     with server.listening_socket(env) as listening, Store.open(run.db, write=True) as store:
         recovered = recover(run)
         host, port = listening.getsockname()[:2]
         log.info("listening on %s:%s; %d events recovered", host, port, recovered)
-        keeper = Keeper(run, store)
-        keeper.run_ended = keeper.run_has_ended()  # whoever comes yet comes to hear that
-        server.run(server.Head(keeper, env), listening)
+        with contextlib.closing(Keeper(run, store)) as keeper:
+            keeper.run_ended = keeper.run_has_ended()  # whoever comes yet comes to hear that
+            head = server.Head(keeper, env)
+            server.run(head, listening)
+            return head.away
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 The state is folded when somebody asks, from where it was folded last; taking events in costs
 the store's work only.
+
+A full disk keeps events out, and training goes on; but that a run has ended, and why, must be
+recorded. So a little of the disk is held back for the last words.
 """
 
 from __future__ import annotations
@@ -10,13 +13,15 @@ import secrets
 import threading
 import time
 
-from evener import events, state
+from evener import errors, events, state
 from evener.events import AgentEnded, Record, RunEnded
+from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.rundir.rank_metrics import RankMetrics
 from evener.rundir.store import Store
 
 PAGE = 1000
+RESERVE_BYTES = 256 * 1024  # some pages of the record, whatever else wants them just then
 
 
 class Keeper:
@@ -24,6 +29,9 @@ class Keeper:
 
     def __init__(self, run: RunDir, store: Store) -> None:
         self._store = store
+        self._reserve = run.logs / ".reserve"
+        with layout.translated(self._reserve):  # no zeros: some file systems store none
+            self._reserve.write_bytes(secrets.token_bytes(RESERVE_BYTES))
         self._metrics = RankMetrics(run, store)
         self._fold_turn = threading.Lock()
         self._seq = 0
@@ -35,12 +43,27 @@ class Keeper:
     def take(self, records: list[Record]) -> int:
         """Store what is new. An empty list is a sign of life as well."""
         self.posts += 1
-        stored = self._store.append(records) if records else 0
+        try:
+            stored = self._store.append(records) if records else 0
+        except errors.DiskFull:
+            self._hear(self._last_words(records))
+            raise
+        self._hear(records)
+        return stored
+
+    def _hear(self, records: list[Record]) -> None:
         for record in records:
             if isinstance(record.event, AgentEnded):
                 self.ended_agents.add(record.event.agent)
             self.run_ended = self.run_ended or isinstance(record.event, RunEnded)
-        return stored
+
+    def _last_words(self, records: list[Record]) -> list[Record]:
+        """Of records that found no space, those that must: stored where it was held for them."""
+        last = [r for r in records if isinstance(r.event, RunEnded | AgentEnded)]
+        if last:
+            self.close()
+            self._store.append(last)
+        return last
 
     def state(self) -> state.RunState:
         with self._fold_turn:
@@ -63,4 +86,9 @@ class Keeper:
 
     def end_run(self, ended: events.RunEnded) -> None:
         """Put an end on the record that no agent told of."""
+        self.close()
         self._store.append([Record(ended, time.time(), f"head/{secrets.token_hex(4)}", 1)])
+
+    def close(self) -> None:
+        """Give back what was held of the disk."""
+        self._reserve.unlink(missing_ok=True)

@@ -2,7 +2,8 @@
 
 It ends when every agent it expects has said goodbye, on SIGTERM, or when none has spoken for
 `SILENCE_S`. A run that nobody has ended by then is recorded as failed, except on SIGTERM: then
-agents may live on, spooling, and it is theirs to say.
+agents may live on, spooling, and it is theirs to say. When its machine goes away it takes in what
+agents say last, and is to be started again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from types import FrameType
 
 import uvicorn
 
-from evener import errors
+from evener import contract, errors
 from evener.contract import HeadEnv
 from evener.events import RunEnded
 from evener.head import app
@@ -28,9 +29,13 @@ log = logging.getLogger("evener.head")
 
 SILENCE_S = 60.0  # agents post every 2 s, empty if need be
 FAREWELL_S = 10.0  # the same, once the run has ended
+QUIET_S, AWAY_S = 2.5, 20.0  # when our machine goes away: agents have said all, or it is too late
 LOOK_S = 0.2
 METRICS_S = 10.0
 GOODBYE_S = 5.0  # for requests under way when the end has come
+
+
+AWAY_SIGNAL = getattr(signal, contract.AWAY_SIGNAL, None)  # where there are containers
 
 
 class _Server(uvicorn.Server):
@@ -50,6 +55,7 @@ class Head:
         self._patience_s = silence_s
         self._posts = 0
         self._silent_s = 0.0
+        self._away_by: float | None = None
         self._server = _Server(
             uvicorn.Config(
                 app.build(keeper, env.secret),
@@ -69,6 +75,18 @@ class Head:
         """A signal handler: end after what is under way."""
         self._server.should_exit = True
 
+    def leave(self, number: int = 0, frame: FrameType | None = None) -> None:
+        """A signal handler: the machine goes away, and will be back."""
+        if self._away_by is None:
+            log.info("this machine goes away")
+            self._silent_s = 0.0
+            self._away_by = time.monotonic() + AWAY_S
+
+    @property
+    def away(self) -> bool:
+        """Whether it ended only for its machine."""
+        return self._away_by is not None and not self._keeper.run_ended
+
     async def serve(self, listening: socket.socket) -> None:
         watch = asyncio.create_task(self._watch(), name="watch")
         watch.add_done_callback(lambda _: self.stop())
@@ -83,6 +101,8 @@ class Head:
             now = time.monotonic()
             self._listen(now - looked)
             looked = now
+            if self._away_by is not None and (self._silent_s > QUIET_S or now > self._away_by):
+                return
             end = self._end()
             if end:
                 await asyncio.to_thread(self._settle, end)
@@ -138,6 +158,8 @@ def run(head: Head, listening: socket.socket) -> None:
     """Serve until the end. A Ctrl-C in the terminal that started the run is not meant for us."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, head.stop)
+    if AWAY_SIGNAL is not None:
+        signal.signal(AWAY_SIGNAL, head.leave)
     with listening:
         asyncio.run(head.serve(listening))
 

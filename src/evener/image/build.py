@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shlex
@@ -22,6 +23,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 PINS = Path(__file__).with_name("pins.txt")
 _STEP = re.compile(r"Step \d+/|#\d+ \[")
 CHECK_S = 120.0  # a cold disk reads torch slowly
+NO_NAME = "<none>"
 _LEFT_OUT = ("__pycache__", ".git", ".venv", "*.pyc", "experiments")
 
 
@@ -93,13 +95,20 @@ def ensure(engine: Engine, content: Content, note: Note) -> str:
         _build_own(engine, libraries, note)
     elif libraries.tag not in there:
         note(f"building {libraries.tag}: torch and its company, once per version")
-        _build(engine, libraries, note)
+        try:
+            _build(engine, libraries, note)
+        finally:  # the classic builder leaves the stage that made them as an image without a name
+            _sweep(engine, contract.LABEL_STAGE)
+        _, run = recipes(content)  # it took minutes: the user's code may be another by now
     note(f"building {run.tag}: evener and your code, on top of it")
     _build(engine, run, lambda _: None)
-    # The stage that made the libraries, and what a tag was taken from, are left without a name.
-    for label in (contract.LABEL_STAGE, contract.LABEL_IMAGE):
-        engine.call("image", "prune", "--force", f"--filter=label={label}")
-    _check(engine, run.tag, own=bool(libraries.context))
+    if libraries.context:
+        _sweep(engine, contract.LABEL_IMAGE)  # what the tags were taken from
+    try:
+        _check(engine, run.tag, own=bool(libraries.context))
+    except BaseException:  # the next run must not take it for one that was found fit
+        engine.call("image", "rm", "--force", run.tag)
+        raise
     return run.tag
 
 
@@ -113,20 +122,31 @@ def built(engine: Engine) -> list[dict[str, str]]:
             "age": each["CreatedSince"],
         }
         for each in found
+        if each["Tag"] != NO_NAME
     ]
 
 
 def prune(engine: Engine) -> list[str]:
-    """Remove those that no container is made of, what is built on others first."""
-    used = {each["Image"] for each in engine.ask("ps", "--all")}
-    tags = sorted({each["tag"] for each in built(engine)} - used, key=_is_libraries)
+    """Remove those that no container is made of, what is built on others first; and what
+    builds that did not come to their end have left without a name."""
+    found = {each["tag"] for each in built(engine)}
+    used = found & {each["Image"] for each in engine.ask("ps", "--all")}
+    tags = sorted(found - used, key=_is_libraries)
     removed = []
     for tag in tags:
         if _is_libraries(tag) and any(not _is_libraries(t) for t in used):
             continue  # what runs stands on libraries, on these perhaps
         engine.call("image", "rm", tag)
         removed.append(tag)
+    for label in (contract.LABEL_STAGE, contract.LABEL_IMAGE):
+        _sweep(engine, label)
     return removed
+
+
+def _sweep(engine: Engine, label: str) -> None:
+    """Remove images with that label that have no name and are in no use."""
+    with contextlib.suppress(errors.MachineError):  # two at a time are one too many for an engine
+        engine.call("image", "prune", "--force", f"--filter=label={label}")
 
 
 def _is_libraries(tag: str) -> bool:
@@ -182,7 +202,6 @@ def _check(engine: Engine, tag: str, *, own: bool) -> None:
     try:
         engine.call(*command, timeout_s=CHECK_S)
     except errors.DockerFailed as error:
-        engine.call("image", "rm", "--force", tag)  # the next try must not take it for a good one
         fix = "image.base must have a Python of 3.11 or later that installs torch"
         if own:
             packages = shlex.join(recipe.PACKAGES)

@@ -39,6 +39,7 @@ class Outside:
     user: str  # uid:gid of the caller: what ranks write is the caller's; "" where there is none
     cache: str
     reads: tuple[str, ...] = ()  # files and folders of data, seen at the same path inside
+    userns: str = ""  # which user namespace, where it is not the engine's own choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,17 @@ def _environment(told: AgentEnv | HeadEnv) -> dict[str, str]:
     return env | {contract.SECRET_VARIABLE: contract.SECRET_FILE}
 
 
+def user_inside(caller: str, security: str) -> tuple[str, str]:
+    """As whom a container runs, and in which user namespace, so that its files are the caller's.
+
+    `security` is what the engine says of itself. A rootless one maps its root to the caller; one
+    that maps users to others must not do so here: what it writes would be nobody's.
+    """
+    if "name=rootless" in security:
+        return "0:0", ""
+    return caller, "host" if "name=userns" in security else ""
+
+
 def network_command(run: RunDir) -> tuple[str, ...]:
     return ("network", "create", f"--label={contract.LABEL_RUN}={identity(run)}", network(run))
 
@@ -129,9 +141,11 @@ def run_command(container: Container, run: RunDir, outside: Outside) -> tuple[st
         f"--label={contract.LABEL_RUN}={identity(run)}",
         f"--label={contract.LABEL_ROLE}={container.role}",
         *((f"--user={outside.user}",) if outside.user else ()),
+        *((f"--userns={outside.userns}",) if outside.userns else ()),
         *("--read-only", "--tmpfs=/tmp:exec", "--cap-drop=ALL"),
         "--security-opt=no-new-privileges",
-        *(f"--restart=on-failure:{RESTARTS}", f"--stop-timeout={STOP_S}"),
+        *(f"--restart=on-failure:{RESTARTS}", f"--stop-signal={contract.AWAY_SIGNAL}"),
+        f"--stop-timeout={STOP_S}",
         *_limits(container.limits),
         *((f"--publish=127.0.0.1::{container.published}",) if container.published else ()),
         *(_mount(mount) for mount in container.mounts),

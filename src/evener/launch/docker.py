@@ -33,7 +33,7 @@ from evener.rundir.layout import RunDir
 
 SECRET_BYTES = 32
 LOOK_S = 1.0
-AWAY_S = 60.0  # a restarted engine with many containers is back before
+AWAY_S = 300.0  # an engine that restarts, all its containers with it, is back before
 STOP_S = 8.0  # after which "at once" is made certain
 CLEAN_S = 30.0
 SETTLE_S = 2.0  # in which a container that cannot start has ended
@@ -58,11 +58,10 @@ class DockerLauncher:
     note: Callable[[str], None] = field(default=_silent)
     engine: Engine = field(default_factory=Engine)
     _looks: dict[Path, tuple[float, bool]] = field(default_factory=dict)
+    _provided: list[str] = field(default_factory=list)  # the image, once it is there
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:
-        assert self.content is not None
-        _, image = build.recipes(self.content)
-        outside = self._outside(image.tag)
+        outside = self._outside(self._image())
         commands = [Command("network", self._argv(*containers.network_command(run)), {}, run.logs)]
         for each in containers.containers(plan, run, outside):
             argv = self._argv(*containers.run_command(each, run, outside))
@@ -71,7 +70,14 @@ class DockerLauncher:
 
     def provide(self) -> None:
         assert self.content is not None
-        build.ensure(self.engine, self.content, self.note)
+        self._provided.append(build.ensure(self.engine, self.content, self.note))
+
+    def _image(self) -> str:
+        """The one that was provided, though its user has changed the code by now."""
+        if self._provided:
+            return self._provided[-1]
+        assert self.content is not None
+        return build.recipes(self.content)[1].tag
 
     def start(self, rendered: Rendered) -> Handle:
         run = rendered.run
@@ -135,15 +141,15 @@ class DockerLauncher:
             return None
         return HeadPlace(address, secret) if address else None
 
-    def clean(self, run: RunDir) -> None:
-        """Remove what there is of the run on the engine, running or not.
+    def clean(self, run: RunDir, only: Left | None = None) -> None:
+        """Remove what there is of the run on the engine, running or not; or `only` these of it.
 
         Somebody else may be at it at the same time: what counts is that nothing is left.
         """
         deadline = time.monotonic() + CLEAN_S
-        while left := self.left(run):
+        while left := among(self.left(run), only):
             try:
-                self.remove(left)
+                self._remove(left)
             except errors.DockerFailed:
                 if time.monotonic() > deadline:
                     raise
@@ -158,7 +164,7 @@ class DockerLauncher:
         }
         return {kind: ids for kind, ids in found.items() if ids}
 
-    def remove(self, left: Left) -> None:
+    def _remove(self, left: Left) -> None:
         for kind, ids in left.items():
             options = ("--force", "--volumes") if kind == "container" else ()
             self.engine.call(kind, "rm", *options, *ids)
@@ -200,11 +206,30 @@ class DockerLauncher:
         return said.splitlines()[0].strip() if said.strip() else ""
 
     def _outside(self, image: str) -> Outside:
-        user = f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else ""
-        return Outside(image, user, str(contract.cache_folder()), self.reads)
+        caller = f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else ""
+        user, userns = containers.user_inside(caller, self._security())
+        cache = str(contract.cache_folder())
+        return Outside(image, user, cache, self.reads, userns)
+
+    def _security(self) -> str:
+        """What the engine says of its own; nothing where it is not there, as for a dry run."""
+        try:
+            return self.engine.call("info", "--format={{json .SecurityOptions}}")
+        except errors.MachineError:
+            return ""
 
     def _argv(self, *arguments: str) -> tuple[str, ...]:
         return (*self.engine.program, *arguments)
+
+
+def among(left: Left, only: Left | None) -> Left:
+    """Of what is left, those in `only`, or all of it."""
+    if only is None:
+        return left
+    found = {
+        kind: [each for each in ids if each in only.get(kind, ())] for kind, ids in left.items()
+    }
+    return {kind: ids for kind, ids in found.items() if ids}
 
 
 def _leave_janitor(run: RunDir) -> None:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from evener import errors
-from evener.launch.docker import DockerLauncher
+from evener.launch.docker import DockerLauncher, among
 from evener.rundir.layout import RunDir
 
 LOOK_S = 2.0
@@ -24,17 +24,19 @@ AWAY = 300  # looks at which no engine answers: one that restarts is back long b
 def main(run: RunDir) -> None:
     """Only what is there now is removed: a resumed run has containers and a janitor of its own."""
     launcher = DockerLauncher()
-    with contextlib.suppress(errors.MachineError):  # whoever stopped the run was faster
+    with contextlib.suppress(errors.MachineError):
         own = launcher.left(run)
         calm = away = 0
         while calm < CALM and away < AWAY:
             time.sleep(LOOK_S)
             try:
+                if not among(launcher.left(run), own):
+                    return  # whoever stopped the run was faster
                 alive = launcher.living(run) & set(own.get("container", ()))
                 calm, away = 0 if alive else calm + 1, 0
             except errors.MachineError:  # an engine that is away says nothing about the run
                 away += 1
-        launcher.remove(own)
+        launcher.clean(run, own)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ class Membership:
         self._round: Round | None = None  # the ballot we lead
         self._highest = 0  # of all ballot numbers seen
         self._first_up_at: float | None = None  # of all ranks we know of
+        self._turned_away: dict[str, int] = {}  # agents with their ranks, not waited for
         self._strangers: dict[str, float] = {}  # agents in another generation, since when
         self._pleaded: tuple[str, bool] | None = None
         self._pleaded_at = now
@@ -112,6 +113,11 @@ class Membership:
                 self._hear(message)
             case words.PeerLost(agent):
                 self._lose(agent)
+            case words.TurnedAway(agent, ranks):
+                self._lose(agent)
+                self._turned_away[agent] = ranks
+            case words.Past(number):
+                self._highest = max(self._highest, number)
             case words.RankUp(member):
                 self._ranks.up(member, self._now)
                 self._know_a_rank()
@@ -154,6 +160,7 @@ class Membership:
                 self._finish()
             return
         self._peers.hear(message.sender)
+        self._turned_away.pop(message.sender, None)
         match message:
             case words.Heartbeat():
                 self._hear_heartbeat(message)
@@ -361,7 +368,10 @@ class Membership:
         if self.current is not None or self._first_up_at is None:
             return None
         waited_s = self._now - self._first_up_at
-        return self._wanted if waited_s < self._settings.join_s else None
+        if waited_s >= self._settings.join_s:
+            return None
+        away = self._turned_away
+        return Wanted(self._wanted.agents - len(away), self._wanted.ranks - sum(away.values()))
 
     # -------------------------------------------------------------------------------- speech
 

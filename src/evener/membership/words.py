@@ -114,6 +114,21 @@ class PeerLost:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """That agent was refused at the door, and its planned ranks with it: wait for neither."""
+
+    agent: str
+    ranks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Before this agent began, the run had generations up to this number."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class RankUp:
     """A local rank process is built and wants to be a member."""
 
@@ -172,8 +187,8 @@ class RunDone:
 
 
 Input = (
-    Tick | Heard | PeerLost | RankUp | RankHalted | RankFormed | RankBroken | RankProgress
-    | RankDown | RunDone
+    Tick | Heard | PeerLost | TurnedAway | Past | RankUp | RankHalted | RankFormed | RankBroken
+    | RankProgress | RankDown | RunDone
 )  # fmt: skip
 
 # ------------------------------------------------------------------- asked by the machine

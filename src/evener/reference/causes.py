@@ -189,6 +189,13 @@ CAUSES: dict[str, Cause] = {
         "`evener logs RUN --agent` has its last words. Free memory, or use fewer ranks with "
         "`--workers`.",
     ),
+    "E506": Cause(
+        "All machines of a run must have one version of evener and one of torch (`2.13.0+cpu` and "
+        "`2.13.0+cu130` are one): they compute parts of the same step. A machine that joins with "
+        "another is refused, and the others go on without it.",
+        "the message names both machines and both versions. Install the version of the others "
+        "there, or build the image anew, and start the machine again: it joins.",
+    ),
     "E511": Cause(
         "`--on docker` (or `evener image`) needs a Docker engine, and none answered: it is not "
         "installed or not started, or the docker command's context names another machine.",

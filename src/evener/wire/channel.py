@@ -39,10 +39,11 @@ class End(Enum):
 class Channel:
     """One proved connection. Iterate it for frames; iteration ends with the connection."""
 
-    def __init__(self, wire: _Wire, hello: Frame, peer: Frame) -> None:
+    def __init__(self, wire: _Wire, hello: Frame, peer: Frame, said: Frame) -> None:
         self._wire = wire
         self.hello = hello  # the caller's
         self.peer = peer  # what the other side said of itself
+        self.said = said  # what this side said of itself
         self.remote = wire.remote
 
     @property
@@ -91,19 +92,23 @@ OnConnect = Callable[[Channel], Awaitable[None]]
 
 @asynccontextmanager
 async def serve(
-    where: str | socket.socket, secret: str, on_connect: OnConnect, hello: Frame | None = None
+    where: str | socket.socket,
+    secret: str,
+    on_connect: OnConnect,
+    hello: Callable[[], Frame] = dict,
 ) -> AsyncIterator[Server]:
     """Listens until the block is left; `on_connect` runs as a task for each proved connection.
 
-    `where` is an address, or a listening socket that was inherited. Whoever fails the handshake
-    is dropped with a line in the log. Leaving the block ends every connection.
+    `where` is an address, or a listening socket that was inherited; `hello` is asked for each
+    caller. Whoever fails the handshake is dropped with a line in the log. Leaving the block ends
+    every connection.
     """
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
     def accept() -> _Wire:
         wire = _Wire()
-        _keep(tasks, _welcome(wire, secret, hello or {}, on_connect))
+        _keep(tasks, _welcome(wire, secret, hello(), on_connect))
         return wire
 
     sock = where if isinstance(where, socket.socket) else _bind(where)
@@ -135,7 +140,7 @@ async def connect(address: str, secret: str, hello: Frame, timeout_s: float = 5.
             raise ConnectionAbortedError(f"{address}: {error}") from error
         raise
     wire.promote(hello)
-    return Channel(wire, hello, shake.peer)
+    return Channel(wire, hello, shake.peer, hello)
 
 
 def _bind(address: str) -> socket.socket:
@@ -158,7 +163,7 @@ async def _welcome(wire: _Wire, secret: str, hello: Frame, on_connect: OnConnect
             wire.send(shake.opening())
             wire.send(shake.answer(await wire.line()))
         wire.promote(shake.peer)
-        await on_connect(Channel(wire, shake.peer, shake.peer))
+        await on_connect(Channel(wire, shake.peer, shake.peer, hello))
     except FrameError as error:
         wire.refuse(f"no handshake: {error}")
     except TimeoutError:

@@ -41,6 +41,7 @@ MEMORY_EVENTS = 2_000  # more events than these: they go to the spool
 MEMORY_MOST_EVENTS = 100_000  # where the spool cannot be written either, the oldest go
 SPOOL_PAUSE_S = 5.0  # until the next try to write it then
 CLOSE_S = 3.0  # for the last events at the end
+LAST_EVENTS = 20  # of which how the run ended is one
 REFUSALS = (400, 413, 422)  # the head is there but will never take this
 
 
@@ -63,6 +64,7 @@ class Outbox:
         # The thread's own:
         self._lines: deque[bytes] = deque()  # younger than all that is in the spool
         self._away_since: float | None = None
+        self._answers = False  # though it did not take what it was told last
         self._tries = 0
         self._next_try = 0.0
         self._last_contact = float("-inf")
@@ -231,6 +233,7 @@ class Outbox:
         if self._away_since is None:
             self._away_since = now
             log.warning("the head does not take events (%s)", status or "no answer")
+        self._answers = status is not None
         pause_s = min(BACK_OFF_S * 2**self._tries, BACK_OFF_MOST_S)
         self._tries = min(self._tries + 1, 10)
         self._next_try = now + pause_s * random.uniform(0.5, 1.0)
@@ -257,6 +260,8 @@ class Outbox:
     def _finish(self) -> None:
         self._take_in()
         self._send(until=time.monotonic() + CLOSE_S)
+        if self._lines and self._answers:  # its disk is full, but for the end of a run
+            self._deliver(list(self._lines)[-LAST_EVENTS:])
         self._spool_pause_until = 0.0
         self._set_aside()
         try:

@@ -1,0 +1,49 @@
+"""The other agents as one agent's lines tell: who is here, who may still come, who has gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+UNSEEN_S = 10.0  # for an agent that started when we did to be there
+
+
+class Company:
+    """Told in order what happens to connections; asked at any time. Times are the agent's clock."""
+
+    def __init__(self, me: str, known: Iterable[str], now: float) -> None:
+        self._me = me
+        self._born_at = now
+        self._unseen = set(known)  # those that never were here
+        self._present: set[str] = set()  # those that we are connected with
+        self._gone: set[str] = set()  # those that said goodbye
+        self._turned_away: set[str] = set()  # those that must not come in
+
+    def seen(self, agent: str, here: bool) -> None:
+        """From awaited to present in one moment: in between, it would count as gone."""
+        (self._present.add if here else self._present.discard)(agent)
+        self._unseen.discard(agent)
+        if here:  # it is back
+            self._gone.discard(agent)
+            self._turned_away.discard(agent)
+
+    def parted(self, agent: str) -> None:
+        self._gone.add(agent)
+
+    def turn_away(self, agent: str) -> bool:
+        """Nobody waits for it. Whether that is news: it may call again and again."""
+        news = agent not in self._turned_away
+        self._turned_away.add(agent)
+        self._unseen.discard(agent)
+        return news
+
+    def alive(self, now: float) -> set[str]:
+        """Other agents, as far as we know; those too that may still show up."""
+        return (self._present | self.awaited(now)) - self._gone
+
+    def awaited(self, now: float) -> set[str]:
+        """Agents that have not shown up yet, shortly after the start."""
+        return self._unseen if now - self._born_at < UNSEEN_S else set()
+
+    def leads(self, now: float) -> bool:
+        """Whether this agent's id is the lowest of all that are here or may still come."""
+        return all(self._me < other for other in self.alive(now))

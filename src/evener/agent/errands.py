@@ -1,0 +1,29 @@
+"""What an agent has done beside its loop: its machine looked at, the data prepared."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from evener import cluster, contract
+from evener.agent.prepare import Prepared, prepare
+from evener.contract import RankEnv
+from evener.events import Alert, Event, MachineSeen
+from evener.probe import probe
+from evener.rundir.layout import RunDir
+
+Emit = Callable[[Event], None]
+
+
+async def look_at_machine(agent: str, run: RunDir, emit: Emit) -> None:
+    machine = await asyncio.to_thread(probe, run.path)
+    emit(MachineSeen(agent, cluster.to_dict(machine)))
+
+
+async def prepare_data(
+    agent: str, run: RunDir, program: tuple[str, ...], job_says: Mapping[str, str], emit: Emit
+) -> Prepared:
+    told = contract.to_environ(RankEnv(str(run.path), "", agent, ""))
+    env = {**contract.inherited_environ(), **job_says, **told}
+    log = run.logs / f"prepare_{agent}.log"
+    return await prepare(program, env, log, lambda text: emit(Alert("note", text)))

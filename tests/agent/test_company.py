@@ -1,0 +1,35 @@
+"""Who is here, who may still come, who leads: as connections come and go."""
+
+from __future__ import annotations
+
+from evener.agent.company import UNSEEN_S, Company
+
+LATER = UNSEEN_S + 1
+
+
+def test_the_lowest_id_leads_once_no_lower_one_is_awaited() -> None:
+    company = Company("a01", ["a00", "a02"], now=0.0)
+    assert not company.leads(0.0)
+    assert company.leads(LATER)
+    company.seen("a00", here=True)
+    assert not company.leads(LATER)
+    company.seen("a00", here=False)
+    assert company.leads(LATER)
+
+
+def test_who_said_goodbye_is_not_alive_until_it_is_back() -> None:
+    company = Company("a00", ["a01"], now=0.0)
+    company.seen("a01", here=True)
+    company.parted("a01")
+    assert company.alive(0.0) == set()
+    company.seen("a01", here=True)
+    assert company.alive(0.0) == {"a01"}
+
+
+def test_who_was_turned_away_is_news_once_and_not_awaited() -> None:
+    company = Company("a00", ["a01"], now=0.0)
+    assert company.turn_away("a01")
+    assert not company.turn_away("a01")
+    assert company.awaited(0.0) == set()
+    company.seen("a01", here=True)  # with the right version
+    assert company.turn_away("a01")

@@ -1,0 +1,146 @@
+"""The places, each as the tests see it: what a job says of it, what is left there, how to harm it.
+
+A new place is a subclass here and an entry in `conftest.PLACES`; the tests do not change.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from evener import contract
+from evener.docker import Engine
+from evener.events import RankStarted
+from evener.launch.containers import identity
+from evener.rundir.layout import RunDir
+from evener.rundir.store import Store
+
+PROC = Path("/proc")
+
+
+class Place(ABC):
+    """Where runs are started; `environ` is what a shell needs to reach it."""
+
+    name: str
+    job = ""  # what a job says only here
+    environ: dict[str, str]
+
+    @abstractmethod
+    def left(self, folder: Path) -> list[str]:
+        """Everything that lives of the runs under `folder`, and what dead ones left here."""
+
+    def helpers(self, folder: Path) -> list[str]:
+        """Processes beside the runs, that end a moment after them."""
+        return []
+
+    @abstractmethod
+    def strike(self, run: RunDir) -> None:
+        """Kill what this place has of the machine with rank 1, without a warning."""
+
+
+class Local(Place):
+    """Processes of this machine."""
+
+    name = "local"
+    job = "[local]\nworkers = 2\nthreads = 1\n"
+
+    def __init__(self) -> None:
+        self.environ = {}
+
+    def left(self, folder: Path) -> list[str]:
+        return [f"process {pid}: {_words(pid)}" for pid in _processes_of(folder)]
+
+    def strike(self, run: RunDir) -> None:
+        """Here a machine is a rank's process: an agent that is killed has nobody to start it."""
+        with Store.open(run.db, write=False) as store:
+            started = [r.event for r in store.records() if isinstance(r.event, RankStarted)]
+        os.kill([each.pid for each in started if each.rank == 1][-1], signal.SIGKILL)
+
+
+class Docker(Place):
+    """Containers of one engine."""
+
+    name = "docker"
+
+    def __init__(self, host: str, wheels: Path) -> None:
+        self.host = host
+        self.environ = {"DOCKER_HOST": host}
+        self.job = f'[local]\nworkers = 2\n[image]\nwheels = "{wheels}"\n'
+        self.engine = Engine(("docker", "-H", host))
+
+    def left(self, folder: Path) -> list[str]:
+        return [*self._objects(folder), *self.litter()]
+
+    def helpers(self, folder: Path) -> list[str]:
+        return [f"janitor {pid}" for pid in self._janitors(folder)]
+
+    def kill_janitors(self, folder: Path) -> None:
+        for pid in self._janitors(folder):
+            os.kill(pid, signal.SIGKILL)
+
+    def _janitors(self, folder: Path) -> list[int]:
+        found = [pid for pid in _pids() if "evener.launch.janitor" in _words(pid)]
+        return [pid for pid in found if f"{folder.resolve()}/" in _words(pid)]
+
+    def _objects(self, folder: Path) -> Iterator[str]:
+        runs = [RunDir(path) for path in (folder / contract.RUN_DIR_DEFAULT).glob("*")]
+        ours = [f"label={contract.LABEL_RUN}={identity(run)}" for run in runs]
+        for label in ours:
+            for found in self.engine.ask("ps", "--all", "--filter", label):
+                yield f"container {found['Names']}: {found['Status']}"
+            for found in self.engine.ask("network", "ls", "--filter", label):
+                yield f"network {found['Name']}"
+
+    def litter(self) -> list[str]:
+        """Volumes, and images without a name, of which a run leaves none."""
+        volumes = self.engine.call("volume", "ls", "--quiet").split()
+        images = self.engine.call("image", "ls", "--quiet", "--filter=dangling=true").split()
+        return [*(f"volume {v}" for v in volumes), *(f"image {i}" for i in images)]
+
+    def build(self, tag: str, dockerfile: str) -> None:
+        with TemporaryDirectory() as folder:
+            (Path(folder) / "Dockerfile").write_text(dockerfile)
+            self.engine.build(folder, f"{folder}/Dockerfile", tag, {}, lambda _: None)
+
+    def strike(self, run: RunDir) -> None:
+        os.kill(self.pid_of(run, "machine-1"), signal.SIGKILL)
+
+    def containers(self, run: RunDir) -> dict[str, str]:
+        """The identities of the run's containers, by the name in their network."""
+        label = f"label={contract.LABEL_RUN}={identity(run)}"
+        prefix = f"evener-{run.name}-{identity(run)}-"
+        found = self.engine.ask("ps", "--filter", label)
+        return {each["Names"].removeprefix(prefix): each["ID"] for each in found}
+
+    def pid_of(self, run: RunDir, machine: str) -> int:
+        container = self.containers(run)[machine]
+        return int(self.engine.call("inspect", "--format={{.State.Pid}}", container))
+
+
+def _processes_of(folder: Path) -> list[int]:
+    """Those that were told that their run is under `folder`."""
+    told = f"{contract.PREFIX}RUN_DIR={folder.resolve()}/".encode()
+    return [pid for pid in _pids() if any(e.startswith(told) for e in _environ(pid))]
+
+
+def _pids() -> list[int]:
+    return [int(path.name) for path in PROC.iterdir() if path.name.isdigit()]
+
+
+def _environ(pid: int) -> list[bytes]:
+    return _read(pid, "environ").split(b"\0")
+
+
+def _words(pid: int) -> str:
+    return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return (PROC / str(pid) / name).read_bytes()
+    except OSError:
+        return b""  # it has ended

@@ -1,0 +1,170 @@
+"""A person at a shell: a folder with jobs in it, the evener command, and a run's record."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from evener import contract
+from evener.events import StepCommitted
+from evener.rundir import layout
+from evener.rundir.layout import RunDir
+from evener.rundir.store import Store
+from tests.backends.places import Place
+
+PATIENCE_S = 120.0
+BUILD_S = 600.0  # the first command may have to build the image's libraries
+SOURCES = Path(__file__).parents[2] / "src"
+E = TypeVar("E")
+
+MODEL = """
+[model]
+name = "mlp"
+hidden = [{hidden}]
+"""
+JOB = """
+[data]
+name = "synthetic_regression"
+samples = 4096
+validation_samples = 64
+features = 16
+
+[train]
+global_batch = 48
+steps = {steps}
+lr = 0.01
+"""
+
+
+class Shell:
+    """`evener WORDS` in `folder`, on `place`; as another user where `user` is given."""
+
+    def __init__(self, folder: Path, place: Place, user: int | None = None) -> None:
+        self.folder, self.place, self._user = folder, place, user
+        self.cache = folder / "cache"
+        self._env = {
+            **contract.inherited_environ(),
+            "PYTHONPATH": str(SOURCES),
+            "NO_COLOR": "1",
+            "HOME": str(folder),
+            contract.CACHE_VARIABLE: str(self.cache),
+            **place.environ,
+        }
+
+    # ------------------------------------------------------------------------------ acting
+
+    def write_job(
+        self, name: str = "job", *, steps: int = 60, hidden: int = 32, model: str = MODEL,
+        more: str = "", image: str = "",
+    ) -> str:  # fmt: skip
+        """`more` are tables of the job; `image` are keys of the place's own last table."""
+        text = model.format(hidden=hidden) + JOB.format(steps=steps)
+        (self.folder / f"{name}.toml").write_text(f"{text}{more}\n{self.place.job}{image}\n")
+        return f"{name}.toml"
+
+    def evener(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self._command(words), **self._options(), capture_output=True, timeout=BUILD_S,
+            check=False,
+        )  # fmt: skip
+
+    def train(self, job: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.evener("run", job, "--on", self.place.name, *words)
+
+    def detach(self, job: str, *words: str) -> RunDir:
+        """Start a run that has the job's name, and come back."""
+        done = self.train(job, "--detach", *words)
+        assert done.returncode == 0, said(done)
+        return self.run(job.removesuffix(".toml"))
+
+    @contextmanager
+    def attached(self, job: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """A run in the foreground of a process group of its own, as a terminal makes one."""
+        command = self._command(("run", job, "--on", self.place.name, *words))
+        with subprocess.Popen(
+            command, **self._options(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+
+    def _command(self, words: tuple[str, ...]) -> list[str]:
+        return [*(_as(self._user) if self._user else ()), sys.executable, "-m", "evener", *words]
+
+    def _options(self) -> dict[str, Any]:
+        return {"cwd": self.folder, "env": self._env, "stdin": subprocess.DEVNULL, "text": True}
+
+    def stop_all(self) -> None:
+        """Whatever a failed test left going."""
+        for run in layout.runs(self.folder / contract.RUN_DIR_DEFAULT):
+            if self.place.left(self.folder):
+                self.evener("stop", run.name, "--now")
+
+    # ----------------------------------------------------------------------------- looking
+
+    def run(self, name: str = "job") -> RunDir:
+        return RunDir(self.folder / contract.RUN_DIR_DEFAULT / name)
+
+    def await_step(self, run: RunDir, step: int) -> None:
+        until(lambda: last_step(run) >= step, f"{run.name} does not come to step {step}")
+
+    def await_nothing_left(self) -> None:
+        """Of processes that look after a run, too."""
+
+        def left() -> list[str]:
+            return [*self.place.left(self.folder), *self.place.helpers(self.folder)]
+
+        until(lambda: not left(), lambda: str(left()))
+
+
+def _as(user: int) -> list[str]:
+    """What makes a command another user's, who may read on: our Python may be in root's home."""
+    reads = "+dac_read_search"
+    ids = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    return ["setpriv", *ids, f"--inh-caps={reads}", f"--ambient-caps={reads}"]
+
+
+def until(holds: Callable[[], bool], otherwise: str | Callable[[], str]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(otherwise if isinstance(otherwise, str) else otherwise())
+        time.sleep(0.1)
+
+
+def events(run: RunDir, kind: type[E]) -> list[E]:
+    with Store.open(run.db, write=False) as store:
+        return [r.event for r in store.records() if isinstance(r.event, kind)]
+
+
+def last_step(run: RunDir) -> int:
+    if not run.db.exists():
+        return 0
+    with Store.open(run.db, write=False) as store:
+        return max(store.last_step("loss"), 0)
+
+
+def check_steps(run: RunDir, last: int | None = None) -> int:
+    """Each step is there, and happened once: who tells it again tells the same."""
+    told = sorted({(e.step, e.cursor, e.samples, e.loss) for e in events(run, StepCommitted)})
+    assert [step for step, *_ in told] == list(range(1, (last or len(told)) + 1))
+    seen = 0
+    for _, cursor, samples, _ in told:
+        seen += samples
+        assert cursor == seen  # no sample was left out, none taken twice
+    return len(told)
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    return f"status {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"

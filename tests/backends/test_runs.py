@@ -1,0 +1,223 @@
+"""A run from its start to its end, wherever it is: seen, stopped, resumed, hurt."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from evener import checkpoint
+from evener.events import RankLost, RunEnded, StepCommitted
+from evener.rundir.layout import RunDir
+from tests.backends import shell as shells
+from tests.backends.places import Place
+from tests.backends.shell import Shell, check_steps, events, said, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+STEPS = 60
+LONG = 100_000
+MORE = 30
+
+
+def test_a_run_goes_to_its_end_and_leaves_files_and_nothing_else(shell: Shell) -> None:
+    done = shell.train(shell.write_job(steps=STEPS))
+    assert done.returncode == 0, said(done)
+    assert f"step {STEPS}/{STEPS}" in done.stdout
+    assert "finished" in done.stdout
+    assert shell.place.left(shell.folder) == []
+    run = shell.run()
+    assert len(events(run, StepCommitted)) == check_steps(run, STEPS) == STEPS
+    assert all(run.rank_log(rank).is_file() for rank in (0, 1))
+    assert run.export_file.is_file()
+    assert checkpoint.newest(run.checkpoints) is not None
+    owners = {path.stat().st_uid for path in run.path.rglob("*")}
+    assert owners == {os.getuid()}
+    assert not _readable_by_others(run)
+
+
+def _readable_by_others(run: RunDir) -> list[str]:
+    """Of the files that hold the run's secret."""
+    secrets = [run.handle_file, run.secret_file]
+    return [path.name for path in secrets if path.exists() and path.stat().st_mode & 0o077]
+
+
+def test_progress_can_be_read_by_a_program(shell: Shell) -> None:
+    done = shell.train(shell.write_job(steps=STEPS), "--json")
+    assert done.returncode == 0, said(done)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["step"] for each in told if each["kind"] == "StepCommitted"] == [
+        *range(1, STEPS + 1)
+    ]
+    assert {each["rank"] for each in told if each["kind"] == "RankStarted"} == {0, 1}
+    assert told[-1]["kind"] in ("RunEnded", "AgentEnded")
+
+
+def test_a_detached_run_is_seen_stopped_and_resumed_from_other_shells(shell: Shell) -> None:
+    job = shell.write_job(steps=LONG)
+    run = shell.detach(job)
+    shell.await_step(run, 10)
+    [row] = json.loads(shell.evener("ps", "--json").stdout)
+    assert (row["run"], row["phase"]) == ("job", "training")
+    status = json.loads(shell.evener("status", "--json").stdout)
+    assert status["step"] >= 10
+    for rank in (0, 1):
+        assert shell.evener("logs", "--rank", str(rank)).returncode == 0
+    again = shell.evener("run", "job", "--resume")
+    assert (again.returncode, "E402" in again.stderr) == (5, True)
+    stopped = shell.evener("stop")
+    assert stopped.returncode == 0, said(stopped)
+    assert shell.place.left(shell.folder) == []
+    assert json.loads(shell.evener("ps", "--json").stdout) == []
+    here = _stopped(run)
+    resumed = shell.evener("run", "job", "--resume", "-o", f"train.steps={here + MORE}")
+    assert resumed.returncode == 0, said(resumed)
+    assert check_steps(run, here + MORE) == len(events(run, StepCommitted))
+    assert shell.place.left(shell.folder) == []
+
+
+def _stopped(run: RunDir) -> int:
+    """The step at which a run was stopped; its checkpoint is there."""
+    [ended] = events(run, RunEnded)
+    assert ended.outcome == "stopped"
+    newest = checkpoint.newest(run.checkpoints)
+    assert newest is not None
+    assert newest[0].step == ended.step == check_steps(run)
+    return ended.step
+
+
+def test_a_run_outlives_the_shell_that_started_it(shell: Shell) -> None:
+    run = shell.run()
+    with shell.attached(shell.write_job(steps=LONG)) as process:
+        shell.await_step(run, 5)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(shells.PATIENCE_S)
+    shell.await_step(run, shells.last_step(run) + 10)
+    stopped = shell.evener("stop")
+    assert stopped.returncode == 0, said(stopped)
+    _stopped(run)
+    shell.await_nothing_left()
+
+
+def test_a_detached_run_that_nobody_watches_ends_and_leaves_nothing(shell: Shell) -> None:
+    run = shell.detach(shell.write_job(steps=STEPS))
+    shell.await_nothing_left()
+    assert [e.outcome for e in events(run, RunEnded)] == ["finished"]
+    check_steps(run, STEPS)
+
+
+def test_ctrl_c_stops_with_a_checkpoint(shell: Shell) -> None:
+    run = shell.run()
+    with shell.attached(shell.write_job(steps=LONG)) as process:
+        shell.await_step(run, 5)
+        os.killpg(process.pid, signal.SIGINT)
+        told, _ = process.communicate(timeout=shells.PATIENCE_S)
+    assert process.returncode == 130, told
+    assert "stopping with a checkpoint" in told
+    _stopped(run)
+    shell.await_nothing_left()
+
+
+def test_a_second_ctrl_c_stops_at_once(shell: Shell) -> None:
+    run = shell.run()
+    with shell.attached(shell.write_job(steps=LONG)) as process:
+        shell.await_step(run, 5)
+        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
+        told, _ = process.communicate(timeout=shells.PATIENCE_S)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert shell.place.left(shell.folder) == []
+    assert {e.outcome for e in events(run, RunEnded)} == {"stopped"}  # each agent in a hurry tells
+
+
+def test_a_machine_that_is_killed_comes_back_and_no_step_is_lost(shell: Shell) -> None:
+    run = shell.detach(shell.write_job(steps=LONG))
+    shell.await_step(run, 10)
+    shell.place.strike(run)
+    until(lambda: bool(events(run, RankLost)), "nobody misses it")
+    shell.await_step(run, shells.last_step(run) + 20)
+    rows = json.loads(shell.evener("status", "--json").stdout)["ranks"]
+    assert rows
+    assert shell.evener("stop").returncode == 0
+    _stopped(run)
+    shell.await_nothing_left()
+
+
+def test_two_runs_at_once_do_not_touch_each_other(shell: Shell) -> None:
+    one = shell.detach(shell.write_job("one", steps=LONG))
+    two = shell.detach(shell.write_job("two", steps=LONG))
+    shell.await_step(one, 5)
+    shell.await_step(two, 5)
+    assert shell.evener("stop", "one", "--now").returncode == 0
+    shell.await_step(two, shells.last_step(two) + 10)
+    assert shell.evener("stop", "two").returncode == 0
+    _stopped(two)
+    shell.await_nothing_left()
+
+
+def test_runs_of_one_name_get_names_of_their_own(shell: Shell, tmp_path: Path) -> None:
+    job = shell.write_job(steps=STEPS)
+    run = shell.detach(job)
+    second = shell.train(job)
+    assert second.returncode == 0, said(second)
+    assert "there is a run called job already: this one is job-2" in second.stderr
+    check_steps(shell.run("job-2"), STEPS)
+    until(lambda: bool(events(run, RunEnded)), "the first does not end")
+    shell.await_nothing_left()
+
+
+def test_a_run_of_the_same_name_in_another_folder_is_another_run(
+    shell: Shell, place: Place, tmp_path: Path
+) -> None:
+    run = shell.detach(shell.write_job(steps=LONG))
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    other = Shell(folder, place)
+    done = other.train(other.write_job(steps=STEPS))
+    assert done.returncode == 0, said(done)
+    assert place.left(folder) == []
+    check_steps(other.run(), STEPS)
+    shell.await_step(run, shells.last_step(run) + 5)
+    assert shell.evener("stop").returncode == 0
+    _stopped(run)
+    shell.await_nothing_left()
+
+
+RAISES = """
+from torch import nn
+
+
+class Broken(nn.Module):
+    def __init__(self, features, outputs):
+        super().__init__()
+        self.layer = nn.Linear(features, outputs)
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls > 5:
+            raise ValueError("enough of it")
+        return self.layer(x)
+
+
+def build(shape):
+    return Broken(shape.input[0], shape.outputs)
+"""
+MINE = '[model]\nname = "mine:build"\n'
+
+
+def test_user_code_that_raises_ends_the_run_with_its_error(shell: Shell) -> None:
+    (shell.folder / "mine.py").write_text(RAISES)
+    done = shell.train(shell.write_job(steps=STEPS, model=MINE))
+    assert "enough of it" in done.stderr, said(done)
+    assert "mine.py:14" in done.stderr, said(done)
+    assert "E601" in done.stderr
+    assert done.returncode == 7
+    assert "Traceback" not in done.stdout + done.stderr
+    assert shell.place.left(shell.folder) == []
+    [ended] = events(shell.run(), RunEnded)
+    assert ended.outcome == "failed"
