@@ -25,7 +25,6 @@ KEPT = CheckpointWritten(7, "checkpoints/7", 10, 0.1, False, None)
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
     monkeypatch.setattr(project, "answers", lambda run: False)
-    monkeypatch.setattr(progress, "POLL_S", 0.0)
     run = RunDir(tmp_path / "tiny")
     run.create()
     plan = replace(plan_containers(job(), machine()), place="compose")
