@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,9 @@ from evener.agent import revival
 from evener.agent.door import door
 from evener.contract import AgentEnv
 from evener.errors import StartFailed
+from evener.events import Record, RunEnded
+from evener.rundir.layout import RunDir
+from evener.rundir.store import Store
 
 
 def told(listen: str, head: str) -> AgentEnv:
@@ -38,3 +42,13 @@ def test_a_head_that_cannot_say_is_asked_for_a_while_only(monkeypatch: pytest.Mo
     monkeypatch.setattr(revival, "KNOWN_S", 0.1)
     monkeypatch.setattr(revival, "AGAIN_S", 0.05)
     assert asyncio.run(revival.look_back("127.0.0.1:1", "secret")) is None
+
+
+def test_one_that_is_started_again_after_the_end_finds_it_in_the_record(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    assert not revival.has_ended(run)
+    with Store.open(run.db, write=True) as store:
+        store.append([Record(RunEnded("finished", 7), 1.0, "a00", 1)])
+    assert revival.has_ended(run)
+    run.db.write_text("no record")
+    assert not revival.has_ended(run)

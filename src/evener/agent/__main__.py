@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from evener import contract, errors, placement
+from evener.agent import revival
 from evener.agent.agent import Agent
 from evener.agent.child import Programs
 from evener.agent.translate import Left, Over
@@ -40,6 +41,9 @@ def main(programs: Programs | None = None) -> int:
 
 def _run(env: AgentEnv, programs: Programs | None) -> int:
     run = RunDir(Path(env.run_dir))
+    if env.revived and revival.has_ended(run):
+        log.info("the run is over: nothing is left to do")
+        return 0
     job = job_from_json(run.job_file.read_text(encoding="utf-8"))
     plan = _plan(run)
     with Outbox(env.head, env.secret, env.agent, run.spool(env.agent)) as outbox:

@@ -1,4 +1,6 @@
-"""An agent that is started again, by an engine that knows nothing of runs, asks the head first."""
+"""An agent that is started again, by an engine that knows nothing of runs, looks first whether
+there is anything left to do: in the record where that is in reach, else by asking the head.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,10 @@ import logging
 import time
 from dataclasses import dataclass
 
+from evener import errors
+from evener.events import RunEnded
+from evener.rundir.layout import RunDir
+from evener.rundir.store import Store
 from evener.state import ENDED
 from evener.wire.frames import split_address
 
@@ -26,6 +32,19 @@ class Past:
 
     over: bool
     generation: int  # the number of the last one; -1 where there was none since the start
+
+
+def has_ended(run: RunDir) -> bool:
+    """As far as the record says; not so where it cannot be read."""
+    if not run.db.is_file():
+        return False
+    try:
+        with Store.open(run.db, write=False) as store:
+            newest = store.newest("RunStarted", "RunEnded")
+    except errors.EvenerError as error:
+        log.info("the record does not say how the run is: %s", error)
+        return False
+    return newest is not None and isinstance(newest.event, RunEnded)
 
 
 async def look_back(head: str, secret: str) -> Past | None:

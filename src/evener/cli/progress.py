@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from pathlib import Path
 from types import FrameType
 
@@ -13,12 +12,8 @@ import typer
 from evener import errors, watch
 from evener.cli import console
 from evener.cli.lines import Lines
-from evener.launch import project
 from evener.rundir.layout import RunDir
 from evener.state import EMPTY, RunState
-
-OTHERS_S = 30.0
-POLL_S = 3.0  # above what they need to begin at all
 
 
 def main(run: RunDir) -> int:
@@ -26,9 +21,8 @@ def main(run: RunDir) -> int:
     console.prepare_streams()
     signal.signal(signal.SIGTERM, _stay)
     try:
-        if watch.present(run).phase == "finished":  # that has been said at the start
-            _await_the_others(run)
-            return 0
+        if watch.present(run).phase == "finished":
+            return 0  # that has been said at the start
         state = _shown(run)
     except errors.EvenerError as error:
         console.print_error(error)
@@ -50,15 +44,6 @@ def _end(run: RunDir, state: RunState) -> int:
 
 def _stay(number: int, frame: FrameType | None) -> None:
     """All containers are told to stop at once: how those that train do is still worth showing."""
-
-
-def _await_the_others(run: RunDir) -> None:
-    """They were started as well, and go when they hear that nothing is left to do."""
-    deadline = time.monotonic() + OTHERS_S
-    while time.monotonic() < deadline:
-        time.sleep(POLL_S)
-        if not project.answers(run):
-            return
 
 
 def _shown(run: RunDir) -> RunState:

@@ -47,10 +47,11 @@ def begin(
             fix=f"go on there: `evener run {run.name} --resume`",
         )
     before = _state(run)
-    if before.begun_at is not None and _is_going(run, before, answers):
-        return Begun.going, before
-    recover(run)  # before the new start is recorded: an old end must not come after it
-    before = _state(run)
+    if before.begun_at is not None and before.phase != "finished":
+        if _is_going(run, before, answers):
+            return Begun.going, before
+        recover(run)  # before the new start is recorded: an old end must not come after it
+        before = _state(run)
     if before.phase == "finished":
         return Begun.finished, before
     resumed = before.begun_at is not None

@@ -84,8 +84,9 @@ class ComposeLauncher:
                 told = Path(contract.SECRET_FILE).read_text(encoding="utf-8").strip()
                 return HeadPlace(f"{HEAD}:{contract.HEAD_PORT}", told)
             secret = (run.path.parent.parent / SECRET).read_text(encoding="utf-8").strip()
-            container = f"{project_of(run)}-{HEAD}-1"
-            said = self.engine.call("port", container, f"{contract.HEAD_PORT}/tcp").split()
+            name = project_of(run)
+            ask = ("port", f"{name}-{HEAD}-1", f"{contract.HEAD_PORT}/tcp")
+            said = self.engine.call(*ask).split() if name else []
         except (errors.EvenerError, OSError):
             return None
         return HeadPlace(said[0], secret) if said else None
