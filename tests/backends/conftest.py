@@ -28,8 +28,16 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 
 @pytest.fixture
-def shell(place: Place, tmp_path: Path) -> Iterator[Shell]:
-    yield from _shell(tmp_path, place)
+def folder(tmp_path: Path) -> Path:
+    """With a name as people give them."""
+    folder = tmp_path / "my jobs, new"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def shell(place: Place, folder: Path) -> Iterator[Shell]:
+    yield from _shell(folder, place)
 
 
 @pytest.fixture
@@ -38,8 +46,8 @@ def docker(request: pytest.FixtureRequest) -> Docker:
 
 
 @pytest.fixture
-def docker_shell(docker: Docker, tmp_path: Path) -> Iterator[Shell]:
-    yield from _shell(tmp_path, docker)
+def docker_shell(docker: Docker, folder: Path) -> Iterator[Shell]:
+    yield from _shell(folder, docker)
 
 
 def _shell(folder: Path, place: Place) -> Iterator[Shell]:

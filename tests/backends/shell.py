@@ -40,6 +40,9 @@ features = 16
 global_batch = 48
 steps = {steps}
 lr = 0.01
+
+[membership]
+standby = false
 """
 
 

@@ -48,18 +48,18 @@ def build(shape, folder):
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(folder: Path) -> Iterator[Path]:
     """The experiments' folder, on a disk of its own."""
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("a small disk of our own needs root on Linux")
-    folder = tmp_path / contract.RUN_DIR_DEFAULT
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", str(folder)]
+    disk = folder / contract.RUN_DIR_DEFAULT
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", str(disk)]
     done = subprocess.run(mount, capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def test_a_full_disk_ends_the_run_in_words_and_damages_nothing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ def test_containers_are_closed_but_for_what_they_need(docker_shell: Shell, docke
     inspected = {each["Name"].rpartition("-")[2]: each for each in json.loads(text)}
     for each in inspected.values():
         _check_host(each["HostConfig"])
+        assert each["Config"]["User"] == f"{os.getuid()}:{os.getgid()}"
         sources = [mount["Source"] for mount in each["Mounts"]]
         assert not any("docker.sock" in source for source in sources)
         writable = {mount["Destination"] for mount in each["Mounts"] if mount["RW"]}

@@ -109,3 +109,11 @@ def test_files_are_the_callers_whichever_users_an_engine_maps() -> None:
     outside = Outside("evener:123", "1000:1000", "/cache", userns="host")
     plan = plan_containers(job(workers=1), machine(cpus=4))
     assert "--userns=host" in run_command(containers(plan, RUN, outside)[0], RUN, outside)
+
+
+def test_a_folder_may_have_any_name() -> None:
+    run = RunDir(Path('/runs/a, "b"'))
+    plan = plan_containers(job(workers=1), machine(cpus=4))
+    said = run_command(containers(plan, run, OUTSIDE)[0], run, OUTSIDE)
+    folder = 'a, ""b""'
+    assert f'--mount=type=bind,"source=/runs/{folder}","target=/runs/{folder}"' in said

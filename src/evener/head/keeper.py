@@ -15,7 +15,6 @@ import time
 
 from evener import errors, events, state
 from evener.events import AgentEnded, Record, RunEnded
-from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.rundir.rank_metrics import RankMetrics
 from evener.rundir.store import Store
@@ -30,8 +29,7 @@ class Keeper:
     def __init__(self, run: RunDir, store: Store) -> None:
         self._store = store
         self._reserve = run.logs / ".reserve"
-        with layout.translated(self._reserve):  # no zeros: some file systems store none
-            self._reserve.write_bytes(secrets.token_bytes(RESERVE_BYTES))
+        self._hold()
         self._metrics = RankMetrics(run, store)
         self._fold_turn = threading.Lock()
         self._seq = 0
@@ -88,6 +86,13 @@ class Keeper:
         """Put an end on the record that no agent told of."""
         self.close()
         self._store.append([Record(ended, time.time(), f"head/{secrets.token_hex(4)}", 1)])
+
+    def _hold(self) -> None:
+        """On a disk that has not even this much left, the record itself gets the rest."""
+        try:  # no zeros: some file systems store none
+            self._reserve.write_bytes(secrets.token_bytes(RESERVE_BYTES))
+        except OSError:
+            self.close()
 
     def close(self) -> None:
         """Give back what was held of the disk."""

@@ -168,5 +168,11 @@ def _limits(limits: Limits | None) -> tuple[str, ...]:
 
 
 def _mount(mount: Mount) -> str:
-    end = ",readonly" if mount.read_only else ""
-    return f"--mount=type=bind,source={mount.source},target={mount.target}{end}"
+    end = ("readonly",) if mount.read_only else ()
+    fields = ("type=bind", f"source={mount.source}", f"target={mount.target}", *end)
+    return "--mount=" + ",".join(map(_field, fields))
+
+
+def _field(text: str) -> str:
+    """Docker reads a mount as a line of CSV, and folders may have commas in their names."""
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"') else text

@@ -2,7 +2,8 @@
 
     experiments/NAME/
     ├── configs/      job.json, plan.json, handle.json: what was asked, decided and started
-    ├── logs/         head.log, rank_N.log, rank_N_metrics.json, spool_AGENT.*.jsonl
+    ├── logs/         head.log, rank_N.log, rank_N_metrics.json, spool_AGENT.*.jsonl,
+    │                 .reserve: space that the head holds back for how the run ended
     ├── checkpoints/
     ├── run.db        the record of what happened (`rundir.store`)
     └── model.safetensors
