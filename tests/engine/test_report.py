@@ -68,6 +68,18 @@ def test_numbers_rise_and_sources_differ_between_lives() -> None:
     assert len({r["source"] for r in records}) == 2
 
 
+def test_the_same_life_in_another_container_is_another_source() -> None:
+    """Started again from nothing, a rank there has its old life and its old pid."""
+    sources = set()
+    for _ in range(2):
+        said: list[Order] = []
+        reporter = Reporter(0, 0, 3600, said.append)
+        reporter.emit(commit(1))
+        reporter.flush(1)
+        sources |= {r["source"] for o in said if isinstance(o, orders.Report) for r in o.events}
+    assert len(sources) == 2
+
+
 def test_what_a_lead_may_not_have_said_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[Order] = []
     reporter = Reporter(1, 0, 3600, said.append)

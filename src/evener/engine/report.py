@@ -7,7 +7,7 @@ counts a step once.
 
 from __future__ import annotations
 
-import os
+import secrets
 import threading
 import time
 from collections import deque
@@ -44,7 +44,8 @@ class Reporter:
     """Stamps, batches and hands over. `say` is the line to the agent."""
 
     def __init__(self, rank: int, life: int, every_s: float, say: Callable[[Order], None]) -> None:
-        self._source = f"rank {rank}/{life}-{os.getpid()}"
+        # A word drawn anew: in a container, ranks of two starts have the same life and pid.
+        self._source = f"rank {rank}/{life}-{secrets.token_hex(4)}"
         self._rank = rank
         self._every_s = every_s
         self._say = say
