@@ -161,7 +161,8 @@ def last_step(run: RunDir) -> int:
 def check_steps(run: RunDir, last: int | None = None) -> int:
     """Each step is there, and happened once: who tells it again tells the same."""
     told = sorted({(e.step, e.cursor, e.samples, e.loss) for e in events(run, StepCommitted)})
-    assert [step for step, *_ in told] == list(range(1, (last or len(told)) + 1))
+    steps = [step for step, *_ in told]
+    assert steps == list(range(1, (last or len(told)) + 1))
     seen = 0
     for _, cursor, samples, _ in told:
         seen += samples
