@@ -32,6 +32,7 @@ def test_a_run_goes_to_its_end_and_leaves_files_and_nothing_else(shell: Shell) -
     run = shell.run()
     assert len(events(run, StepCommitted)) == check_steps(run, STEPS) == STEPS
     assert all(run.rank_log(rank).is_file() for rank in (0, 1))
+    assert run.agent_log("a00").read_text(encoding="utf-8")
     assert run.export_file.is_file()
     assert checkpoint.newest(run.checkpoints) is not None
     owners = {path.stat().st_uid for path in run.path.rglob("*")}

@@ -27,9 +27,11 @@ from evener.wire.outbox import Outbox
 
 log = logging.getLogger("evener.agent")
 
+FORMAT = "%(asctime)s %(message)s"
+
 
 def main(programs: Programs | None = None) -> int:
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.basicConfig(format=FORMAT, level=logging.INFO, stream=sys.stderr)
     end_on(contract.AWAY_SIGNAL, contract.AWAY_STATUS)
     faulthandler.enable()  # even a crash of the interpreter leaves its last words in the log
     try:
@@ -41,6 +43,8 @@ def main(programs: Programs | None = None) -> int:
 
 def _run(env: AgentEnv, programs: Programs | None) -> int:
     run = RunDir(Path(env.run_dir))
+    if env.revived:
+        _write_down(run.agent_log(env.agent))
     if env.revived and revival.has_ended(run):
         log.info("the run is over: nothing is left to do")
         return 0
@@ -49,6 +53,14 @@ def _run(env: AgentEnv, programs: Programs | None) -> int:
     with Outbox(env.head, env.secret, env.agent, run.spool(env.agent)) as outbox:
         end = asyncio.run(Agent(env, job, plan, outbox, programs).run())
     return _status(end, revived=bool(env.revived))
+
+
+def _write_down(file: Path) -> None:
+    """What an engine keeps of our words goes with the container."""
+    with layout.translated(file):
+        handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(FORMAT))
+    logging.getLogger().addHandler(handler)
 
 
 def _status(end: Over | Left, *, revived: bool) -> int:

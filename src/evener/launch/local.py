@@ -60,7 +60,7 @@ class LocalLauncher:
         for agent in plan.agents:
             environment = contract.to_environ(_agent_env(agent, plan, run))
             environment |= contract.module_path(plan.code)
-            log = run.logs / f"agent_{agent.agent}.log"
+            log = run.agent_log(agent.agent)
             argv = self._argv(self.agent_module)
             commands.append(Command(f"agent {agent.agent}", argv, environment, log))
         return Rendered(run, tuple(commands))

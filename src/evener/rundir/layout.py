@@ -82,6 +82,9 @@ class RunDir:
     def head_log(self) -> Path:
         return self.logs / "head.log"
 
+    def agent_log(self, agent: str) -> Path:
+        return self.logs / f"agent_{agent}.log"
+
     def rank_log(self, rank: int) -> Path:
         return self.logs / f"rank_{rank}.log"
 
