@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
 from evener import contract, orders, versions
 from evener.agent import ending, errands, translate
@@ -25,6 +24,7 @@ from evener.agent.crew import Crew, Voice
 from evener.agent.departure import AWAY, Departure, Move
 from evener.agent.door import door
 from evener.agent.environment import environment_of_ranks
+from evener.agent.errands import Sink
 from evener.agent.inbox import TICK_S, Inbox
 from evener.agent.peers import Peers, addresses
 from evener.agent.prepare import Prepared
@@ -35,7 +35,7 @@ from evener.agent.translate import Away, Left, Letter, Over, Stop
 from evener.config.schema import Job
 from evener.contract import AgentEnv
 from evener.errors import EvenerError
-from evener.events import AgentEnded, Alert, DataPrepared, Event, StopAsked
+from evener.events import AgentEnded, Alert, DataPrepared, StopAsked
 from evener.membership import Generation, Membership, words
 from evener.placement import Plan
 from evener.rundir.layout import RunDir
@@ -49,16 +49,6 @@ PART_S = 10.0  # for ranks that are done to write their last words and end
 KILLED_S = 5.0
 RECORD_S = 60.0  # for a lower agent to end its ranks too and to record the end
 FLUSH_S = 5.0  # for the head to take the last events; the spool keeps what it does not
-
-
-class Sink(Protocol):
-    """Where events go: `wire.outbox.Outbox`."""
-
-    def put(self, event: Event) -> None: ...
-
-    def forward(self, record: dict[str, Any]) -> None: ...
-
-    def flush(self, timeout_s: float) -> bool: ...
 
 
 class Agent:
@@ -157,8 +147,10 @@ class Agent:
                     self._crew.form(generation)
 
     def _report_lost_agents(self, generation: Generation) -> None:
-        """Ranks whose agent fell out of the group have nobody else to report them."""
-        for lost in ending.lost_with_agents(self._generation, generation, self._env.agent):
+        """Ranks whose agent fell out of the group have nobody else to report them; where all go
+        together none is lost, though one is gone before the other."""
+        before = None if self._departure.together else self._generation
+        for lost in ending.lost_with_agents(before, generation, self._env.agent):
             self._sink.put(lost)
         self._generation = generation
 
@@ -247,6 +239,7 @@ class Agent:
                 self._stop(reason)
             case Away(agent):
                 self._departure.goes(agent)
+                self._depart(time.monotonic())  # before it says goodbye
             case Over():
                 self._heard_over(letter)
             case _:
@@ -314,6 +307,7 @@ class Agent:
             self._sink.put(Alert("note", f"the machine of agent {me} goes away ({AWAY})"))
             self._departure.begin(time.monotonic())
             self._peers.broadcast(Away(me))
+            self._depart(time.monotonic())
 
     def _depart(self, now: float) -> None:
         training = set() if self._generation is None else {*self._generation.agents}

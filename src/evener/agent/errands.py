@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from evener import cluster, contract
 from evener.agent.prepare import Prepared, prepare
@@ -13,6 +14,16 @@ from evener.probe import probe
 from evener.rundir.layout import RunDir
 
 Emit = Callable[[Event], None]
+
+
+class Sink(Protocol):
+    """Where events go: `wire.outbox.Outbox`."""
+
+    def put(self, event: Event) -> None: ...
+
+    def forward(self, record: dict[str, Any]) -> None: ...
+
+    def flush(self, timeout_s: float) -> bool: ...
 
 
 async def look_at_machine(agent: str, run: RunDir, emit: Emit) -> None:
