@@ -39,11 +39,13 @@ KNOWN_THREADS = ("Dummy-",)
 HELD_GROUP = "group that did not let go"
 HELD_FILES = ("socket:", "pipe:", "anon_inode:")
 # Python starts the first once and keeps it: it frees shared memory after a crash. The others are
-# the session's Docker engine, which a test may have restarted; its containers are looked at.
+# the session's Docker engine, which a test may have restarted, and what holds its network; its
+# containers are looked at.
 KNOWN_PROCESSES = (
     "multiprocessing.resource_tracker",
     "dockerd --data-root",
     "containerd --config",
+    "sleep infinity",
 )
 KNOWN_FILES = ("/dev/nvidia",)  # the driver keeps its devices open once CUDA was used
 # What tools keep in the tree for themselves; git ignores all of it.
