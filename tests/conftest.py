@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Two OpenMP threads that spin for one core are 25 times slower than one; before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,7 +17,9 @@ import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests import leaks
-from tests.lab import engine
+
+if TYPE_CHECKING:
+    from tests.lab.engine import Daemon
 
 _hypothesis_home = tempfile.TemporaryDirectory(prefix="hypothesis-")
 
@@ -47,8 +50,10 @@ def leak_police() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def daemon() -> Iterator[engine.Daemon]:
+def daemon() -> Iterator[Daemon]:
     """The engine that all tests of a session share, or the reason why there is none."""
+    from tests.lab import engine
+
     try:
         with engine.daemon() as running:
             yield running
@@ -57,12 +62,14 @@ def daemon() -> Iterator[engine.Daemon]:
 
 
 @pytest.fixture(scope="session")
-def docker_host(daemon: engine.Daemon) -> str:
+def docker_host(daemon: Daemon) -> str:
     return daemon.host
 
 
 @pytest.fixture(scope="session")
 def wheels() -> Path:
+    from tests.lab import engine
+
     try:
         return engine.wheels()
     except engine.NoLab as reason:
