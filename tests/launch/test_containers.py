@@ -49,7 +49,7 @@ def test_the_head() -> None:
 def test_an_agent_has_its_part_of_the_machine_and_finds_the_others_by_name() -> None:
     words = shown(2, workers=2)
     for word in (
-        "--hostname=machine-1", "--cpus=2", "--shm-size=1073741824",
+        "--hostname=machine-1", "--cpu-shares=2048", "--shm-size=1073741824",
         "--mount=type=bind,source=/home/me/cache,target=/var/cache/evener",
         "--mount=type=bind,source=/data/text.txt,target=/data/text.txt,readonly",
         "--env=EVENER_AGENT=a01", "--env=EVENER_CACHE=/var/cache/evener",

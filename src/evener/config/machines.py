@@ -29,8 +29,8 @@ class MachineWish(Section):
     count: Positive = Field(1, description="How many of this kind.")
     cpus: float | None = Field(
         None, ge=0.01,
-        description="Processors, in parts if need be; what the others leave, in equal parts, if "
-        "not given.",
+        description="Processors, in parts if need be, and never more. If not given: an equal part "
+        "of what the others leave, and more while they are idle.",
     )  # fmt: skip
     memory: Size | None = Field(
         None, description="Most memory; above it a rank is killed. Else all there is."

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from evener import contract
-from evener.launch.containers import HEAD, RESTARTS, STOP_S, Container, Mount, Outside, containers
+from evener.launch.containers import (
+    HEAD,
+    RESTARTS,
+    STOP_S,
+    Container,
+    Mount,
+    Outside,
+    containers,
+    weight,
+)  # fmt: skip
 from evener.placement import Plan
 from evener.rundir.layout import RunDir
 
@@ -190,7 +199,9 @@ def _limits(machine: Container) -> dict[str, str]:
     limits = machine.limits
     if limits is None:
         return {}
-    found = {"cpus": f"{limits.cpus:g}", "shm_size": str(limits.shm_bytes)}
+    found = {"cpu_shares": str(weight(limits.cpus)), "shm_size": str(limits.shm_bytes)}
+    if limits.capped:
+        found["cpus"] = f"{limits.cpus:g}"
     if limits.memory_bytes:  # and no more of it by way of the swap
         found |= {"mem_limit": str(limits.memory_bytes), "memswap_limit": str(limits.memory_bytes)}
     if limits.cpu_affinity:

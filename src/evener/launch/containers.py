@@ -154,10 +154,18 @@ def run_command(container: Container, run: RunDir, outside: Outside) -> tuple[st
     )
 
 
+def weight(cpus: float) -> int:
+    """In shares of the processors. A cap instead would stop a rank whenever its agent has used
+    some of its time; it is for who asks for one."""
+    return max(round(1024 * cpus), 2)
+
+
 def _limits(limits: Limits | None) -> tuple[str, ...]:
     if limits is None:
         return ()
-    given = [f"--cpus={limits.cpus:g}", f"--shm-size={limits.shm_bytes}"]
+    given = [f"--cpu-shares={weight(limits.cpus)}", f"--shm-size={limits.shm_bytes}"]
+    if limits.capped:
+        given.append(f"--cpus={limits.cpus:g}")
     if limits.memory_bytes:  # and no more of it by way of the swap
         given += [f"--memory={limits.memory_bytes}", f"--memory-swap={limits.memory_bytes}"]
     if limits.cpu_affinity:

@@ -184,6 +184,7 @@ def _limits(wanted: _Wanted, cpus: float) -> Limits:
     wish = wanted.wish
     return Limits(
         cpus=cpus,
+        capped=wish.cpus is not None,
         memory_bytes=wish.memory or 0,
         shm_bytes=wish.shm_size or SHM_BYTES,
         gpus=tuple(gpu.uuid for gpu in wanted.gpus),

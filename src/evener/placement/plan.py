@@ -25,7 +25,8 @@ class RankPlan:
 class Limits:
     """What a container may use of its machine: a machine of its own, as far as ranks can tell."""
 
-    cpus: float
+    cpus: float  # a weight among others; where it was asked for, all that there is for it
+    capped: bool = False
     memory_bytes: int = 0  # 0: as much as there is
     shm_bytes: int = SHM_BYTES
     gpus: tuple[str, ...] = ()  # by UUID: an index means another GPU inside a container
@@ -87,6 +88,7 @@ def _limits(agent: Mapping[str, Any]) -> Limits | None:
         return None
     return Limits(
         found["cpus"],
+        found["capped"],
         found["memory_bytes"],
         found["shm_bytes"],
         tuple(found["gpus"]),
