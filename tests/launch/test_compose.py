@@ -38,10 +38,11 @@ def test_a_gpu_is_given_by_name_and_another_machine_names_its_own() -> None:
 def test_what_machines_do_not_share_each_says_itself() -> None:
     first, second = two().agents
     assert first.limits is not None
-    limits = replace(first.limits, cpus=0.5, memory_bytes=2**30, cpu_affinity="1")
+    limits = replace(first.limits, cpus=0.5, capped=True, memory_bytes=2**30, cpu_affinity="1")
     shown = text(replace(two(), agents=(first, replace(second, limits=limits))))
-    assert shown.count("cpus: ") == 2
-    own = ("cpus: 0.5", "mem_limit: 1073741824", "memswap_limit: 1073741824", 'cpuset: "1"')
+    assert shown.count("cpu_shares: ") == 2
+    memory = ("mem_limit: 1073741824", "memswap_limit: 1073741824")
+    own = ("cpu_shares: 512", "cpus: 0.5", *memory, 'cpuset: "1"')
     wanted = "".join(f"    {each}\n" for each in ("<<: *machine", *own))
     assert f"  machine-1:\n{wanted}" in shown
     assert shown.count("shm_size: ") == 1

@@ -28,7 +28,7 @@ def limits(plan: Plan) -> list[Limits]:
 
 def test_workers_get_equal_parts_of_the_processors() -> None:
     plan = placement.plan_containers(job(workers=4), machine(cpus=6))
-    assert [each.cpus for each in limits(plan)] == [1.5] * 4
+    assert [(each.cpus, each.capped) for each in limits(plan)] == [(1.5, False)] * 4
     assert [agent.machine for agent in plan.agents] == [f"machine-{n}" for n in range(4)]
     assert [rank.threads for rank in plan.ranks] == [1] * 4
     assert plan.place == "docker"
@@ -51,6 +51,7 @@ def test_machines_of_several_kinds() -> None:
     wishes = ({"cpus": 3, "memory": "2GiB"}, {"count": 2})
     plan = placement.plan_containers(with_machines(*wishes), machine(cpus=8))
     assert [each.cpus for each in limits(plan)] == [3, 2.5, 2.5]
+    assert [each.capped for each in limits(plan)] == [True, False, False]
     assert [each.memory_bytes for each in limits(plan)] == [2 * 2**30, 0, 0]
     assert [rank.threads for rank in plan.ranks] == [3, 2, 2]
     assert "3 cores for 1 rank: 3 threads" in plan.ranks[0].reason
