@@ -45,7 +45,7 @@ KNOWN_PROCESSES = (
     "multiprocessing.resource_tracker",
     "dockerd --data-root",
     "containerd --config",
-    "sleep infinity",
+    "tail --follow /dev/null",
 )
 KNOWN_FILES = ("/dev/nvidia",)  # the driver keeps its devices open once CUDA was used
 # What tools keep in the tree for themselves; git ignores all of it.

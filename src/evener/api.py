@@ -248,6 +248,7 @@ def prepare_elsewhere(request: RunRequest) -> Ready:
     except (errors.DockerAway, errors.NotPermitted):
         hindrance = gpus.hindrance(machine.devices, _ALL_RUNTIMES)
         plan = placement.plan_containers(loaded.job, machine, hindrance)
+    plan = replace(plan, code=_code_folders(loaded, request))
     name = request.name or loaded.name
     return Ready(_root(request, loaded), name, loaded.job, machine, plan, False, plan.notes)
 
@@ -282,22 +283,15 @@ def launcher_for(ready: Ready, note: Callable[[str], None] = lambda _: None) -> 
     """Who starts what was decided; `note` hears what takes its time (an image being built)."""
     if ready.plan.place == LOCAL:
         return LocalLauncher()
-    content = _content(ready.job, ready.machine, ready.plan.code)
-    return DockerLauncher(content, _read_paths(ready.job), note)
+    return DockerLauncher(image_content(ready), _read_paths(ready.job), note)
 
 
-def image_content(source: str, overrides: tuple[str, ...]) -> Content:
-    """What would go into the image of a job on this machine."""
-    request = RunRequest(source, overrides)
-    loaded = _load(source, request)
-    return _content(loaded.job, probe(), _code_folders(loaded, request))
-
-
-def _content(job: Job, machine: Machine, code: tuple[str, ...]) -> Content:
-    cuda = job.image.cuda
+def image_content(ready: Ready) -> Content:
+    """What goes into the image: CUDA only where a container has a GPU."""
+    cuda = ready.job.image.cuda
     if cuda == "auto":
-        cuda = PYPI if any(d.kind == "cuda" for d in machine.devices) else "cpu"
-    return Content(job.image, cuda, _own_code(job, tuple(map(Path, code))))
+        cuda = PYPI if any(a.limits and a.limits.gpus for a in ready.plan.agents) else "cpu"
+    return Content(ready.job.image, cuda, _own_code(ready.job, tuple(map(Path, ready.plan.code))))
 
 
 def _own_code(job: Job, folders: tuple[Path, ...]) -> tuple[Path, ...]:

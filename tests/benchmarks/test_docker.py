@@ -23,7 +23,7 @@ def test_a_start_is_what_containers_take_more() -> None:
 
 
 def test_no_engine_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker, "_answers", lambda: False)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nobody/docker.sock")
     monkeypatch.setattr(
         docker, "_lab", lambda _: ["sh", "-c", "echo 'needs root on Linux' >&2; exit 2"]
     )

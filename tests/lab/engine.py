@@ -28,6 +28,7 @@ START_S, STOP_S = 60.0, 30.0
 _PACKAGES = ("docker.io", "debootstrap", "iptables", "iproute2")
 _PROGRAMS = ("dockerd", "docker", "debootstrap", "iptables", "ip")
 _IN_BASE = "python3,python3-pip,python3-venv,python-is-python3,ca-certificates"
+HOLDER = "tail --follow /dev/null"  # lives until it is killed
 _NOT_PASSED_ON = ("dev", "proc", "sys")
 
 
@@ -129,7 +130,7 @@ class Daemon:
         self.host = f"unix://{folder}/docker.sock"
         self._folder, self._data = folder, data
         self._network = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", "ip link set lo up; echo; exec sleep infinity"],
+            ["unshare", "--net", "sh", "-c", f"ip link set lo up; echo; exec {HOLDER}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             start_new_session=True,

@@ -101,11 +101,11 @@ def test_runs_of_one_name_in_two_folders_do_not_meet() -> None:
 
 
 def test_files_are_the_callers_whichever_users_an_engine_maps() -> None:
-    plain = '["name=seccomp,profile=default"]'
+    plain = ("name=seccomp,profile=default",)
     assert user_inside("1000:1000", plain) == ("1000:1000", "")
-    assert user_inside("1000:1000", "") == ("1000:1000", "")  # nobody could be asked
-    assert user_inside("1000:1000", '["name=seccomp","name=rootless"]') == ("0:0", "")
-    assert user_inside("1000:1000", '["name=userns"]') == ("1000:1000", "host")
+    assert user_inside("1000:1000", ()) == ("1000:1000", "")  # nobody could be asked
+    assert user_inside("1000:1000", ("name=seccomp", "name=rootless")) == ("0:0", "")
+    assert user_inside("1000:1000", ("name=userns",)) == ("1000:1000", "host")
     outside = Outside("evener:123", "1000:1000", "/cache", userns="host")
     plan = plan_containers(job(workers=1), machine(cpus=4))
     assert "--userns=host" in run_command(containers(plan, RUN, outside)[0], RUN, outside)

@@ -12,7 +12,6 @@ import time
 from dataclasses import dataclass
 
 from evener import errors
-from evener.events import RunEnded
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 from evener.state import ENDED
@@ -40,11 +39,10 @@ def has_ended(run: RunDir) -> bool:
         return False
     try:
         with Store.open(run.db, write=False) as store:
-            newest = store.newest("RunStarted", "RunEnded")
+            return store.has_ended
     except errors.EvenerError as error:
         log.info("the record does not say how the run is: %s", error)
         return False
-    return newest is not None and isinstance(newest.event, RunEnded)
 
 
 async def look_back(head: str, secret: str) -> Past | None:

@@ -119,7 +119,7 @@ def compose(
     with folder.building(target) as beside:
         request = api.RunRequest(job, overrides, workers, root=beside / RUNS)
         ready = api.prepare_elsewhere(request)
-        content = api.image_content(job, overrides)
+        content = api.image_content(ready)
         reads = folder.fill(beside, folder.Export(ready.name, ready.job, ready.plan, content))
     for note in ready.notes:
         console.note(note)

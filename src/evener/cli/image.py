@@ -10,6 +10,7 @@ from evener import api
 from evener.cli import console, options
 from evener.docker import Engine
 from evener.image import build as images
+from evener.image.build import Content
 
 app = options.verb_app()
 
@@ -22,14 +23,14 @@ def _image() -> None:
 @app.command()
 def build(job: options.JobName, override: options.Overrides = None) -> None:
     """Build the job's image, if what goes into it has changed."""
-    content = api.image_content(job, tuple(override or ()))
+    content = _content(job, override)
     typer.echo(images.ensure(Engine(), content, console.note))
 
 
 @app.command()
 def show(job: options.JobName, override: options.Overrides = None) -> None:
     """Print the Dockerfiles of the job's image; build nothing."""
-    for recipe in images.recipes(api.image_content(job, tuple(override or ()))):
+    for recipe in images.recipes(_content(job, override)):
         typer.echo(f"# {recipe.tag}\n{recipe.dockerfile}")
 
 
@@ -51,3 +52,7 @@ def prune() -> None:
     """Remove the images that no container uses. The next run builds its own again."""
     for tag in images.prune(Engine()):
         typer.echo(f"removed {tag}")
+
+
+def _content(job: str, override: list[str] | None) -> Content:
+    return api.image_content(api.prepare_elsewhere(api.RunRequest(job, tuple(override or ()))))

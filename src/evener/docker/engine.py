@@ -22,6 +22,7 @@ class Facts:
     cpus: float
     memory_bytes: int
     runtimes: tuple[str, ...]
+    security: tuple[str, ...] = ()  # "name=rootless" and the like
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ class Engine:
                 fix="switch to Linux containers in Docker Desktop's menu",
             )
         runtimes = tuple(told.get("Runtimes") or ())
-        return Facts(float(told["NCPU"]), int(told["MemTotal"]), runtimes)
+        security = tuple(told.get("SecurityOptions") or ())
+        return Facts(float(told["NCPU"]), int(told["MemTotal"]), runtimes, security)
 
     def last_words(self, container: str, lines: int) -> list[str]:
         """The end of what a container printed, on either stream."""

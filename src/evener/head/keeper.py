@@ -79,8 +79,7 @@ class Keeper:
 
     def run_has_ended(self) -> bool:
         """Since it began the last time."""
-        newest = self._store.newest("RunStarted", "RunEnded")
-        return newest is not None and isinstance(newest.event, RunEnded)
+        return self._store.has_ended
 
     def end_run(self, ended: events.RunEnded) -> None:
         """Put an end on the record that no agent told of."""

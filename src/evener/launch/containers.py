@@ -8,7 +8,7 @@ the cache and its own /tmp, and the secret comes in a file, where `docker inspec
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evener import contract
@@ -118,7 +118,7 @@ def _environment(told: AgentEnv | HeadEnv) -> dict[str, str]:
     return env | {contract.SECRET_VARIABLE: contract.SECRET_FILE}
 
 
-def user_inside(caller: str, security: str) -> tuple[str, str]:
+def user_inside(caller: str, security: Sequence[str]) -> tuple[str, str]:
     """As whom a container runs, and in which user namespace, so that its files are the caller's.
 
     `security` is what the engine says of itself. A rootless one maps its root to the caller; one

@@ -211,12 +211,12 @@ class DockerLauncher:
         cache = str(contract.cache_folder())
         return Outside(image, user, cache, self.reads, userns)
 
-    def _security(self) -> str:
+    def _security(self) -> tuple[str, ...]:
         """What the engine says of its own; nothing where it is not there, as for a dry run."""
         try:
-            return self.engine.call("info", "--format={{json .SecurityOptions}}")
+            return self.engine.facts().security
         except errors.MachineError:
-            return ""
+            return ()
 
     def _argv(self, *arguments: str) -> tuple[str, ...]:
         return (*self.engine.program, *arguments)

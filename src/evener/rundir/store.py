@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from evener import errors, events
-from evener.events import Record
+from evener.events import Record, RunEnded
 from evener.rundir import layout, tables
 
 BUSY_S = 10.0  # how long a statement waits for another process that holds the file
@@ -133,6 +133,12 @@ class Store:
         while page := self.since(seq):
             yield from (record for _, record in page)
             seq = page[-1][0]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run is over, since it began the last time."""
+        newest = self.newest("RunStarted", "RunEnded")
+        return newest is not None and isinstance(newest.event, RunEnded)
 
     def newest(self, *kinds: str) -> Record | None:
         """The last record of any of `kinds`."""
