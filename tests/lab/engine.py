@@ -130,7 +130,7 @@ class Daemon:
         self.host = f"unix://{folder}/docker.sock"
         self._folder, self._data = folder, data
         self._network = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", f"ip link set lo up; echo; exec {HOLDER}"],
+            ["unshare", "--net", "sh", "-c", f"ip link set lo up; echo; exec {HOLDER} >/dev/null"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             start_new_session=True,
