@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import re
 import shlex
 import shutil
@@ -131,16 +132,24 @@ def prune(engine: Engine) -> list[str]:
     builds that did not come to their end have left without a name."""
     found = {each["tag"] for each in built(engine)}
     used = found & {each["Image"] for each in engine.ask("ps", "--all")}
-    tags = sorted(found - used, key=_is_libraries)
+    layers = _layers(engine, sorted(found))
     removed = []
-    for tag in tags:
-        if _is_libraries(tag) and any(not _is_libraries(t) for t in used):
-            continue  # what runs stands on libraries, on these perhaps
+    for tag in sorted(found - used, key=_is_libraries):
+        if any(layers[each][: len(layers[tag])] == layers[tag] for each in used):
+            continue  # what is in use stands on these libraries
         engine.call("image", "rm", tag)
         removed.append(tag)
     for label in (contract.LABEL_STAGE, contract.LABEL_IMAGE):
         _sweep(engine, label)
     return removed
+
+
+def _layers(engine: Engine, tags: Sequence[str]) -> dict[str, list[str]]:
+    """What each image is stacked of, the lowest first."""
+    if not tags:
+        return {}
+    said = engine.call("image", "inspect", "--format={{json .RootFS.Layers}}", *tags)
+    return {tag: json.loads(line) for tag, line in zip(tags, said.splitlines(), strict=True)}
 
 
 def _sweep(engine: Engine, label: str) -> None:
