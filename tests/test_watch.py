@@ -87,16 +87,18 @@ def test_a_record_that_must_be_read_from_the_head_is(tmp_path: Path) -> None:
 
 def test_a_head_that_is_lost_in_the_middle_repeats_nothing(tmp_path: Path) -> None:
     run = run_with(tmp_path, TOLD[:10])
-    launcher = FakeLauncher(living=[True])
+    launcher = FakeLauncher(living=[False])  # not asked for as long as the head answers
     with ExitStack() as stack:
         launcher.heads = [HeadPlace(stack.enter_context(in_thread(run)), SECRET)]
         with watch.Watch(run, launcher) as reader:
             assert [r for g in reader.read() for r in g.records] == TOLD[:10]
+            assert reader.alive
             stack.close()
             with Store.open(run.db, write=True) as store:
                 store.append(TOLD[10:])
             assert [r for g in reader.read() for r in g.records] == TOLD[10:]
             assert not reader.hears_head
+            assert not reader.alive
 
 
 def test_what_agents_could_not_deliver_is_found_before_a_run_is_given_up(tmp_path: Path) -> None:

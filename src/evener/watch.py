@@ -82,7 +82,8 @@ class Watch:
 
     @property
     def alive(self) -> bool:
-        return self._launcher.alive(self.run)
+        """A head that answers is a part of the run; only without it is the place asked."""
+        return self.hears_head or self._launcher.alive(self.run)
 
     @property
     def glance(self) -> Glance:

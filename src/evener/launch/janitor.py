@@ -17,6 +17,7 @@ from evener.launch.docker import DockerLauncher, among
 from evener.rundir.layout import RunDir
 
 LOOK_S = 2.0
+WAIT_S = 3600.0  # for one answer of the engine, which comes when all of the run has stopped
 CALM = 2  # looks at which nothing lives: a container that is started again does not either
 AWAY = 300  # looks at which no engine answers: one that restarts is back long before
 
@@ -34,6 +35,8 @@ def main(run: RunDir) -> None:
                     return  # whoever stopped the run was faster
                 alive = launcher.living(run) & set(own.get("container", ()))
                 calm, away = 0 if alive else calm + 1, 0
+                if alive:  # asking again and again would cost the training some of its time
+                    launcher.engine.call("wait", *alive, timeout_s=WAIT_S)
             except errors.MachineError:  # an engine that is away says nothing about the run
                 away += 1
         launcher.clean(run, own)
