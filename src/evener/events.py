@@ -119,10 +119,13 @@ class RankTimed:
     data_s: float  # waiting for samples
     forward_s: float
     backward_s: float
-    exchange_s: float  # summing gradients, waiting for slower ranks included
+    exchange_s: float  # summing gradients, as far as backward did not hide it
     optimizer_s: float
     step_s: float
     memory_bytes: int  # at its highest
+    hidden_s: float = 0.0  # summing gradients while backward still computed
+    wait_s: float = 0.0  # for slower ranks
+    predicted_s: float = 0.0  # what its own work was to take by its fitted speed; 0: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,36 @@ class SharesChanged:
     ranks: tuple[int, ...]
     shares: tuple[int, ...]
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedsFitted:
+    """A look at who takes how long: `n` samples cost a rank `fixed_s + n * per_sample_s`.
+
+    Speeds are samples of the whole run per second. `alone` is the sum of what the ranks do by
+    themselves, each on its share; `possible` is what the best shares would come to.
+    """
+
+    step: int
+    ranks: tuple[int, ...]
+    shares: tuple[int, ...]
+    fixed_s: tuple[float, ...]
+    per_sample_s: tuple[float, ...]
+    samples_per_s: float  # measured since the last look
+    alone_samples_per_s: float
+    possible_samples_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RankParked:
+    """A rank stands aside, for the others are as fast without it. It is back in the next
+    GenerationFormed that names it."""
+
+    rank: int
+    step: int
+    reason: str  # with the numbers
+    samples_per_s: float  # its own speed
+    gain: float  # what it would add to the run's speed, as a part of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +253,8 @@ class RunEnded:
 
 Event = Union[  # noqa: UP007  (get_args below wants a Union of all kinds)
     RunStarted, MachineSeen, DataPrepared, RankStarted, RankBuilt, RankLost, GenerationFormed,
-    StepCommitted, RankTimed, SharesChanged, Validated, TextSampled, CheckpointWritten,
-    CheckpointDropped, Exported, Alert, StopAsked, AgentEnded, RunEnded,
+    StepCommitted, RankTimed, SharesChanged, SpeedsFitted, RankParked, Validated, TextSampled,
+    CheckpointWritten, CheckpointDropped, Exported, Alert, StopAsked, AgentEnded, RunEnded,
 ]  # fmt: skip
 KINDS: dict[str, type[Any]] = {k.__name__: k for k in get_args(Event)}
 
@@ -251,6 +284,8 @@ def to_dict(record: Record) -> dict[str, Any]:
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -284,6 +319,8 @@ def _read(value: Any, hint: str) -> Any:
         return math.nan
     if hint == "dict[str, float]" and isinstance(value, dict):
         return {k: math.nan if v is None else v for k, v in value.items()}
+    if hint == "tuple[float, ...]" and isinstance(value, list):
+        return tuple(math.nan if v is None else v for v in value)
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -307,6 +344,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "int | None": lambda v: v is None or _whole(v),
     "float | None": lambda v: v is None or _real(v),
     "tuple[int, ...]": lambda v: isinstance(v, tuple) and all(map(_whole, v)),
+    "tuple[float, ...]": lambda v: isinstance(v, tuple) and all(map(_real, v)),
     "dict[str, float]": lambda v: _table(v) and all(map(_real, v.values())),
     "dict[str, Any]": _table,
     "dict[str, Any] | None": lambda v: v is None or _table(v),

@@ -281,6 +281,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "int | None": st.none() | _WHOLE,
     "float | None": st.none() | st.floats(),
     "tuple[int, ...]": st.lists(_WHOLE, max_size=4).map(tuple),
+    "tuple[float, ...]": st.lists(st.floats(), max_size=4).map(tuple),
     "dict[str, float]": st.dictionaries(st.text(max_size=5), st.floats(), max_size=3),
     "dict[str, Any]": _TABLE,
     "dict[str, Any] | None": st.none() | _TABLE,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,7 @@ class Exchange:
     group: Group
     buckets: list[Bucket]
     _place: dict[nn.Parameter, int] = field(default_factory=dict)
+    began: float = 0.0  # when the first sum was sent off, by perf_counter
     _armed: bool = False
     _next: int = 0
     _waits: list[Callable[[], None]] = field(default_factory=list)
@@ -63,6 +65,7 @@ class Exchange:
     def begin(self, control: Tensor) -> None:
         """Send the step's small numbers off, and the buckets as backward completes them."""
         self._waits = [self.group.sum_async(control)]
+        self.began = perf_counter()
         self._next = 0
         for bucket in self.buckets:
             bucket.missing = len(bucket.parameters)

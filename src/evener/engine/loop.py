@@ -96,6 +96,7 @@ class Round:
     balance: Balance
     asks: Asks = field(default_factory=Asks)  # what all ranks heard in the last step
     before: Spent = field(default_factory=Spent)  # what the last step cost here
+    before_s: float = 0.0  # and how long it took; 0: there was none yet
 
     def steps(self) -> Done | None:
         """Step by step, with what falls due between them; see the module for how it ends."""
@@ -110,10 +111,9 @@ class Round:
                 boundary.attend(training, self.group, weights, self.asks)
                 done = self._over()
                 if done is not None or self.asks.pause:
+                    self._tell_time()
                     return done
-                outcome = self._commit(batches)
-                self.before, self.asks = outcome.spent, outcome.asks
-                self._rebalance(outcome)
+                self._rebalance(self._commit(batches))
 
     def _requests(self) -> Iterator[Request]:
         """What this rank is to load, from the next step on, by the shares in force then."""
@@ -144,9 +144,20 @@ class Round:
         progress.step += 1
         progress.cursor += batch.stop - batch.start
         training.worker.samples_since_merge += outcome.spent.samples
-        self._publish(outcome, batch, time.perf_counter() - began)
+        self.before.settle_wait(max(outcome.seconds))
+        self._tell_time()
+        self.before, self.asks = outcome.spent, outcome.asks
+        self.before_s = time.perf_counter() - began
+        self._publish(outcome, batch)
         self._check_sanity()
         return outcome
+
+    def _tell_time(self) -> None:
+        """Where the time of the step before went: who was waited for is known one step later."""
+        if self.before_s:
+            step = self.training.worker.progress.step
+            self.training.reporter.committed(step, self.before, self.before_s)
+            self.before_s = 0.0
 
     def _own_asks(self) -> Asks:
         link = self.training.link
@@ -157,7 +168,7 @@ class Round:
             save=lead and self.training.save_due(),
         )
 
-    def _publish(self, outcome: Outcome, batch: Batch, seconds: float) -> None:
+    def _publish(self, outcome: Outcome, batch: Batch) -> None:
         training, progress = self.training, self.training.worker.progress
         event = StepCommitted(
             step=progress.step,
@@ -168,14 +179,13 @@ class Round:
             samples=batch.stop - batch.start,
             lr=outcome.lr,
             grad_norm=outcome.grad_norm,
-            seconds=seconds,
+            seconds=self.before_s,
             generation=self.group.generation.ballot.number,
             metrics=outcome.metrics,
             skipped=outcome.skipped,
         )
         if progress.step % training.job.log.every_steps == 0:
             training.reporter.agree(event, lead=self.group.index == 0)
-        training.reporter.committed(progress.step, outcome.spent, seconds)
 
     def _check_sanity(self) -> None:
         progress, train = self.training.worker.progress, self.training.job.train

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from evener import events
 from evener.engine.step import Spent
@@ -22,6 +22,7 @@ from evener.rank import device as devices
 
 REMEMBERED_S = 5.0  # longer than a lead, or its agent, keeps its words to itself
 REMEMBERED = 5000
+PARTS = tuple(f.name for f in fields(Spent) if f.name.endswith("_s"))
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class Timer:
         self.steps += 1
         self.step_s += step_s
         self.sums.samples += spent.samples
-        for name in ("data_s", "forward_s", "backward_s", "exchange_s", "optimizer_s"):
+        for name in PARTS:
             setattr(self.sums, name, getattr(self.sums, name) + getattr(spent, name))
 
 
@@ -94,18 +95,14 @@ class Reporter:
 
     def _timed(self, step: int) -> RankTimed:
         timer, n = self._timer, self._timer.steps
-        own_s = timer.sums.compute_s
+        own_s = timer.sums.own_s
         return RankTimed(
             rank=self._rank,
             step=step,
             steps=n,
             share=round(timer.sums.samples / n),
             samples_per_s=timer.sums.samples / own_s if own_s > 0 else 0.0,
-            data_s=timer.sums.data_s / n,
-            forward_s=timer.sums.forward_s / n,
-            backward_s=timer.sums.backward_s / n,
-            exchange_s=timer.sums.exchange_s / n,
-            optimizer_s=timer.sums.optimizer_s / n,
+            **{name: getattr(timer.sums, name) / n for name in PARTS},
             step_s=timer.step_s / n,
             memory_bytes=devices.memory_bytes(devices.current()),
         )

@@ -25,19 +25,28 @@ GROWTH_STEPS, GROWTH, BACKOFF = 2000, 2.0, 0.5  # of the fp16 scale, as is custo
 
 @dataclass(slots=True)
 class Spent:
-    """Seconds of one step on this rank. `exchange_s` is what backward did not hide."""
+    """Seconds of one step on this rank. `exchange_s` is what backward did not hide of it; the
+    time of waiting for slower ranks is in there, until all know how long each has taken."""
 
     data_s: float = 0.0
     forward_s: float = 0.0
     backward_s: float = 0.0
     exchange_s: float = 0.0
+    hidden_s: float = 0.0
+    wait_s: float = 0.0
     optimizer_s: float = 0.0
+    predicted_s: float = 0.0
     samples: int = 0
 
     @property
-    def compute_s(self) -> float:
-        """Own work only: a rank that waits for others is not slow."""
-        return self.data_s + self.forward_s + self.backward_s
+    def own_s(self) -> float:
+        """Own work only, from one exchange to the next: a rank that waits is not slow."""
+        return self.data_s + self.forward_s + self.backward_s + self.optimizer_s
+
+    def settle_wait(self, slowest_s: float) -> None:
+        """Who took longest was waited for; what is left of the exchange was the exchange."""
+        self.wait_s = min(max(slowest_s - self.own_s, 0.0), self.exchange_s)
+        self.exchange_s -= self.wait_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +126,7 @@ def _accumulate(
             exchange.begin(total.control(exchange, part))
             break
         began = perf_counter()
-        loss = _forward(worker, batch)
+        loss = forward(worker, batch)
         total.add(loss)
         spent.samples += len(batch[0])
         forwarded = perf_counter()
@@ -128,10 +137,11 @@ def _accumulate(
         devices.synchronize(worker.device)
         spent.backward_s += perf_counter() - forwarded
     exchange.close_backward()
+    spent.hidden_s = max(perf_counter() - exchange.began, 0.0)
     return total.sent
 
 
-def _forward(worker: Worker, batch: Batch) -> Loss:
+def forward(worker: Worker, batch: Batch) -> Loss:
     batch = move(batch, worker.device, worker.dtype)
     with devices.autocast(worker.job.train.precision, worker.device):
         return worker.task.loss(worker.forward, batch, training=True)
@@ -155,7 +165,7 @@ class _Sums:
     def control(self, exchange: Exchange, part: Part) -> torch.Tensor:
         size, index = exchange.group.size, exchange.group.index
         seconds, samples = [0.0] * size, [0.0] * size
-        seconds[index], samples[index] = part.before.compute_s, float(part.before.samples)
+        seconds[index], samples[index] = part.before.own_s, float(part.before.samples)
         asks = [float(part.asks.pause), float(part.asks.stop), float(part.asks.save)]
         self.sent = torch.tensor(
             [self._count, self._loss, *asks, *self._metrics, *seconds, *samples],

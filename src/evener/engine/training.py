@@ -12,6 +12,7 @@ from evener.engine.keeper import Keeper
 from evener.engine.report import Reporter
 from evener.engine.worker import Worker
 from evener.rank.link import Link
+from evener.shares import Speed
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Training:
     total_steps: int
     reporter: Reporter
     keeper: Keeper
+    profiled: dict[int, Speed] = field(default_factory=dict)  # what a profile says of each rank
     last_lead: int = -1
     saved_at: float = field(default_factory=time.monotonic)
 
