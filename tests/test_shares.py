@@ -11,12 +11,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from evener import shares
-from evener.shares import Speed
+from evener.shares import Bounds, Speed
 
 positive = st.floats(1e-4, 1e3)
 speeds = st.builds(Speed, st.one_of(st.just(0.0), st.floats(1e-4, 100)), positive)
 clusters = st.lists(speeds, min_size=1, max_size=6)
 weights = st.lists(st.one_of(st.just(0.0), positive), min_size=1, max_size=8)
+
+
+def capped(*most: int | None) -> list[Bounds]:
+    return [Bounds(most=each) for each in most]
 
 
 def best_by_trying_all(cluster: list[Speed], total: int, limits: list[int]) -> float:
@@ -91,7 +95,7 @@ def test_solve_is_as_good_as_the_best_of_all_splits(
     caps = caps[: len(cluster)]
     limits = [total if c is None else c for c in caps]
     assume(sum(min(c, total) for c in limits) >= total)
-    cut = shares.solve(cluster, total, caps)
+    cut = shares.solve(cluster, total, capped(*caps))
     assert sum(cut) == total
     assert all(0 <= n <= limit for n, limit in zip(cut, limits, strict=True))
     best = best_by_trying_all(cluster, total, limits)
@@ -141,15 +145,15 @@ def test_solve_follows_the_speeds() -> None:
     assert shares.solve(one_two_five, 80) == (10, 20, 50)
     assert shares.solve([Speed(0, 1)] * 3, 10) == (4, 3, 3)
     assert shares.solve([Speed(100, 1), Speed(0, 1)], 50) == (0, 50)
-    assert shares.solve(one_two_five, 80, [None, None, 30]) == (17, 33, 30)
+    assert shares.solve(one_two_five, 80, capped(None, None, 30)) == (17, 33, 30)
     assert shares.solve([], 0) == ()
 
 
 def test_solve_refuses_caps_that_leave_samples_over() -> None:
-    with pytest.raises(ValueError, match="may take 5 samples, not 6"):
-        shares.solve([Speed(0, 1), Speed(0, 1)], 6, [2, 3])
-    with pytest.raises(ValueError, match="1 caps for 2 ranks"):
-        shares.solve([Speed(0, 1), Speed(0, 1)], 6, [None])
+    with pytest.raises(ValueError, match="may take 0 to 5 samples, not 6"):
+        shares.solve([Speed(0, 1), Speed(0, 1)], 6, capped(2, 3))
+    with pytest.raises(ValueError, match="1 bounds for 2 ranks"):
+        shares.solve([Speed(0, 1), Speed(0, 1)], 6, capped(None))
     with pytest.raises(ValueError, match="0 ranks may take 0 samples, not 1"):
         shares.solve([], 1)
 
@@ -275,3 +279,57 @@ def test_the_loop_of_fit_and_revise_comes_near_the_best_step_and_follows_a_slowd
             settled.append(best / shares.step_time(truth, cut))
     assert sum(settled) / len(settled) > 0.9
     assert changes < 60
+
+
+# ------------------------------------------------------------------------ bounds and teams
+
+
+@given(clusters, st.integers(0, 500), st.integers(0, 20))
+def test_nobody_gets_less_than_the_least(cluster: list[Speed], total: int, least: int) -> None:
+    assume(least * len(cluster) <= total)
+    cut = shares.solve(cluster, total, [Bounds(least=least)] * len(cluster))
+    assert sum(cut) == total
+    assert min(cut) >= least
+
+
+@given(st.lists(speeds, min_size=2, max_size=5), st.integers(1, 2000))
+def test_whole_quanta_cost_next_to_nothing(cluster: list[Speed], total: int) -> None:
+    plain = shares.solve(cluster, total)
+    rounded = shares.solve(cluster, total, [Bounds(quantum=8)] * len(cluster))
+    assert sum(rounded) == total
+    assert shares.step_time(cluster, rounded) <= 1.021 * shares.step_time(cluster, plain)
+
+
+def test_an_accelerator_keeps_its_shapes_and_processors_take_the_rest() -> None:
+    gpu, cpu = Speed(0.01, 0.001), Speed(0.01, 0.002)
+    cut = shares.solve([gpu, cpu, cpu], 1021, [Bounds(quantum=8), Bounds(), Bounds()])
+    assert cut[0] % 8 == 0
+    assert sum(cut) == 1021
+
+
+def test_who_adds_next_to_nothing_is_not_of_the_team() -> None:
+    four = [Speed(0.01, 1 / v) for v in (80, 40, 20, 20)]
+    assert shares.team([*four, Speed(0.01, 1 / 2)], 200, 0.02) == (True,) * 4 + (False,)
+    assert shares.team([*four, Speed(0.01, 1 / 8)], 200, 0.02) == (True,) * 5
+    assert shares.team([Speed(0.0, 1.0)] * 100, 1000, 0.02) == (True,) * 100  # 1 % each
+    assert shares.team([Speed(0.0, 1.0)], 10, 0.02) == (True,)
+    assert shares.team([], 0, 0.02) == ()
+
+
+def test_together_is_weighed_against_what_the_exchange_costs() -> None:
+    two = [Speed(0.0, 0.01), Speed(0.0, 0.01)]
+    assert shares.team(two, 100, 0.02, exchange_s=0.4) == (True, True)  # 0.9 s against 1 s
+    assert shares.team(two, 100, 0.02, exchange_s=0.6) == (True, False)
+    # two alone would not pay, four do
+    assert shares.team(two * 2, 100, 0.02, exchange_s=0.6) == (True,) * 4
+
+
+def test_a_line_through_two_rehearsals() -> None:
+    line = shares.from_rehearsals((4, 1.4), (40, 5.0))
+    assert line.per_sample_s == pytest.approx(0.1)
+    assert line.fixed_s == pytest.approx(1.0)
+    for odd in ((4, 9.0), (4, 0.001)):  # neither less than nothing, nor steeper than its mean
+        line = shares.from_rehearsals(odd, (40, 5.0))
+        assert 0.3 * 5 / 40 <= line.per_sample_s <= 5 / 40
+        assert line.time_s(40) == pytest.approx(5.0, rel=0.05)
+    assert shares.from_rehearsals((4, 1.0), (4, 1.0)).time_s(4) == pytest.approx(1.0, rel=0.03)

@@ -98,6 +98,13 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """Of the lead: these parked ranks would help by now."""
+
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The rank has ended its work: `outcome` is "finished" or "stopped", at `step`."""
 
@@ -114,7 +121,7 @@ class Failed:
 
 Order = (
     Hello | Take | Built | Halt | Halted | Form | Formed | Broken | Progress | Wind | Report
-    | Done | Failed
+    | Recall | Done | Failed
 )  # fmt: skip
 _KINDS: dict[str, type[Any]] = {k.__name__: k for k in Order.__args__}
 

@@ -19,6 +19,10 @@ _RIDGE = 0.05  # pull towards the previous line, in squared relative errors
 _STEEPEST_DROP = 0.1  # one fit may cut the cost of a sample to no less than this part of it
 _LEAST_PART = 1e-3  # nor below this part of the whole time: nobody's samples are free
 _DEPARTURE = 0.2  # a relative error of a prediction that noise does not explain
+_LEAST_SLOPE = 0.3  # of a rehearsal's time: what a sample costs at the least, by two of them
+_LEAST_FIXED = 0.02  # of the shorter rehearsal's time
+_FAIR_PART = 0.25  # of an even part of the work: who does as much is worth having anywhere
+_QUANTA, _ROUNDING = 4, 0.02  # shares of fewer quanta are not rounded, nor at a higher cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,18 @@ def split(weights: Sequence[float], total: int) -> tuple[int, ...]:
     return tuple(shares)
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a rank may be given. A share is a multiple of `quantum` where that costs next to
+    nothing: an accelerator that meets a new shape may have to compile."""
+
+    least: int = 0
+    most: int | None = None
+    quantum: int = 1
+
+
 def solve(
-    speeds: Sequence[Speed], total: int, caps: Sequence[int | None] | None = None
+    speeds: Sequence[Speed], total: int, bounds: Sequence[Bounds] | None = None
 ) -> tuple[int, ...]:
     """The shares of `total` whose slowest rank is fastest; a rank may get none.
 
@@ -70,7 +84,7 @@ def solve(
     one by one to whoever finishes first with one more (ties: the lower index). This is the
     optimum over integers, because a rank's cost only grows with its share.
     """
-    limits = _limits(speeds, total, caps)
+    limits = _limits(speeds, total, bounds)
     low, high = 0.0, max((s.time_s(total) for s in speeds), default=0.0)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -78,31 +92,64 @@ def solve(
             low = middle
         else:
             high = middle
-    shares = _within(speeds, limits, low)
-    for _ in range(total - sum(shares)):
-        open_ranks = [i for i, n in enumerate(shares) if n < limits[i]]
-        shares[min(open_ranks, key=lambda i: speeds[i].time_s(shares[i] + 1))] += 1
-    return tuple(shares)
+    cut = _handed_out(speeds, _within(speeds, limits, low), total, [most for _, most in limits])
+    return cut if bounds is None else _rounded(speeds, cut, total, limits, bounds)
 
 
-def _limits(
-    speeds: Sequence[Speed], total: int, caps: Sequence[int | None] | None
-) -> tuple[int, ...]:
-    asked = [None] * len(speeds) if caps is None else caps
+_Limits = tuple[tuple[int, int], ...]
+
+
+def _limits(speeds: Sequence[Speed], total: int, bounds: Sequence[Bounds] | None) -> _Limits:
+    asked = [Bounds()] * len(speeds) if bounds is None else bounds
     if len(asked) != len(speeds):
-        raise ValueError(f"{len(asked)} caps for {len(speeds)} ranks")
-    limits = tuple(total if c is None else max(0, min(c, total)) for c in asked)
-    if total < 0 or sum(limits) < total:
-        raise ValueError(f"{len(speeds)} ranks may take {sum(limits)} samples, not {total}")
-    return limits
+        raise ValueError(f"{len(asked)} bounds for {len(speeds)} ranks")
+    most = [total if b.most is None else max(0, min(b.most, total)) for b in asked]
+    least = [max(0, min(b.least, m)) for b, m in zip(asked, most, strict=True)]
+    if total < 0 or not sum(least) <= total <= sum(most):
+        raise ValueError(
+            f"{len(speeds)} ranks may take {sum(least)} to {sum(most)} samples, not {total}"
+        )
+    return tuple(zip(least, most, strict=True))
 
 
-def _within(speeds: Sequence[Speed], limits: Sequence[int], time_s: float) -> list[int]:
-    """How many samples each rank finishes in `time_s`."""
-    return [
-        min(limit, math.floor((time_s - s.fixed_s) / s.per_sample_s)) if time_s > s.fixed_s else 0
-        for s, limit in zip(speeds, limits, strict=True)
-    ]
+def _within(speeds: Sequence[Speed], limits: _Limits, time_s: float) -> list[int]:
+    """How many samples each rank finishes in `time_s`, or has to take."""
+    done = (
+        math.floor((time_s - s.fixed_s) / s.per_sample_s) if time_s > s.fixed_s else 0
+        for s in speeds
+    )
+    return [max(least, min(most, n)) for n, (least, most) in zip(done, limits, strict=True)]
+
+
+def _handed_out(
+    speeds: Sequence[Speed], cut: list[int], total: int, most: Sequence[int]
+) -> tuple[int, ...]:
+    for _ in range(total - sum(cut)):
+        open_ranks = [i for i, n in enumerate(cut) if n < most[i]]
+        cut[min(open_ranks, key=lambda i: speeds[i].time_s(cut[i] + 1))] += 1
+    return tuple(cut)
+
+
+def _rounded(
+    speeds: Sequence[Speed],
+    cut: tuple[int, ...],
+    total: int,
+    limits: _Limits,
+    bounds: Sequence[Bounds],
+) -> tuple[int, ...]:
+    """Down to whole quanta, what is over to the others; as it was where that costs anything."""
+    coarse = [i for i, b in enumerate(bounds) if b.quantum > 1 and cut[i] >= _QUANTA * b.quantum]
+    if coarse and len(coarse) == len(cut):  # somebody must take what is over
+        coarse.remove(max(coarse, key=lambda i: cut[i]))
+    lower = [n - n % bounds[i].quantum if i in coarse else n for i, n in enumerate(cut)]
+    if any(n < least for n, (least, _) in zip(lower, limits, strict=True)):
+        return cut
+    most = [lower[i] if i in coarse else limits[i][1] for i in range(len(cut))]
+    if sum(most) < total:
+        return cut
+    rounded = _handed_out(speeds, lower, total, most)
+    dearer = step_time(speeds, rounded) > (1 + _ROUNDING) * step_time(speeds, cut)
+    return cut if dearer else rounded
 
 
 def step_time(speeds: Sequence[Speed], shares: Sequence[int]) -> float:
@@ -111,19 +158,73 @@ def step_time(speeds: Sequence[Speed], shares: Sequence[int]) -> float:
 
 
 def revise(
-    current: Sequence[int], speeds: Sequence[Speed], total: int, min_gain: float
+    current: Sequence[int],
+    speeds: Sequence[Speed],
+    total: int,
+    min_gain: float,
+    bounds: Sequence[Bounds] | None = None,
 ) -> tuple[int, ...]:
     """The best shares, or `current` where they would save no more than `min_gain` of a step.
 
     Shares that change with every breath of noise cost more than they gain. `current` that does
     not cut `total` among these ranks (one joined or left) is not kept.
     """
-    best = solve(speeds, total)
+    best = solve(speeds, total, bounds)
     kept = tuple(current)
     if len(kept) != len(speeds) or sum(kept) != total or any(n < 0 for n in kept):
         return best
     gained = step_time(speeds, kept) - step_time(speeds, best)
     return best if gained > min_gain * step_time(speeds, kept) else kept
+
+
+def team(
+    speeds: Sequence[Speed], total: int, least_gain: float, exchange_s: float = 0.0
+) -> tuple[bool, ...]:
+    """Who is worth having: with whom the steps are the fastest, but for those who add next to
+    nothing. `exchange_s` is what a step costs on top as soon as there are two.
+
+    In a crowd everybody adds little, so who does a decent part of an even share always counts.
+    """
+    fastest = sorted(range(len(speeds)), key=lambda i: speeds[i].time_s(total))
+    times = [_together_s(speeds, fastest[: k + 1], total, exchange_s) for k in range(len(fastest))]
+    count = min(range(len(times)), key=lambda k: times[k], default=-1) + 1
+    while count > 1 and times[count - 2] / times[count - 1] - 1 < _worth(least_gain, count):
+        count -= 1
+    return tuple(i in fastest[:count] for i in range(len(speeds)))
+
+
+def gain(speeds: Sequence[Speed], total: int, index: int, exchange_s: float = 0.0) -> float:
+    """What one rank adds to the speed of the others, as a part of that; below 0 it costs."""
+    everyone = list(range(len(speeds)))
+    others = [i for i in everyone if i != index]
+    if not others:
+        return math.inf
+    without = _together_s(speeds, others, total, exchange_s)
+    return without / _together_s(speeds, everyone, total, exchange_s) - 1
+
+
+def _together_s(
+    speeds: Sequence[Speed], members: Sequence[int], total: int, exchange_s: float
+) -> float:
+    chosen = [speeds[i] for i in members]
+    return step_time(chosen, solve(chosen, total)) + (exchange_s if len(chosen) > 1 else 0.0)
+
+
+def _worth(least_gain: float, count: int) -> float:
+    return min(least_gain, _FAIR_PART / count)
+
+
+def from_rehearsals(small: tuple[int, float], near: tuple[int, float]) -> Speed:
+    """The line through two measured `(samples, seconds)`, the second near the share to come.
+
+    Two measurements may lie in any way. What is certain: a sample costs something, and so does
+    a step without one.
+    """
+    (n1, t1), (n2, t2) = small, near
+    mean_s = t2 / n2
+    slope = (t2 - t1) / (n2 - n1) if n2 > n1 else mean_s
+    slope = max(_LEAST_SLOPE * mean_s, min(slope, mean_s))
+    return Speed(max(t2 - slope * n2, _LEAST_FIXED * t1), slope)
 
 
 def departs(speed: Speed, samples: int, time_s: float) -> bool:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
+
 from evener.config import schema
-from evener.engine.balance import Balance, Change, speeds_from
+from evener.engine.balance import Balance, Change, Measured
+from evener.engine.knowledge import Knowledge, knowledge_from
+from evener.shares import Speed
 
 
 def balance(policy: str = "adaptive", ahead: int = 0, ranks: int = 2, **more: object) -> Balance:
     config = schema.Balance.model_validate({"policy": policy, "window": 4, **more})
-    made = Balance(config, 30, ahead, tuple(range(ranks)))
+    made = Balance(config, 30, ahead, tuple(range(ranks)), Knowledge())
     made.begin(0)
     return made
 
@@ -19,7 +25,8 @@ def run(made: Balance, per_sample_s: list[float], steps: range) -> list[Change]:
     for step in steps:
         shares = made.at(step)
         seconds = [n * s for n, s in zip(shares, per_sample_s, strict=True)]
-        change = made.observe(step, seconds, [float(n) for n in shares])
+        samples = tuple(float(n) for n in shares)
+        change = made.observe(step, Measured(tuple(seconds), samples))
         if change is not None:
             changes.append(change)
     return changes
@@ -47,8 +54,8 @@ def test_fixed_cuts_by_weights_and_ignores_speeds() -> None:
 def test_a_change_waits_for_what_is_already_drawn() -> None:
     made = balance(ahead=5)
     change = run(made, [1.0, 2.0], range(8))[0]
-    decided_at = 5  # the first window of 4 steps, past the 2 that settle
-    assert change.step >= decided_at + 1 + 5
+    decided_at = 3  # the first window of 2 steps, past the 2 that settle
+    assert change.step == decided_at + 1 + 5
     assert made.at(change.step - 1) == (15, 15)
     assert made.at(change.step) == change.shares
 
@@ -69,8 +76,8 @@ def test_all_ranks_and_a_joiner_decide_alike() -> None:
     for made in (one, two):
         run(made, [1.0, 3.0], range(20))
     assert one.at(20) == two.at(20)
-    joined = Balance(one.config, 30, 0, (0, 1, 2), speeds_from(one.to_dict()))
-    again = Balance(one.config, 30, 0, (0, 1, 2), dict(two.speeds))
+    joined = Balance(one.config, 30, 0, (0, 1, 2), knowledge_from(one.known.to_dict()))
+    again = Balance(one.config, 30, 0, (0, 1, 2), two.known)
     for made in (joined, again):
         made.begin(20)
     assert joined.current == again.current
@@ -84,3 +91,63 @@ def test_nobody_falls_to_nothing_and_is_forgotten() -> None:
     assert made.at(40) == (29, 1)
     run(made, [1.0, 1.0], range(40, 120))
     assert made.at(120) == (15, 15)
+
+
+def test_a_slowdown_of_the_fastest_is_answered_within_a_few_steps() -> None:
+    made = balance()
+    run(made, [1.0, 3.0], range(30))
+    change = run(made, [2.0, 3.0], range(30, 50))[0]
+    assert change.step <= 36
+    assert change.shares == (18, 12)
+
+
+def test_noise_moves_shares_seldom() -> None:
+    rng = random.Random(3)
+    made, moves = balance(ranks=3), 0
+    run(made, [1.0, 2.0, 4.0], range(40))
+    for step in range(40, 640):
+        noisy = [s * rng.lognormvariate(0, 0.05) for s in (1.0, 2.0, 4.0)]
+        moves += len(run(made, noisy, range(step, step + 1)))
+    assert moves <= 5
+
+
+def test_static_keeps_to_what_was_known_at_the_start() -> None:
+    config = schema.Balance(policy="static")
+    known = Knowledge({0: Speed(0.0, 1.0), 1: Speed(0.0, 2.0)})
+    made = Balance(config, 30, 0, (0, 1), known)
+    made.begin(0)
+    assert made.current == (20, 10)
+    assert run(made, [5.0, 1.0], range(60)) == []
+    assert known.speeds == {0: Speed(0.0, 1.0), 1: Speed(0.0, 2.0)}
+    assert made.predicted_s(0, 20) == pytest.approx(100.0, rel=0.1)  # though it sees what is true
+
+
+def test_dynamic_follows_the_last_speed_whatever_is_fixed() -> None:
+    made = balance("dynamic")
+    run(made, [1.0, 2.0], range(20))
+    assert made.at(20) == (20, 10)
+
+
+def test_bounds_hold_and_are_let_go_where_they_cannot() -> None:
+    capped = balance(max_share=0.5)
+    run(capped, [1.0, 9.0], range(40))
+    assert capped.at(40) == (15, 15)
+    least = balance(min_share=0.2)
+    run(least, [1.0, 9.0], range(40))
+    assert least.at(40) == (24, 6)
+    alone = Balance(capped.config, 30, 0, (1,), capped.known)
+    alone.begin(40)
+    assert alone.current == (30,)
+
+
+def test_a_look_tells_what_the_ranks_do_and_could_do() -> None:
+    made = balance()
+    run(made, [1.0, 2.0], range(40))
+    looks = []
+    for step in range(40, 60):
+        run(made, [1.0, 2.0], range(step, step + 1))
+        looks += [made.look] if made.look else []
+    assert looks
+    assert looks[-1].alone == pytest.approx(1.5)
+    assert looks[-1].possible == pytest.approx(1.5)
+    assert looks[-1].shares == (20, 10)

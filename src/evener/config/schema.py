@@ -218,10 +218,12 @@ class Checkpoint(Section):
 class Balance(Section):
     """How the global batch is cut among ranks. Never changes the mathematics."""
 
-    policy: Literal["adaptive", "equal", "fixed"] = Field(
+    policy: Literal["adaptive", "static", "dynamic", "equal", "fixed"] = Field(
         "adaptive",
-        description="adaptive follows each rank's own measured speed; equal ignores it; fixed "
-        "cuts by weights.",
+        description="adaptive follows each rank's own measured speed, fixed costs told apart from "
+        "those of a sample; static keeps to the speeds of --profiles, or else to those measured "
+        "before the first step; dynamic gives in proportion to the last speed; equal ignores "
+        "speeds; fixed cuts by weights.",
     )
     weights: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
         None, description="Of the ranks in their order, for policy fixed; only ratios matter."
@@ -232,6 +234,20 @@ class Balance(Section):
     min_gain: Fraction = Field(
         0.03, description="Predicted gain of a step's time below which shares stay as they are."
     )
+    min_share: Fraction = Field(
+        0.0, description="Least part of the batch that any rank takes; a sample in any case."
+    )
+    max_share: float = Field(
+        1.0, gt=0, le=1, description="Largest part of the batch that any rank takes."
+    )
+    park: bool = Field(
+        True, description="Let a rank that adds less than 2 % to the speed stand aside, until it "
+        "would help; for policy adaptive.",
+    )  # fmt: skip
+
+    @property
+    def parks(self) -> bool:
+        return self.park and self.policy == "adaptive"
 
     @model_validator(mode="after")
     def _weighed(self) -> Balance:
@@ -244,6 +260,12 @@ class Balance(Section):
         if self.weights is not None and not any(self.weights):
             raise conflict(
                 "no rank would get a sample", ("weights",), "set one weight or more above 0"
+            )
+        if self.min_share > self.max_share:
+            raise conflict(
+                f"min_share ({self.min_share:g}) is above max_share ({self.max_share:g})",
+                ("min_share", "max_share"),
+                "lower one or raise the other",
             )
         return self
 
@@ -343,6 +365,13 @@ class Job(Section):
         text_model = isinstance(self.model, Gpt | Bigram)
         text_data = isinstance(self.data, Text | Tokens)
         user = isinstance(self.model, UserModel) or isinstance(self.data, UserData)
+        if self.balance.max_share * self.train.global_batch < 1:
+            raise conflict(
+                f"max_share ({self.balance.max_share:g}) of {self.train.global_batch} samples is "
+                "less than one sample",
+                ("balance.max_share", "train.global_batch"),
+                f"set max_share to {1 / self.train.global_batch:.2g} or more, or leave it out",
+            )
         both = ("model.name", "data.name")
         if not user and text_model != text_data:
             raise conflict(

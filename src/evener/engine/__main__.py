@@ -113,6 +113,7 @@ def build(
         total_steps=job.train.steps or (epochs or 0) * order.steps_per_epoch,
         reporter=reporter,
         keeper=Keeper(run, job.checkpoint, reporter.emit),
+        micro_batch=job.train.micro_batch,
     )
 
 

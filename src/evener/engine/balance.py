@@ -7,18 +7,21 @@ A change is announced ahead by as many steps as data may already have been drawn
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from evener import shares
 from evener.config import schema
-from evener.shares import Speed
+from evener.engine.knowledge import Knowledge
+from evener.shares import Bounds, Speed
 
 REMEMBERED_WINDOWS = 12
 WINDOW_S = 2.0  # a window also lasts this long: steps of milliseconds are mostly noise
+FIRST_STEPS = 2  # of the first window: what was rehearsed is only nearly right
 SETTLE_STEPS = 2  # after a change the first steps are not typical: caches, allocator
+REGIME_STEPS, REGIME_S = 3, 0.5  # in a row, and for so long: then a window is over at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,59 @@ class Change:
     shares: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What all ranks know of a step, by rank: seconds of own work, samples, seconds of exchange
+    (waiting included: who came last waited for nobody)."""
+
+    seconds: tuple[float, ...]
+    samples: tuple[float, ...]
+    exchange: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a window came to: the ranks' fitted speeds, what they do by themselves at their shares
+    (samples per second), and what the best shares would come to."""
+
+    speeds: tuple[Speed, ...]
+    shares: tuple[int, ...]
+    alone: float
+    possible: float
+
+
+@dataclass(slots=True)
+class Window:
+    """The steps since the last look."""
+
+    own: dict[int, list[tuple[float, float]]] = field(default_factory=dict)  # (samples, seconds)
+    exchange: list[float] = field(default_factory=list)
+    steps: int = 0
+    seconds: float = 0.0
+
+    def add(self, ranks: Sequence[int], measured: Measured) -> None:
+        for rank, time_s, n in zip(ranks, measured.seconds, measured.samples, strict=True):
+            if n > 0:
+                self.own.setdefault(rank, []).append((n, time_s))
+        self.exchange.append(min(measured.exchange, default=0.0))
+        self.steps += 1
+        self.seconds += max(measured.seconds)
+
+    def only_last(self, steps: int) -> None:
+        """A machine is another one since then: what was before says nothing."""
+        self.own = {rank: pairs[-steps:] for rank, pairs in self.own.items()}
+
+    def typical(self) -> Iterator[tuple[int, int, float]]:
+        """By rank: samples and seconds of its median step."""
+        for rank, pairs in self.own.items():
+            samples = max(1, round(statistics.median(n for n, _ in pairs)))
+            yield rank, samples, statistics.median(t for _, t in pairs)
+
+    @property
+    def exchange_s(self) -> float:
+        return statistics.median(self.exchange) if self.exchange else 0.0
+
+
 @dataclass(slots=True)
 class Balance:
     """The shares of one generation, and what is known of its ranks' speeds."""
@@ -37,17 +93,22 @@ class Balance:
     global_batch: int
     ahead: int  # requests that may have been drawn before their step
     ranks: tuple[int, ...]
-    speeds: dict[int, Speed] = field(default_factory=dict)
+    known: Knowledge = field(default_factory=Knowledge)
+    quanta: tuple[int, ...] = ()
     current: tuple[int, ...] = ()
     pending: Change | None = None
-    _seen: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
+    look: Look | None = None  # the last one
+    _window: Window = field(default_factory=Window)
     _windows: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
-    _window_steps: int = 0
-    _window_s: float = 0.0
+    _fitted: dict[int, Speed] = field(default_factory=dict)
+    _astray: dict[int, int] = field(default_factory=dict)  # steps in a row off their prediction
+    _looks: int = 0
     _quiet_until: int = 0
 
     def begin(self, step: int) -> None:
         """Shares at the start of a generation: equal until somebody has been measured."""
+        self._fitted = {r: s for r, s in self.known.speeds.items() if r in self.ranks}
+        self._quiet_until = step + SETTLE_STEPS
         if self.config.weights is not None:
             given = dict(enumerate(self.config.weights))
             weights = [given.get(r, 1.0) for r in self.ranks]
@@ -55,18 +116,10 @@ class Balance:
             self.current = shares.split(
                 weights if any(weights) else [1.0] * len(weights), self.global_batch
             )
-            return
-        known = [self.speeds[r] for r in self.ranks if r in self.speeds]
-        if self.config.policy == "equal" or not known:
+        elif self.config.policy == "equal" or not self._fitted:
             self.current = shares.split([1.0] * len(self.ranks), self.global_batch)
         else:
-            typical = Speed(
-                statistics.fmean(s.fixed_s for s in known),
-                statistics.fmean(s.per_sample_s for s in known),
-            )
-            speeds = [self.speeds.get(r, typical) for r in self.ranks]
-            self.current = _nobody_idle(shares.solve(speeds, self.global_batch, None))
-        self._quiet_until = step + SETTLE_STEPS
+            self.current = shares.solve(self._speeds(), self.global_batch, self._bounds())
 
     def at(self, step: int) -> tuple[int, ...]:
         """The shares in force for `step`, which may lie up to `ahead` steps in the future."""
@@ -74,60 +127,117 @@ class Balance:
             return self.pending.shares
         return self.current
 
-    def observe(
-        self, step: int, seconds: Sequence[float], samples: Sequence[float]
-    ) -> Change | None:
+    def predicted_s(self, index: int, samples: int) -> float:
+        """What the own work of a rank is to take; 0 while nothing is known of it."""
+        speed = self._fitted.get(self.ranks[index])
+        return speed.time_s(samples) if speed else 0.0
+
+    def observe(self, step: int, measured: Measured) -> Change | None:
         """Take in what every rank measured in `step`; returns a change newly decided."""
+        self.look = None
         if self.pending is not None and step + 1 >= self.pending.step:
             self.current, self.pending = self.pending.shares, None
-            self._start_window()
+            self._window = Window()
             self._quiet_until = step + 1 + SETTLE_STEPS
-        if self.config.policy != "adaptive" or step < self._quiet_until or self.pending:
+        if step < self._quiet_until or self.pending:
             return None
-        for rank, time_s, count in zip(self.ranks, seconds, samples, strict=True):
-            if count > 0:
-                self._seen.setdefault(rank, []).append((count, time_s))
-        self._window_steps += 1
-        self._window_s += max(seconds)
-        if self._window_steps < self.config.window or self._window_s < WINDOW_S:
+        self._window.add(self.ranks, measured)
+        if self._strayed(measured):
+            self._window.only_last(REGIME_STEPS)
+        elif not self._window_full():
             return None
-        return self._look(step)
+        return self._decide(step)
 
-    def _start_window(self) -> None:
-        self._seen.clear()
-        self._window_steps, self._window_s = 0, 0.0
+    # --------------------------------------------------------------------------- a window
 
-    def _look(self, step: int) -> Change | None:
+    def _window_full(self) -> bool:
+        """The first ones are short: what the beginning was based on was only nearly right."""
+        steps = min(self.config.window, FIRST_STEPS << min(self._looks, 16))
+        enough_s = WINDOW_S * steps / self.config.window
+        return self._window.steps >= steps and self._window.seconds >= enough_s
+
+    def _strayed(self, measured: Measured) -> bool:
+        """Whether a rank is faster or slower than its line for so many steps that no noise is."""
+        for rank, time_s, n in zip(self.ranks, measured.seconds, measured.samples, strict=True):
+            speed = self._fitted.get(rank)
+            off = speed is not None and n > 0 and shares.departs(speed, int(n), time_s)
+            way = 0 if speed is None or not off else (1 if time_s > speed.time_s(int(n)) else -1)
+            before = self._astray.get(rank, 0)
+            self._astray[rank] = way + (before if before * way > 0 else 0)
+        steps = max((abs(n) for n in self._astray.values()), default=0)
+        return steps >= REGIME_STEPS and steps * max(measured.seconds) >= REGIME_S
+
+    def _decide(self, step: int) -> Change | None:
         """The end of a window: fit each rank's speed to its medians, and see if a cut pays."""
-        for rank, pairs in self._seen.items():
-            samples = max(1, round(statistics.median(n for n, _ in pairs)))
-            time_s = statistics.median(t for _, t in pairs)
-            previous = self.speeds.get(rank, Speed(0.0, time_s / samples))
-            history = self._windows.setdefault(rank, [])
-            if shares.departs(previous, samples, time_s):
-                history.clear()  # another regime: what was measured before no longer holds
-            history.append((samples, time_s))
-            del history[:-REMEMBERED_WINDOWS]
-            self.speeds[rank] = shares.fit(previous, history)
-        self._start_window()
-        if any(rank not in self.speeds for rank in self.ranks) or len(self.ranks) == 1:
+        alone = self._fit()
+        self._looks += 1
+        self._astray.clear()
+        if self.config.policy in ("adaptive", "dynamic"):
+            self.known.speeds.update(self._fitted)
+            self.known.exchange_s = self._window.exchange_s
+        self._window = Window()
+        if any(rank not in self._fitted for rank in self.ranks):
             return None
-        speeds = [self.speeds[r] for r in self.ranks]
-        wanted = _nobody_idle(
-            shares.revise(self.current, speeds, self.global_batch, self.config.min_gain)
+        speeds, best = self._speeds(), self._best()
+        self.look = Look(
+            tuple(speeds), self.current, alone, self.global_batch / shares.step_time(speeds, best)
         )
+        wanted = self._wanted(speeds)
         if wanted == self.current:
             return None
         self.pending = Change(step + 1 + self.ahead, wanted)
         return self.pending
 
-    def to_dict(self) -> dict[str, Any]:
-        """What a rank that joins must know to decide alike; speeds outlive generations."""
-        return {str(r): [s.fixed_s, s.per_sample_s] for r, s in sorted(self.speeds.items())}
+    def _fit(self) -> float:
+        """Every rank's line anew; returns the sum of what they do by themselves."""
+        alone = 0.0
+        for rank, samples, time_s in self._window.typical():
+            alone += samples / time_s if time_s > 0 else 0.0
+            previous = self._fitted.get(rank, Speed(0.0, max(time_s, 1e-9) / samples))
+            history = self._windows.setdefault(rank, [])
+            if shares.departs(previous, samples, time_s):
+                history.clear()  # another regime: what was measured before no longer holds
+            history.append((samples, time_s))
+            del history[:-REMEMBERED_WINDOWS]
+            self._fitted[rank] = shares.fit(previous, history)
+        return alone
 
+    # ----------------------------------------------------------------------------- shares
 
-def speeds_from(record: dict[str, Any]) -> dict[int, Speed]:
-    return {int(rank): Speed(*pair) for rank, pair in record.items()}
+    def _wanted(self, speeds: Sequence[Speed]) -> tuple[int, ...]:
+        if len(self.ranks) == 1 or self.config.policy in ("static", "equal", "fixed"):
+            return self.current
+        if self.config.policy == "dynamic":  # as if nothing were fixed: what others do
+            rates = [
+                n / s.time_s(n) if n else 0.0 for n, s in zip(self.current, speeds, strict=True)
+            ]
+            return _nobody_idle(shares.split(rates, self.global_batch))
+        gain = self.config.min_gain
+        return shares.revise(self.current, speeds, self.global_batch, gain, self._bounds())
+
+    def _best(self) -> tuple[int, ...]:
+        return shares.solve(self._speeds(), self.global_batch, self._bounds())
+
+    def _speeds(self) -> list[Speed]:
+        """By rank; of whom nothing is known, the mean of the others."""
+        known = [self._fitted[r] for r in self.ranks if r in self._fitted]
+        typical = Speed(
+            statistics.fmean(s.fixed_s for s in known),
+            statistics.fmean(s.per_sample_s for s in known),
+        )
+        return [self._fitted.get(r, typical) for r in self.ranks]
+
+    def _bounds(self) -> list[Bounds]:
+        """One sample at least: a rank without any is never measured again. Bounds that so many
+        ranks cannot keep (some have left) are let go: the batch is what the user fixed."""
+        count, total = len(self.ranks), self.global_batch
+        least = max(1, math.ceil(self.config.min_share * total))
+        most = math.floor(self.config.max_share * total)
+        if least * count > total:
+            least = min(1, total // count)
+        quanta = self.quanta or (1,) * count
+        limit = None if most * count < total else most
+        return [Bounds(least, limit, quantum) for quantum in quanta]
 
 
 def _nobody_idle(cut: tuple[int, ...]) -> tuple[int, ...]:

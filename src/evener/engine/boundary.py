@@ -123,5 +123,6 @@ def restore(worker: Worker, keeper: Keeper) -> None:
         return
     snapshot, damaged = found
     worker.restore(snapshot)
+    worker.progress.balance = {}  # whoever wrote it may have been on other machines
     for path in damaged:
         keeper.emit(Alert("warning", f"{path.name} does not match its manifest and was set aside"))

@@ -16,29 +16,37 @@ import torch
 
 from evener.data.loader import Request, Stream, ahead
 from evener.data.order import Batch, cut
-from evener.engine import boundary, export
-from evener.engine.balance import Balance, speeds_from
+from evener.engine import boundary, export, parking
+from evener.engine.acquaint import Roll, acquaint
+from evener.engine.balance import Balance, Look
 from evener.engine.exchange import Exchange, open_exchange
+from evener.engine.knowledge import knowledge_from
 from evener.engine.level import level
+from evener.engine.memory import smaller_pieces
+from evener.engine.muster import Muster, Parting
 from evener.engine.step import Asks, Outcome, Part, Spent, take_step
 from evener.engine.training import Training
 from evener.errors import Diverged
-from evener.events import GenerationFormed, SharesChanged, StepCommitted
+from evener.events import GenerationFormed, SharesChanged, SpeedsFitted, StepCommitted
 from evener.membership.generation import Generation
-from evener.orders import Broken, Done, Formed
+from evener.orders import Broken, Done, Formed, Recall
 from evener.rank.group import Group, GroupBroken, form
 
 
 def run(training: Training) -> Done:
     """Generation after generation, until the run is over."""
     while True:
-        generation = training.link.await_form(training.worker.step)
+        generation = parking.await_work(training)
         if generation is None:
             return Done("stopped", training.worker.progress.step)
         try:
             done = _generation(training, generation)
         except GroupBroken as broken:
             training.link.say(Broken(generation.ballot, str(broken)))
+            continue
+        except torch.OutOfMemoryError as error:
+            smaller_pieces(training, error)
+            training.link.say(Broken(generation.ballot, "out of memory: in smaller pieces again"))
             continue
         if done is not None:
             return done
@@ -52,13 +60,24 @@ def _generation(training: Training, generation: Generation) -> Done | None:
         if level(training, group, lambda: boundary.restore(training.worker, training.keeper)):
             training.reporter.repeat()
         _announce(training, group)
+        roll = acquaint(training, group, knowledge_from(training.worker.progress.balance))
+        muster = Muster(training.job.train.global_batch, _ranks(group), roll.known)
+        if partings := muster.at_start() if training.job.balance.parks else []:
+            parking.park(training, group, roll.known, partings)
+            return None
         exchange = open_exchange(group, training.worker.parameters)
         try:
-            return Round(training, group, exchange, _open_balance(training, group)).steps()
+            return Round(
+                training, group, exchange, _open_balance(training, group, roll), muster
+            ).steps()
         finally:
             exchange.close()
     finally:
         group.close()
+
+
+def _ranks(group: Group) -> tuple[int, ...]:
+    return tuple(m.rank for m in group.generation.members)
 
 
 def _announce(training: Training, group: Group) -> None:
@@ -73,17 +92,34 @@ def _announce(training: Training, group: Group) -> None:
         )
 
 
-def _open_balance(training: Training, group: Group) -> Balance:
-    progress = training.worker.progress
+def _open_balance(training: Training, group: Group, roll: Roll) -> Balance:
     balance = Balance(
         config=training.job.balance,
         global_batch=training.job.train.global_batch,
         ahead=ahead(training.job.data),
-        ranks=tuple(m.rank for m in group.generation.members),
-        speeds=speeds_from(progress.balance),
+        ranks=_ranks(group),
+        known=roll.known,
+        quanta=roll.quanta,
     )
-    balance.begin(progress.step)
+    balance.begin(training.worker.progress.step)
+    training.worker.progress.balance = roll.known.to_dict()
     return balance
+
+
+@dataclass(slots=True)
+class Pace:
+    """Samples and seconds of the run, as this rank sees it."""
+
+    samples: int = 0
+    seconds: float = 0.0
+
+    def add(self, samples: int, seconds: float) -> None:
+        self.samples += samples
+        self.seconds += seconds
+
+    @property
+    def samples_per_s(self) -> float:
+        return self.samples / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(slots=True)
@@ -94,9 +130,11 @@ class Round:
     group: Group
     exchange: Exchange
     balance: Balance
+    muster: Muster
     asks: Asks = field(default_factory=Asks)  # what all ranks heard in the last step
     before: Spent = field(default_factory=Spent)  # what the last step cost here
     before_s: float = 0.0  # and how long it took; 0: there was none yet
+    pace: Pace = field(default_factory=Pace)  # of the run, since the last look at the speeds
 
     def steps(self) -> Done | None:
         """Step by step, with what falls due between them; see the module for how it ends."""
@@ -113,7 +151,10 @@ class Round:
                 if done is not None or self.asks.pause:
                     self._tell_time()
                     return done
-                self._rebalance(self._commit(batches))
+                if partings := self._rebalance(self._commit(batches)):
+                    self._tell_time()
+                    parking.park(training, self.group, self.balance.known, partings)
+                    return None
 
     def _requests(self) -> Iterator[Request]:
         """What this rank is to load, from the next step on, by the shares in force then."""
@@ -128,7 +169,7 @@ class Round:
     def _pieces(self, step: int, batch: Batch) -> list[tuple[int, int]]:
         """This rank's cut of `batch` in micro-batches; one empty one if it has no samples."""
         start, stop = cut(batch, self.balance.at(step))[self.group.index]
-        size = self.training.job.train.micro_batch or max(1, stop - start)
+        size = self.training.micro_batch or max(1, stop - start)
         return [(i, min(i + size, stop)) for i in range(start, stop, size)] or [(start, start)]
 
     def _commit(self, batches: Iterator[boundary.Loaded]) -> Outcome:
@@ -144,10 +185,12 @@ class Round:
         progress.step += 1
         progress.cursor += batch.stop - batch.start
         training.worker.samples_since_merge += outcome.spent.samples
-        self.before.settle_wait(max(outcome.seconds))
+        self.before.settle_wait(max(outcome.measured.seconds))
         self._tell_time()
         self.before, self.asks = outcome.spent, outcome.asks
         self.before_s = time.perf_counter() - began
+        self.before.predicted_s = self.balance.predicted_s(self.group.index, self.before.samples)
+        self.pace.add(batch.stop - batch.start, self.before_s)
         self._publish(outcome, batch)
         self._check_sanity()
         return outcome
@@ -209,12 +252,43 @@ class Round:
         self.group.sum(torch.zeros(1))  # nobody is done before the lead has written
         return Done("finished" if finished else "stopped", progress.step)
 
-    def _rebalance(self, outcome: Outcome) -> None:
-        progress = self.training.worker.progress
-        change = self.balance.observe(progress.step - 1, outcome.seconds, outcome.samples)
-        progress.balance = self.balance.to_dict()
+    def _rebalance(self, outcome: Outcome) -> list[Parting]:
+        """Look at the speeds when it is time; returns who is to stand aside from now on."""
+        progress, balance = self.training.worker.progress, self.balance
+        change = balance.observe(progress.step - 1, outcome.measured)
         if change is not None:
             self._tell_shares(change.step, change.shares, "measured speeds")
+        if balance.look is None:
+            return []
+        self._tell_speeds(balance.look)
+        partings: list[Parting] = []
+        if self.training.job.balance.parks and balance.pending is None:
+            partings = self.muster.judge(balance.look.speeds, self.pace.seconds)
+            self._recall(balance.look)
+        self.pace = Pace()
+        progress.balance = balance.known.to_dict()
+        return partings
+
+    def _recall(self, look: Look) -> None:
+        """Parked ranks that would help now come back, as newcomers do."""
+        called = self.muster.recalls(look.speeds)
+        self.balance.known.parked -= {*called}
+        if called and self.group.index == 0:
+            self.training.link.say(Recall(called))
+
+    def _tell_speeds(self, look: Look) -> None:
+        if self.group.index == 0:
+            event = SpeedsFitted(
+                step=self.training.worker.progress.step,
+                ranks=self.balance.ranks,
+                shares=look.shares,
+                fixed_s=tuple(s.fixed_s for s in look.speeds),
+                per_sample_s=tuple(s.per_sample_s for s in look.speeds),
+                samples_per_s=self.pace.samples_per_s,
+                alone_samples_per_s=look.alone,
+                possible_samples_per_s=look.possible,
+            )
+            self.training.reporter.emit(event)
 
     def _tell_shares(self, step: int, shares: tuple[int, ...], reason: str) -> None:
         if self.group.index == 0:

@@ -14,6 +14,7 @@ from time import perf_counter
 
 import torch
 
+from evener.engine.balance import Measured
 from evener.engine.exchange import Exchange
 from evener.engine.optimizer import learning_rate
 from evener.engine.task import Batch, Loss, move
@@ -69,8 +70,7 @@ class Outcome:
     lr: float
     skipped: bool
     asks: Asks
-    seconds: tuple[float, ...]  # every rank's compute time in the step before
-    samples: tuple[float, ...]
+    measured: Measured  # of every rank, in the step before
     spent: Spent = field(default_factory=Spent)
 
 
@@ -142,6 +142,7 @@ def _accumulate(
 
 
 def forward(worker: Worker, batch: Batch) -> Loss:
+    worker.last_piece = len(batch[0])
     batch = move(batch, worker.device, worker.dtype)
     with devices.autocast(worker.job.train.precision, worker.device):
         return worker.task.loss(worker.forward, batch, training=True)
@@ -164,13 +165,12 @@ class _Sums:
 
     def control(self, exchange: Exchange, part: Part) -> torch.Tensor:
         size, index = exchange.group.size, exchange.group.index
-        seconds, samples = [0.0] * size, [0.0] * size
-        seconds[index], samples[index] = part.before.own_s, float(part.before.samples)
+        before = torch.zeros(3, size, dtype=torch.float64)
+        spent = part.before
+        before[:, index] = torch.tensor([spent.own_s, spent.samples, spent.exchange_s])
         asks = [float(part.asks.pause), float(part.asks.stop), float(part.asks.save)]
-        self.sent = torch.tensor(
-            [self._count, self._loss, *asks, *self._metrics, *seconds, *samples],
-            dtype=torch.float64,
-        )
+        own = torch.tensor([self._count, self._loss, *asks, *self._metrics], dtype=torch.float64)
+        self.sent = torch.cat([own, before.flatten()])
         return self.sent
 
 
@@ -231,8 +231,7 @@ def _outcome(
         lr=rate,
         skipped=worker.progress.skipped_in_a_row > 0,
         asks=Asks(pause > 0, stop > 0, save > 0),
-        seconds=tuple(rest[:size]),
-        samples=tuple(rest[size:]),
+        measured=Measured(*(tuple(rest[i * size : (i + 1) * size]) for i in range(3))),
         spent=spent,
     )
 

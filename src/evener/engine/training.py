@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from evener.config.schema import Job
 from evener.data.order import Order
@@ -13,6 +14,9 @@ from evener.engine.report import Reporter
 from evener.engine.worker import Worker
 from evener.rank.link import Link
 from evener.shares import Speed
+
+if TYPE_CHECKING:
+    from evener.engine.parking import Aside
 
 
 @dataclass(slots=True)
@@ -30,6 +34,8 @@ class Training:
     reporter: Reporter
     keeper: Keeper
     profiled: dict[int, Speed] = field(default_factory=dict)  # what a profile says of each rank
+    micro_batch: int | None = None  # most samples at once; falls where memory does not do
+    aside: Aside | None = None  # while this rank is parked
     last_lead: int = -1
     saved_at: float = field(default_factory=time.monotonic)
 

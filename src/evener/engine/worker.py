@@ -34,6 +34,7 @@ class Worker:
     progress: Progress = field(default_factory=Progress)
     has_state: bool = False
     samples_since_merge: float = 0.0
+    last_piece: int = 0  # samples that went through the model at once
     _before: dict[str, Tensor] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,103 @@
+"""Before the first step of a generation: how fast is whom nobody knows yet?
+
+Who is new rehearses a few samples, then about as many as it will be given: a line through two
+points far from the share to come says nothing about it. All hear the outcome of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from evener import shares
+from evener.engine.knowledge import Knowledge
+from evener.engine.rehearse import rehearse
+from evener.engine.training import Training
+from evener.rank.group import Group
+from evener.shares import Speed
+
+FEW = 4
+REPEATS = 2
+ENOUGH_S = 0.5  # a rehearsal that took so long need not be repeated
+QUANTUM = 8  # samples, on an accelerator
+
+Rehearsal = tuple[int, float]  # samples, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """What the ranks of a group know of each other."""
+
+    known: Knowledge
+    quanta: tuple[int, ...]
+
+
+def acquaint(training: Training, group: Group, known: Knowledge) -> Roll:
+    """`known` with the speed of every rank in it, as far as the job's policy asks for them."""
+    ranks = [m.rank for m in group.generation.members]
+    quanta = _tell_own(training, group, known, ranks)
+    policy = training.job.balance.policy
+    strangers = [r for r in ranks if r not in known.speeds]
+    if group.size > 1 and strangers and policy not in ("equal", "fixed"):
+        _rehearse(training, group, known, ranks)
+    known.parked -= {*ranks}
+    return Roll(known, quanta)
+
+
+def _tell_own(
+    training: Training, group: Group, known: Knowledge, ranks: Sequence[int]
+) -> tuple[int, ...]:
+    """What each rank alone knows of itself: a profile's word, or what it measured while parked."""
+    own = training.profiled.pop(training.rank, None)
+    quantum = 1 if training.worker.device.type == "cpu" else QUANTUM
+    rows = _gathered(
+        group, [own.fixed_s, own.per_sample_s, quantum] if own else [0.0, 0.0, quantum]
+    )
+    for rank, (fixed_s, per_sample_s, _) in zip(ranks, rows, strict=True):
+        if per_sample_s > 0:
+            known.speeds[rank] = Speed(fixed_s, per_sample_s)
+    return tuple(int(row[2]) for row in rows)
+
+
+def _rehearse(training: Training, group: Group, known: Knowledge, ranks: Sequence[int]) -> None:
+    new = training.rank not in known.speeds
+    total = training.job.train.global_batch
+    few = max(1, min(FEW, total // len(ranks)))
+    first = _timed(training, few, warm_up=True) if new else 0.0
+    for rank, (time_s,) in zip(ranks, _gathered(group, [first]), strict=True):
+        if time_s > 0:
+            known.speeds[rank] = Speed(0.0, time_s / few)
+    guessed = shares.solve([known.speeds[r] for r in ranks], total)
+    share = max(guessed[group.index], 1)
+    second = _timed(training, share) if new and share > few else 0.0
+    for index, (n, start_s, near_s) in enumerate(_gathered(group, [share, first, second])):
+        if near_s > 0:
+            known.speeds[ranks[index]] = shares.from_rehearsals((few, start_s), (int(n), near_s))
+
+
+def _timed(training: Training, samples: int, *, warm_up: bool = False) -> float:
+    """The best of a few tries. The very first pays for much that later ones find done."""
+
+    def once() -> float:
+        return rehearse(training.worker, training.data.train, samples, training.micro_batch)
+
+    if warm_up:
+        once()
+    return _best(once)
+
+
+def _best(once: Callable[[], float]) -> float:
+    taken: list[float] = []
+    while len(taken) < REPEATS and sum(taken) < ENOUGH_S:
+        taken.append(once())
+    return min(taken)
+
+
+def _gathered(group: Group, row: Sequence[float]) -> list[list[float]]:
+    """Every member's row, in the order of the group."""
+    table = torch.zeros(group.size, len(row), dtype=torch.float64)
+    table[group.index] = torch.tensor(row, dtype=torch.float64)
+    group.sum(table)
+    return [list(map(float, each)) for each in table.tolist()]
