@@ -154,7 +154,7 @@ def test_solve_refuses_caps_that_leave_samples_over() -> None:
         shares.solve([Speed(0, 1), Speed(0, 1)], 6, capped(2, 3))
     with pytest.raises(ValueError, match="1 bounds for 2 ranks"):
         shares.solve([Speed(0, 1), Speed(0, 1)], 6, capped(None))
-    with pytest.raises(ValueError, match="0 ranks may take 0 samples, not 1"):
+    with pytest.raises(ValueError, match="0 ranks may take 0 to 0 samples, not 1"):
         shares.solve([], 1)
 
 

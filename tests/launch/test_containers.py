@@ -9,6 +9,7 @@ from tests.placement.test_placement import job, machine
 from evener.config.machines import MachineWish
 from evener.launch.containers import (
     Outside,
+    cap,
     containers,
     identity,
     network,
@@ -81,7 +82,7 @@ def test_every_limit_that_a_machine_asks_for_is_told_to_the_engine() -> None:
     plan = plan_containers(asked, machine(cpus=4))
     words = run_command(containers(plan, RUN, OUTSIDE)[1], RUN, OUTSIDE)
     for word in (
-        "--cpus=1.5", "--memory=2147483648", "--memory-swap=2147483648", "--shm-size=64000000",
+        "--cpu-period=10000", "--cpu-quota=15000", "--memory=2147483648", "--memory-swap=2147483648", "--shm-size=64000000",
         "--cpuset-cpus=0,2",
     ):  # fmt: skip
         assert word in words
@@ -117,3 +118,9 @@ def test_a_folder_may_have_any_name() -> None:
     said = run_command(containers(plan, run, OUTSIDE)[0], run, OUTSIDE)
     folder = 'a, ""b""'
     assert f'--mount=type=bind,"source=/runs/{folder}","target=/runs/{folder}"' in said
+
+
+def test_a_small_cap_has_a_period_that_a_kernel_can_deal_out() -> None:
+    assert cap(0.2) == (10_000, 2_000)
+    assert cap(0.02) == (50_000, 1_000)
+    assert cap(16) == (10_000, 160_000)

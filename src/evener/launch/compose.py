@@ -20,6 +20,7 @@ from evener.launch.containers import (
     Container,
     Mount,
     Outside,
+    cap,
     containers,
     weight,
 )  # fmt: skip
@@ -201,7 +202,8 @@ def _limits(machine: Container) -> dict[str, str]:
         return {}
     found = {"cpu_shares": str(weight(limits.cpus)), "shm_size": str(limits.shm_bytes)}
     if limits.capped:
-        found["cpus"] = f"{limits.cpus:g}"
+        period_us, quota_us = cap(limits.cpus)
+        found |= {"cpu_period": str(period_us), "cpu_quota": str(quota_us)}
     if limits.memory_bytes:  # and no more of it by way of the swap
         found |= {"mem_limit": str(limits.memory_bytes), "memswap_limit": str(limits.memory_bytes)}
     if limits.cpu_affinity:

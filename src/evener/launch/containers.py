@@ -8,6 +8,7 @@ the cache and its own /tmp, and the secret comes in a file, where `docker inspec
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from evener.rundir.layout import RunDir
 
 HEAD = "head"
 STOP_S = 60  # above the time that a last checkpoint takes
+PERIOD_US, LEAST_QUOTA_US, LONGEST_PERIOD_US = 10_000, 1_000, 1_000_000
 RESTARTS = 5
 _ID_DIGITS = 8
 
@@ -160,12 +162,20 @@ def weight(cpus: float) -> int:
     return max(round(1024 * cpus), 2)
 
 
+def cap(cpus: float) -> tuple[int, int]:
+    """Period and quota of a cap. Who has used its quota up stands still for the rest of a period,
+    and all ranks with it: so that is short, but leaves the least that a kernel deals out."""
+    period_us = min(max(PERIOD_US, math.ceil(LEAST_QUOTA_US / cpus)), LONGEST_PERIOD_US)
+    return period_us, max(round(cpus * period_us), LEAST_QUOTA_US)
+
+
 def _limits(limits: Limits | None) -> tuple[str, ...]:
     if limits is None:
         return ()
     given = [f"--cpu-shares={weight(limits.cpus)}", f"--shm-size={limits.shm_bytes}"]
     if limits.capped:
-        given.append(f"--cpus={limits.cpus:g}")
+        period_us, quota_us = cap(limits.cpus)
+        given += [f"--cpu-period={period_us}", f"--cpu-quota={quota_us}"]
     if limits.memory_bytes:  # and no more of it by way of the swap
         given += [f"--memory={limits.memory_bytes}", f"--memory-swap={limits.memory_bytes}"]
     if limits.cpu_affinity:
