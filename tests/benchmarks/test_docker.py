@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import docker
+import lab
 from harness import MeasureError
 
 
@@ -25,7 +26,7 @@ def test_a_start_is_what_containers_take_more() -> None:
 def test_no_engine_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nobody/docker.sock")
     monkeypatch.setattr(
-        docker, "_lab", lambda _: ["sh", "-c", "echo 'needs root on Linux' >&2; exit 2"]
+        lab, "_lab", lambda _: ["sh", "-c", "echo 'needs root on Linux' >&2; exit 2"]
     )
-    with pytest.raises(MeasureError, match="needs root on Linux"), docker._engine():
+    with pytest.raises(MeasureError, match="needs root on Linux"), lab.engine():
         pass

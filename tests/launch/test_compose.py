@@ -42,7 +42,7 @@ def test_what_machines_do_not_share_each_says_itself() -> None:
     shown = text(replace(two(), agents=(first, replace(second, limits=limits))))
     assert shown.count("cpu_shares: ") == 2
     memory = ("mem_limit: 1073741824", "memswap_limit: 1073741824")
-    own = ("cpu_shares: 512", "cpu_quota: 5000", *memory, 'cpuset: "1"')
+    own = ("cpu_shares: 512", "cpu_period: 10000", "cpu_quota: 5000", *memory, 'cpuset: "1"')
     wanted = "".join(f"    {each}\n" for each in ("<<: *machine", *own))
     assert f"  machine-1:\n{wanted}" in shown
     assert shown.count("shm_size: ") == 1

@@ -82,7 +82,8 @@ def test_every_limit_that_a_machine_asks_for_is_told_to_the_engine() -> None:
     plan = plan_containers(asked, machine(cpus=4))
     words = run_command(containers(plan, RUN, OUTSIDE)[1], RUN, OUTSIDE)
     for word in (
-        "--cpu-period=10000", "--cpu-quota=15000", "--memory=2147483648", "--memory-swap=2147483648", "--shm-size=64000000",
+        "--cpu-period=10000", "--cpu-quota=15000", "--memory=2147483648",
+        "--memory-swap=2147483648", "--shm-size=64000000",
         "--cpuset-cpus=0,2",
     ):  # fmt: skip
         assert word in words
