@@ -20,6 +20,7 @@ from pathlib import Path
 import harness
 import trial
 from evener import api
+from evener.engine.rehearse import REHEARSAL
 from evener.events import RankStarted, SharesChanged, StepCommitted
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
@@ -136,6 +137,19 @@ def measure(settings: Settings) -> Iterator[Case]:
             yield _weights_case("weights-fp32", alone, runs, CLOSE["fp32"])
 
 
+def moving(steps: int) -> Case:
+    """A run whose shares move against a single process; for uneven.py."""
+    with Trials() as trials:
+        bench = Bench(trials, "fp64", "sgd", steps // STEPS_PER_EPOCH)
+        alone, _ = bench.train()
+        moved, _ = bench.train(SPLITS[ADAPTIVE], slow_s=SLOW_S)
+        moves = len(moved.events(SharesChanged))
+        if moves < 2:
+            raise MeasureError("the shares never moved")
+        notes = {"steps": steps, "shares told": moves}
+        return Case("exact", difference(alone, moved), CLOSE["fp64"], "max abs", notes=notes)
+
+
 def _weights_case(name: str, alone: Trial, runs: Mapping[str, Trial], target: float) -> Case:
     found = {split: difference(alone, run) for split, run in runs.items()}
     return Case(name, max(found.values()), target, "max abs", notes=found)
@@ -158,7 +172,8 @@ def _samples_case(name: str, logs: Mapping[str, Path], epochs: int) -> Case:
     wanted = Counter({f"{e} {i}": 1 for e in range(epochs) for i in range(SAMPLES)})
     found = {}
     for split, log in logs.items():
-        asked = Counter(log.read_text().splitlines())
+        lines = log.read_text().splitlines()
+        asked = Counter(line for line in lines if line.split()[0] != str(REHEARSAL))
         found[split] = sum(abs(asked[key] - wanted[key]) for key in asked.keys() | wanted.keys())
     return Case(name, sum(found.values()), 0.0, notes=found)
 
