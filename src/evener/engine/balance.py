@@ -100,6 +100,7 @@ class Balance:
     look: Look | None = None  # the last one
     _window: Window = field(default_factory=Window)
     _windows: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+    _bases: dict[int, Speed] = field(default_factory=dict)  # lines from before these windows
     _fitted: dict[int, Speed] = field(default_factory=dict)
     _astray: dict[int, int] = field(default_factory=dict)  # steps in a row off their prediction
     _looks: int = 0
@@ -197,9 +198,13 @@ class Balance:
             history = self._windows.setdefault(rank, [])
             if shares.departs(previous, samples, time_s):
                 history.clear()  # another regime: what was measured before no longer holds
+            if not history:
+                self._bases[rank] = previous
             history.append((samples, time_s))
             del history[:-REMEMBERED_WINDOWS]
-            self._fitted[rank] = shares.fit(previous, history)
+            # Drawn to the line as it was last, the fit would take these windows in again and
+            # again, and wander off with their noise.
+            self._fitted[rank] = shares.fit(self._bases[rank], history)
         return alone
 
     # ----------------------------------------------------------------------------- shares

@@ -56,7 +56,7 @@ class Exchange:
     group: Group
     buckets: list[Bucket]
     _place: dict[nn.Parameter, int] = field(default_factory=dict)
-    began: float = 0.0  # when the first sum was sent off, by perf_counter
+    began: float = 0.0  # when the first bucket was sent off, by perf_counter
     _armed: bool = False
     _next: int = 0
     _waits: list[Callable[[], None]] = field(default_factory=list)
@@ -65,7 +65,6 @@ class Exchange:
     def begin(self, control: Tensor) -> None:
         """Send the step's small numbers off, and the buckets as backward completes them."""
         self._waits = [self.group.sum_async(control)]
-        self.began = perf_counter()
         self._next = 0
         for bucket in self.buckets:
             bucket.missing = len(bucket.parameters)
@@ -76,6 +75,11 @@ class Exchange:
         self._armed = False
         while self._next < len(self.buckets):
             self._issue()
+
+    @property
+    def under_way_s(self) -> float:
+        """For how long buckets have been on their way."""
+        return perf_counter() - self.began if self._next else 0.0
 
     def finish(self) -> None:
         """Wait for everything; gradients then hold the sums over all ranks."""
@@ -104,6 +108,8 @@ class Exchange:
     def _issue(self) -> None:
         bucket = self.buckets[self._next]
         bucket.gather()
+        if self._next == 0:
+            self.began = perf_counter()
         self._waits.append(self.group.sum_async(bucket.staged))
         self._next += 1
 

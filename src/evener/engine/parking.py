@@ -54,11 +54,11 @@ def park(training: Training, group: Group, known: Knowledge, partings: list[Part
     training.reporter.flush(step)
     leaving = {parting.rank for parting in partings}
     if training.rank in leaving:
-        _stand_aside(training, group, known, leaving)
+        _give_up(training, group, known, leaving)
 
 
-def _stand_aside(training: Training, group: Group, known: Knowledge, leaving: set[int]) -> None:
-    """Its state is given up: it gets old, and whoever comes back takes a fresh one."""
+def _give_up(training: Training, group: Group, known: Knowledge, leaving: set[int]) -> None:
+    """Its state gets old, and whoever comes back takes a fresh one."""
     ranks = [m.rank for m in group.generation.members if m.rank not in leaving]
     training.aside = Aside(
         own=known.speeds[training.rank],
@@ -67,11 +67,12 @@ def _stand_aside(training: Training, group: Group, known: Knowledge, leaving: se
         exchange_s=known.exchange_s,
     )
     training.worker.has_state = False
-    training.link.stand_aside()
 
 
 def await_work(training: Training) -> Generation | None:
     """The next generation with this rank in it; None where the run ends before."""
+    if training.aside is not None:
+        training.link.stand_aside()
     while training.aside is not None:
         try:
             generation = training.link.await_form(-1, patience_s=PROBE_S)

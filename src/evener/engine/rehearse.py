@@ -15,6 +15,8 @@ from evener.engine.step import forward
 from evener.engine.worker import Worker
 from evener.rank import device as devices
 
+REHEARSAL = 2**32 - 1  # an epoch of its own, which no training comes to
+
 
 def rehearse(worker: Worker, source: Source, samples: int, micro_batch: int | None = None) -> float:
     """Seconds to fetch the first `samples` and to pass them, in pieces of `micro_batch`.
@@ -27,7 +29,7 @@ def rehearse(worker: Worker, source: Source, samples: int, micro_batch: int | No
     try:
         for start in range(0, samples, size):
             ids = np.arange(start, min(start + size, samples)) % len(source)
-            with Stream(source, iter([Request(0, 0, ids)]), 0, 1) as stream:
+            with Stream(source, iter([Request(0, REHEARSAL, ids)]), 0, 1) as stream:
                 batch = next(stream)[1]
             assert batch is not None
             forward(worker, batch).sum.backward()

@@ -137,7 +137,7 @@ def _accumulate(
         devices.synchronize(worker.device)
         spent.backward_s += perf_counter() - forwarded
     exchange.close_backward()
-    spent.hidden_s = max(perf_counter() - exchange.began, 0.0)
+    spent.hidden_s = exchange.under_way_s
     return total.sent
 
 
