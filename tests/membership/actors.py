@@ -6,13 +6,14 @@ do to one another goes through the world, which alone knows the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from evener.membership import words
 from evener.membership.generation import Generation, Member
 from evener.membership.machine import Membership
 from evener.membership.ranks import NEVER
+from evener.membership.round import Round
 
 if TYPE_CHECKING:
     from tests.membership.world import World
@@ -61,19 +62,20 @@ class Process:
 class Group:
     """The process group of one generation: all its members, or none."""
 
-    __slots__ = ("broken", "generation", "members")
+    __slots__ = ("broken", "generation", "members", "parting")
 
     def __init__(self, generation: Generation) -> None:
         self.generation = generation
         self.members: dict[Member, Rank] = {}
         self.broken = False
+        self.parting: frozenset[Member] = frozenset()  # who parks at the next boundary
 
 
 class Rank(Process):
     """A rank process: it is standing, forming or training, in `mode`."""
 
     __slots__ = (
-        "agent", "ancestors", "group", "halt", "member", "mode", "state", "step", "world",
+        "agent", "ancestors", "group", "halt", "member", "mode", "parked", "state", "step", "world",
     )  # fmt: skip
 
     def __init__(self, world: World, agent: Agent, member: Member) -> None:
@@ -84,6 +86,7 @@ class Rank(Process):
         self.group: Group | None = None
         self.halt: words.HaltRanks | None = None
         self.ancestors: tuple[Generation, ...] = ()  # of its state
+        self.parked = False  # as far as it knows itself
 
     def say(self, kind: Callable[..., words.Input], *values: Any) -> None:
         said = kind(self.member.rank, self.member.life, *values)
@@ -99,13 +102,28 @@ class Rank(Process):
     def on_form(self, generation: Generation) -> None:
         self.world.demand(self.mode == "standing", f"{self.member} is to form, not standing")
         self.halt = None
-        self.mode = "forming"
+        self.mode, self.parked = "forming", False
         self.world.arrive(self, generation)
 
     def stand(self) -> None:
         self.mode, self.group = "standing", None
         if self.halt is not None:
             self.say(words.RankHalted, self.halt.ballot, self.step)
+
+    def part(self, group: Group) -> None:
+        """All in the group agreed that some of them park: all leave it, unasked."""
+        if self.group is not group or self.mode != "training":
+            return
+        if self.member in group.parting:
+            self.parked = True
+            self.step, self.state, self.ancestors = -1, 0, ()
+            self.say(words.RankParked, group.generation.ballot)
+        self.stand()
+
+    def come_back(self) -> None:
+        if self.parked:
+            self.parked = False
+            self.world.later(LOCAL_S, self.agent, self.agent.take, (words.RankUp(self.member),))
 
     def break_off(self) -> None:
         """The group under this rank failed, or is made to: the others notice."""
@@ -144,9 +162,11 @@ class Agent(Process):
         self.seen = (NEVER, NEVER)  # promised, current
 
     def take(self, input: words.Input) -> None:
-        world = self.world
+        world, opened = self.world, self.machine._round
         outputs = self.machine.handle(input, world.now)
         self.check(outputs)
+        if opened is not None:
+            self.check_choice(opened)
         if world.trace is not None and not isinstance(input, words.Tick):
             world.trace(f"{world.now:8.3f} {self.id} <- {input}")
         for output in outputs:
@@ -171,6 +191,29 @@ class Agent(Process):
                 demand(output.generation is machine.current, f"{self.id} forms unaccepted")
             elif isinstance(output, words.Send):
                 demand(output.to != self.id, f"{self.id} sends to itself")
+
+    def check_choice(self, opened: Round) -> None:
+        """What our ballot came to, if it came to anything in this moment."""
+        generation = self.machine.current
+        if generation is None or generation.ballot != opened.ballot:
+            return
+        alive = (r for a, r in opened.readys.items() if a in self.machine.alive)
+        standings = {s.member: s.parked for r in alive for s in r.standings}
+        chosen = [standings[m] for m in generation.members]
+        needless = any(chosen) and not all(standings.values())
+        self.world.demand(not needless, f"{generation.ballot} needs no parked rank")
+
+    def parks(self, rank: Rank) -> bool:
+        """Whether it stands aside, as the machine and the rank itself know."""
+        standings = self.machine._follower.ranks.standings()
+        told = any(s.parked and s.member == rank.member for s in standings)
+        return told and rank.parked and rank.mode == "standing"
+
+    def recall(self, numbers: Collection[int]) -> None:
+        """Others think that these would help now."""
+        for rank in list(self.ranks.values()):
+            if rank.member.rank in numbers and self.parks(rank):
+                self.take(words.RankUp(rank.member))
 
     def obey(self, output: words.Output) -> None:
         world = self.world

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from evener.membership.generation import Generation
 
 
@@ -11,6 +13,7 @@ class Lineage:
     Two that train at the same time waste work, and the protocol allows it where it must:
 
     - of two agents (all others being dead) that lost sight of each other both go on;
+    - of the one agent left of a generation, and all others, the same;
     - agents that never met, or met and never trained, may begin apart once the start has waited
       long enough;
     - a smaller side may go on once it hears that another agent has died, which had agreed to a
@@ -55,9 +58,13 @@ class Lineage:
             return True
         common = [g for g in line if g in others]
         if not common:
-            return self._may_begin_apart or self._began_apart((line[0], one), (others[0], other))
+            apart = self._began_apart((line[0], one), (others[0], other))
+            return self._may_begin_apart or self._left_to_one(line, others) or apart
         fork = common[-1]
-        children = [(*rest[rest.index(fork) + 1 :], fork)[0] for rest in (line, others)]
+        lines = [(*rest[rest.index(fork) + 1 :], fork) for rest in (line, others)]
+        if self._left_to_one(*lines):
+            return True
+        children = [rest[0] for rest in lines]
         first, second = sorted(self._decided_at[g] for g in children)
         return len(self._living(fork, second)) <= 2 or self._died_between(fork, first, second)
 
@@ -84,14 +91,25 @@ class Lineage:
 
     def _were_two(self, one: Generation, other: Generation) -> bool:
         """Whether they hold one each of a pair, which may not have got to train together."""
-        # Who leads a generation agreed to it, also without a rank in it.
+        # Who leads a generation agreed to it, also without a rank in it; so did who is parked.
         ones, others = ({*g.agents, g.ballot.agent} for g in (one, other))
+        for agents, generation in ((ones, one), (others, other)):
+            agents.update(m.agent for m in generation.parked)
         times = [self._decided_at[g] for g in (one, other)]
         pairs = (self._living(g, at) for g in self._decided_at for at in times)
         return any(
             len(p) == 2 and len(p & ones) == 1 == len(p & others) and p & ones != p & others
             for p in pairs
         )
+
+    def _left_to_one(self, line: Sequence[Generation], others: Sequence[Generation]) -> bool:
+        """Whether one began without the only agent that was left of a generation of the other."""
+        for child, rest in ((line[0], others), (others[0], line)):
+            at = self._decided_at[child]
+            lefts = (self._living(g, at) for g in rest if self._decided_at[g] < at)
+            if any(len(left) == 1 and left.isdisjoint(child.agents) for left in lefts):
+                return True
+        return False
 
     def _living(self, generation: Generation, at: float) -> set[str]:
         """Its agents that have lived from its decision until then."""

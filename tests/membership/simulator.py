@@ -4,6 +4,8 @@ Faults of all kinds fall for some seconds; then they stop, and all live ranks mu
 together. The rules themselves are checked in `world`. Replay a seed, told in full, with
 
     python -m tests.membership.simulator SEED
+
+and with `parking` after it where ranks are parked and come back besides.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterable
 
 from evener.membership import words
 from tests.membership.actors import Agent, Process
+from tests.membership.parking import Parking
 from tests.membership.world import FAULTS_END_S, Luck, World
 
 PROGRESS_WITHIN_S = 25.0  # of the last fault
@@ -22,9 +25,12 @@ STEPS_AFTER = 3
 class History:
     """What befalls one world."""
 
-    def __init__(self, seed: int, trace: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, seed: int, trace: Callable[[str], None] | None = None, *, parking: bool = False
+    ) -> None:
         self.world = World(seed, trace)
         self.random = self.world.random
+        self.parking = Parking(self.world) if parking else None
         self.next_rank = 0
         self.faults = 0
 
@@ -62,6 +68,9 @@ class History:
             if draw.random() < 0.3:  # and another one while the first is being dealt with
                 self.later(draw.uniform(0.5, FAULTS_END_S - 0.5), self.strike)
 
+        if self.parking is not None:
+            self.parking.begin()
+
     def later(self, delay_s: float, do: Callable[..., None], *args: object) -> None:
         self.world.later(delay_s, None, do, args)
 
@@ -82,27 +91,35 @@ class History:
             world.spread_evidence(gone)
         if not any(a.ranks or a.pending_ups for a in world.agents.values()):
             self.join("a99", 1)
+        if self.parking is not None:
+            self.parking.heal()
 
     def all_train(self) -> bool:
-        """Whether one group of all live ranks has taken some steps since the faults ended."""
+        """Whether one group of all live ranks has taken some steps since the faults ended.
+
+        Some may be parked, but never all of them.
+        """
         world = self.world
         if any(a.pending_ups for a in world.agents.values()):
             return False
-        groups = {r.group for a in world.agents.values() for r in a.ranks.values()}
+        ranks = [r for a in world.agents.values() for r in a.ranks.values() if not a.parks(r)]
+        groups = {r.group for r in ranks}
         if len(groups) != 1 or None in groups:
             return False
         group = groups.pop()
         assert group is not None
-        live = sum(len(a.ranks) for a in world.agents.values())
-        if group.broken or len(group.members) != live:
+        if group.broken or len(group.members) != len(ranks):
             return False
-        return world.steps_in.get(group.generation, 0) >= STEPS_AFTER * live
+        return world.steps_in.get(group.generation, 0) >= STEPS_AFTER * len(ranks)
 
     def state(self) -> str:
         return "; ".join(
             f"{a.id} promised {a.machine.promised} current "
             f"{a.machine.current and a.machine.current.ballot} leader {a.machine.leader} ranks "
-            + ",".join(f"{r.member.rank}:{r.mode}@{r.step}" for r in a.ranks.values())
+            + ",".join(
+                f"{r.member.rank}:{'parked' if r.parked else r.mode}@{r.step}"
+                for r in a.ranks.values()
+            )
             for a in self.world.agents.values()
         )
 
@@ -208,12 +225,12 @@ class History:
         self.join(id, self.random.choice((0, 1, 1, 2)))
 
 
-def replay(seed: int) -> None:
+def replay(seed: int, *, parking: bool) -> None:
     def tell(line: str) -> None:
         sys.stdout.write(line + "\n")
 
-    History(seed, tell).run()
+    History(seed, tell, parking=parking).run()
 
 
 if __name__ == "__main__":
-    replay(int(sys.argv[1]))
+    replay(int(sys.argv[1]), parking="parking" in sys.argv[2:])

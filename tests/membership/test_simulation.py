@@ -24,6 +24,17 @@ PAST = {
     "a leader did not wait for its own ranks": 1834,
 }
 
+# The same, with ranks that are parked and come back.
+PAST_PARKING = {
+    "who was back before the others had halted left them standing for ever": 529,
+    "a parked rank was taken for a newcomer": 13,
+    "a rank that had to go on was still taken for parked": 30,
+    "a state that was given up was still counted on": 0,
+    "a word that a rank is back was taken for an old one": 16,
+    "the only one who trained fell silent, and the parked waited": 103135,
+    "one who had trained and one who was parked lost sight of the only one who trains": 105262,
+}
+
 
 @pytest.mark.parametrize("block", range(SEEDS // BLOCK))
 def test_no_rule_is_broken_and_all_train_together_in_the_end(block: int) -> None:
@@ -34,6 +45,17 @@ def test_no_rule_is_broken_and_all_train_together_in_the_end(block: int) -> None
 @pytest.mark.parametrize("bug", PAST)
 def test_no_bug_of_the_past_comes_back(bug: str) -> None:
     History(PAST[bug]).run()
+
+
+@pytest.mark.parametrize("block", range(SEEDS // BLOCK))
+def test_the_same_with_ranks_that_are_parked_and_come_back(block: int) -> None:
+    for seed in range(block * BLOCK, (block + 1) * BLOCK):
+        History(seed, parking=True).run()
+
+
+@pytest.mark.parametrize("bug", PAST_PARKING)
+def test_no_bug_of_parking_comes_back(bug: str) -> None:
+    History(PAST_PARKING[bug], parking=True).run()
 
 
 def trained(seed: int, agents: int) -> History:

@@ -193,6 +193,10 @@ class World:
             for rank in ranks:
                 rank.stand()
             return
+        if group.parting:
+            for rank in ranks:
+                self.later(0.005 * (rank.member.port % 10), rank, rank.part, (group,))
+            return
         other = self.lineage.stepped(group.generation)
         together = f"{group.generation.ballot} and {other and other.ballot} train at the same time"
         self.demand(other is None, together)

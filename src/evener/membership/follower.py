@@ -102,6 +102,9 @@ class Follower:
         """Only the very ballot we promised, and only once."""
         if generation.ballot != self.promised or not self.preparing:
             return False
+        if self.current is not None and generation.lacks(self.current):
+            # Perhaps they are needed now; the others meet first, and go on.
+            self.ranks.all_back(now + self._settings.dead_s)
         self.current, self._formed_by = generation, now + self._settings.form_s
         self._broken = False
         dead_on_arrival = self.ranks.missing(generation, self._me)
@@ -133,7 +136,16 @@ class Follower:
         silent = now - self._kept_at > self._settings.dead_s
         return silent or not self._peers.is_alive(self.promised.agent)
 
-    def newcomer(self, now: float) -> bool:
+    def change(self, now: float) -> str | None:
+        """Why there should be another generation, though nobody is dead.
+
+        Who was parked and is back before the others halted is a member that stands all the same.
+        """
+        if self.ranks.left(self.current):
+            return "a rank is parked"
+        return "a rank is up" if self._newcomer(now) else None
+
+    def _newcomer(self, now: float) -> bool:
         """Whether a rank is up that is no member; those who come soon after it come along."""
         waiting = self.ranks.outside(self.current)
         if self.current is None:

@@ -35,14 +35,25 @@ class Generation:
     """Who computes together from `step` on.
 
     `step` is the last committed step, -1 where nobody has state yet; `source` is the member
-    (an index) whose state at `step` the others take if theirs is older.
+    (an index) whose state at `step` the others take if theirs is older. Who is `parked` was ready
+    too, and stands aside.
     """
 
     ballot: Ballot
     members: tuple[Member, ...]
     step: int
     source: int
+    parked: tuple[Member, ...] = ()
 
     @property
     def agents(self) -> tuple[str, ...]:
         return tuple(sorted({m.agent for m in self.members}))
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        return tuple(m.rank for m in self.members)
+
+    def lacks(self, before: Generation) -> bool:
+        """Whether a rank of `before` is gone: neither replaced, nor only parked."""
+        here = {m.rank for m in (*self.members, *self.parked)}
+        return any(m.rank not in here for m in before.members)

@@ -125,6 +125,8 @@ class Membership:
                 self._ranks.halted(rank, life, ballot, step)
             case words.RankFormed(rank, life, ballot, step):
                 self._ranks.formed(rank, life, ballot, step)
+            case words.RankParked(rank, life, ballot):
+                self._ranks.parked(rank, life, ballot)
             case words.RankBroken(rank, life, ballot):
                 self._follower.broke(rank, life, ballot)
             case words.RankProgress(rank, life, step):
@@ -272,8 +274,9 @@ class Membership:
         fault = self._follower.fault(self._now)
         if fault is not None:
             return _Wish(fault, True)
-        if self._follower.newcomer(self._now):
-            return _Wish("a rank is up", False)
+        change = self._follower.change(self._now)
+        if change is not None:
+            return _Wish(change, False)
         stranger = self._stranger()
         return None if stranger is None else _Wish(f"{stranger} trains elsewhere", False)
 

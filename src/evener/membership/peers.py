@@ -41,6 +41,11 @@ class Peers:
         """Whether all we know of are alive, or known to be dead."""
         return self._known <= {*self.alive} | self._lost
 
+    @property
+    def doubtful(self) -> set[str]:
+        """Those that fell silent, and may go on elsewhere."""
+        return self._known - {*self.alive} - self._lost
+
     def is_alive(self, agent: str) -> bool:
         return agent in self.alive
 

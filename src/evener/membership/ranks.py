@@ -20,6 +20,7 @@ class Rank:
     standing: bool = True
     asked: Ballot = NEVER  # the last generation it was told to form
     formed: bool = False  # whether it did
+    parked: bool = False  # it stands aside
 
 
 class Ranks:
@@ -31,10 +32,15 @@ class Ranks:
     # ------------------------------------------------------------------------ what happened
 
     def up(self, member: Member, now: float) -> None:
-        """A newer life replaces the older one; a late word of an older one changes nothing."""
+        """A newer life replaces the older one; a late word of an older one changes nothing.
+
+        One that was parked is from now on as new as any other.
+        """
         known = self._live.get(member.rank)
         if known is None or known.member.life < member.life:
             self._live[member.rank] = Rank(member, now)
+        elif known.member == member and known.parked:
+            known.parked, known.up_at = False, now
 
     def down(self, rank: int, life: int) -> None:
         if self._find(rank, life) is not None:
@@ -48,6 +54,18 @@ class Ranks:
         known = self._find(rank, life)
         if known is not None and ballot > known.asked:
             known.standing, known.step = True, step
+
+    def parked(self, rank: int, life: int, ballot: Ballot) -> None:
+        """Told to form since, it will: then it has left a group that is over anyway."""
+        known = self._find(rank, life)
+        if known is not None and ballot == known.asked:
+            known.parked, known.standing, known.step = True, True, -1
+
+    def all_back(self, at: float) -> None:
+        """Who is parked is from `at` on as new as any other."""
+        for rank in self._live.values():
+            if rank.parked:
+                rank.parked, rank.up_at = False, at
 
     def formed(self, rank: int, life: int, ballot: Ballot, step: int) -> None:
         known = self._find(rank, life)
@@ -66,6 +84,7 @@ class Ranks:
         mine = [r for r in self._live.values() if r.member in generation.members]
         for rank in mine:
             rank.asked, rank.standing, rank.formed = generation.ballot, False, False
+            rank.parked = False
         return bool(mine)
 
     # ------------------------------------------------------------------------- what follows
@@ -93,7 +112,8 @@ class Ranks:
         return bool(asked) and all(r.formed for r in asked)
 
     def standings(self) -> tuple[Standing, ...]:
-        return tuple(Standing(r.member, r.step) for _, r in sorted(self._live.items()))
+        ranks = (r for _, r in sorted(self._live.items()))
+        return tuple(Standing(r.member, r.step, r.parked) for r in ranks)
 
     def missing(self, generation: Generation, agent: str) -> bool:
         """Whether a member of `agent` is no longer alive, or lives again as somebody new."""
@@ -101,9 +121,14 @@ class Ranks:
         return any(m.agent == agent and m not in live for m in generation.members)
 
     def outside(self, generation: Generation | None) -> list[Rank]:
-        """Live ranks that the generation does not know."""
+        """Live ranks that the generation does not know, and should."""
         members = () if generation is None else generation.members
-        return [r for r in self._live.values() if r.member not in members]
+        return [r for r in self._live.values() if r.member not in members and not r.parked]
+
+    def left(self, generation: Generation | None) -> bool:
+        """Whether a member stands, though nobody asked it to: it was parked."""
+        members = () if generation is None else generation.members
+        return any(r.standing and r.member in members for r in self._live.values())
 
     def _find(self, rank: int, life: int) -> Rank | None:
         known = self._live.get(rank)

@@ -49,7 +49,7 @@ class Round:
         if last is None:
             enough = wanted is None or (peers.complete and wanted.met_by(readys.values()))
         else:
-            enough = may_go_on(last, readys, gone)
+            enough = may_go_on(last, readys, gone, peers.doubtful - gone)
         anybody = any(r.standings for r in readys.values())
         return decide(self.ballot, readys.values()) if enough and anybody else None
 
@@ -66,15 +66,23 @@ def newest(readys: Collection[Ready]) -> Generation | None:
     return max(known, key=lambda generation: generation.ballot, default=None)
 
 
-def may_go_on(last: Generation, present: Collection[str], gone: Collection[str]) -> bool:
+def may_go_on(
+    last: Generation,
+    present: Collection[str],
+    gone: Collection[str],
+    silent: Collection[str] = (),
+) -> bool:
     """Whether these are enough of `last`, for thrift: two sides that both go on waste work.
 
     The dead have no voice, so most of the others will do, or half of them with the lowest id. Of
     two who lost sight of each other both go on: neither can know more than the other's silence.
+    The same holds for the last who trained, and all others, of whom nobody else is `silent`.
     """
     voters = {*last.agents} - {*gone}
     agreed = voters & {*present}
     if len(voters) == 2 and agreed:
+        return True
+    if len(voters) == 1 and voters == {*silent}:
         return True
     if 2 * len(agreed) == len(voters):
         return not voters or min(voters) in agreed
@@ -82,8 +90,13 @@ def may_go_on(last: Generation, present: Collection[str], gone: Collection[str])
 
 
 def decide(ballot: Ballot, readys: Collection[Ready]) -> Generation:
-    """All who stand, from the highest step on; the lowest rank that has it is the source."""
-    standings = sorted((s for r in readys for s in r.standings), key=lambda s: s.member.rank)
-    step = max(s.step for s in standings)
-    source = next(i for i, s in enumerate(standings) if s.step == step)
-    return Generation(ballot, tuple(s.member for s in standings), step, source)
+    """All who stand, from the highest step on; the lowest rank that has it is the source.
+
+    The parked stand aside, unless nobody else is left.
+    """
+    everybody = sorted((s for r in readys for s in r.standings), key=lambda s: s.member.rank)
+    chosen = [s for s in everybody if not s.parked] or everybody
+    step = max(s.step for s in chosen)
+    source = next(i for i, s in enumerate(chosen) if s.step == step)
+    parked = tuple(s.member for s in everybody if s not in chosen)
+    return Generation(ballot, tuple(s.member for s in chosen), step, source, parked)

@@ -45,10 +45,14 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One halted rank: its last committed step, -1 where it has no state yet."""
+    """One halted rank: its last committed step, -1 where it has no state.
+
+    `parked`: it would slow the others down, and is a member only where nobody else is left.
+    """
 
     member: Member
     step: int
+    parked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class RankUp:
-    """A local rank process is built and wants to be a member."""
+    """A local rank process is built and wants to be a member; one that was parked, again."""
 
     member: Member
 
@@ -153,6 +157,15 @@ class RankFormed:
     life: int
     ballot: Ballot
     step: int
+
+
+@dataclass(frozen=True, slots=True)
+class RankParked:
+    """A local rank left the group of `ballot`, as all in it agreed, and keeps no state."""
+
+    rank: int
+    life: int
+    ballot: Ballot
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +200,8 @@ class RunDone:
 
 
 Input = (
-    Tick | Heard | PeerLost | TurnedAway | Past | RankUp | RankHalted | RankFormed | RankBroken
-    | RankProgress | RankDown | RunDone
+    Tick | Heard | PeerLost | TurnedAway | Past | RankUp | RankHalted | RankFormed | RankParked
+    | RankBroken | RankProgress | RankDown | RunDone
 )  # fmt: skip
 
 # ------------------------------------------------------------------- asked by the machine
