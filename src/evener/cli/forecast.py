@@ -64,7 +64,7 @@ def as_dict(ready: api.Ready, found: Forecast | None, note: str) -> dict[str, An
         "global_batch": ready.job.train.global_batch,
         "plan": placement.to_dict(ready.plan),
         "notes": [*ready.notes, *filter(None, [note])],
-        "forecast": asdict(found) | {"step_s": found.step_s} if found else None,
+        "forecast": asdict(found) if found else None,
     }
 
 
@@ -85,7 +85,7 @@ def _parts(found: Forecast) -> list[Text]:
     rows = [[text((head, "dim")) for head in heads]]
     for part in found.parts:
         alone = f"{words.number(part.alone_samples_per_s, 3)} samples/s"
-        style = "" if part.trains else "yellow"
+        style = "" if part.share else "yellow"
         cells = (str(part.rank), str(part.share), alone, _adds(part.adds), part.reason)
         rows.append([text((cell, style)) for cell in cells])
     return columns(rows, right=(0, 1, 2, 3))
@@ -95,7 +95,7 @@ def _machines(found: Forecast) -> list[Text]:
     rows = [[text((head, "dim")) for head in ("machine", "ranks", "share", "adds", "")]]
     for each in found.machines:
         ranks = words.ranks(each.ranks).partition(" ")[2]
-        out = "" if each.trains else "left out"
+        out = "" if each.share else "left out"
         cells = (each.machine, ranks, str(each.share), _adds(each.adds), out)
         rows.append([text(cell) for cell in cells])
     return columns(rows, right=(2, 3))
@@ -106,9 +106,10 @@ def _adds(gain: float | None) -> str:
 
 
 def _whole(ready: api.Ready, found: Forecast) -> list[Text]:
-    step = f"{show_interval(found.step_s)}: {show_interval(found.compute_s)} to compute"
+    step = f"{show_interval(found.step_s)} for {ready.job.train.global_batch} samples: "
+    step += f"{show_interval(found.compute_s)} to compute"
     if found.exchange_s is None:
-        step += f"; the exchange of gradients is {found.exchange_note}"
+        step += f"; exchanging gradients is {found.exchange_note}"
     elif found.exchange_s:
         exchange = show_interval(found.exchange_s)
         step += f", at most {exchange} to exchange gradients ({found.exchange_note})"
@@ -116,9 +117,9 @@ def _whole(ready: api.Ready, found: Forecast) -> list[Text]:
     ceiling = found.ceiling_samples_per_s / found.alone_samples_per_s
     alone = words.number(found.alone_samples_per_s, 3)
     rows = [
-        ("a step", f"{step}, for {ready.job.train.global_batch} samples"),
+        ("a step", step),
         ("speed", f"{words.number(found.samples_per_s, 3)} samples/s"),
-        ("", f"{part:.0%} of the {alone} that all ranks do alone, added up"),
-        ("", f"{ceiling:.0%} is the most that any cut of this batch could come to"),
+        ("", f"{part * 100:.0f} % of the {alone} samples/s that all ranks do alone, added up"),
+        ("", f"{ceiling * 100:.0f} % is the most that any cut of this batch could come to"),
     ]
     return columns([[text((label, "dim")), text(value)] for label, value in rows])

@@ -1,13 +1,13 @@
 """What a plan will come to: who takes how much of a batch, what each adds, who adds too little.
 
 From speeds that were measured before. The exchange of gradients is estimated where the links are
-known, as if none of it were hidden by computing; a run is that much faster, or less.
+known, as if none of it were hidden by computing: a run is as fast as this, or faster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 from evener import shares
 from evener.config.schema import Job
@@ -30,7 +30,6 @@ class Part:
     share: int
     alone_samples_per_s: float  # with the whole batch to itself
     adds: float | None
-    trains: bool
     reason: str
 
 
@@ -42,72 +41,49 @@ class MachinePart:
     ranks: tuple[int, ...]
     share: int
     adds: float | None
-    trains: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Of one step, and of the whole."""
+    """Of one step, and of the whole. Speeds are samples of the run per second."""
 
     parts: tuple[Part, ...]
     machines: tuple[MachinePart, ...]
-    compute_s: float
-    exchange_s: float | None
-    exchange_note: str  # what it was estimated from, or why it was not
+    step_s: float
+    compute_s: float  # of it, by the slowest
+    exchange_s: float | None  # of it, at most; None where nothing is known of the links
+    exchange_note: str  # what that rests on, or why it is missing
     samples_per_s: float
-    alone_samples_per_s: float  # the sum of what they do alone: left out, or not
+    alone_samples_per_s: float  # what all ranks do alone, added up, those left out too
     ceiling_samples_per_s: float  # what no cut of the batch can surpass
-
-    @property
-    def step_s(self) -> float:
-        return self.compute_s + (self.exchange_s or 0.0)
 
 
 def forecast(job: Job, plan: Plan, known: Profiles) -> Forecast:
     """`known` are profiles that fit the plan."""
-    total, by_rank = job.train.global_batch, speeds(known)
-    ranks = [rank.rank for rank in plan.ranks]
-    own = [by_rank[rank] for rank in ranks]
-    given = _given(job, ranks)
-    chosen = (True,) * len(ranks) if given else team(own, total, LEAST_GAIN)
-    cut = given or _among(own, chosen, total)
-    compute_s = shares.step_time(own, cut)
-    exchange_s, note = exchange(job, known, [r for r, c in zip(ranks, cut, strict=True) if c])
+    steps = _Steps(job, known, tuple(rank.rank for rank in plan.ranks))
+    members = steps.members()
+    cut = steps.cut(members)
+    compute_s, (exchange_s, note) = steps.compute_s(members), steps.exchange(members)
     machines = {rank.rank: agent.machine for agent in plan.agents for rank in agent.ranks}
-    parts = tuple(_part(i, rank, machines[rank], own, chosen, cut) for i, rank in enumerate(ranks))
+    parts = tuple(_part(steps, members, cut, i, machines[r]) for i, r in enumerate(steps.ranks))
     return Forecast(
         parts=parts,
-        machines=tuple(_machines(parts, own, chosen, total)),
+        machines=tuple(_machines(steps, members, parts)),
+        step_s=steps.seconds(members),
         compute_s=compute_s,
         exchange_s=exchange_s,
         exchange_note=note,
-        samples_per_s=total / (compute_s + (exchange_s or 0.0)),
-        alone_samples_per_s=sum(total / s.time_s(total) for s in own),
-        ceiling_samples_per_s=total / least_time_s(own, total),
+        samples_per_s=steps.total / steps.seconds(members),
+        alone_samples_per_s=sum(steps.total / s.time_s(steps.total) for s in steps.speeds),
+        ceiling_samples_per_s=steps.total / least_time_s(steps.speeds, steps.total),
     )
-
-
-def team(speeds: Sequence[Speed], total: int, least_gain: float) -> tuple[bool, ...]:
-    """Who is worth waiting for: the fastest, then each next one that still adds `least_gain`."""
-    order = sorted(range(len(speeds)), key=lambda i: speeds[i].time_s(total))
-    chosen = [False] * len(speeds)
-    best_s = float("inf")
-    for index in order:
-        chosen[index] = True
-        with_it_s = _step_s(speeds, chosen, total)
-        if best_s / with_it_s < 1 + least_gain:
-            chosen[index] = False
-        else:
-            best_s = with_it_s
-    return tuple(chosen)
 
 
 def least_time_s(speeds: Sequence[Speed], total: int) -> float:
     """A step's time if samples could be cut into parts: every rank pays its fixed cost, and all
     end at once. Who has not begun by then takes none."""
-    order = sorted(speeds, key=lambda s: s.fixed_s)
     best_s, above, below = float("inf"), float(total), 0.0
-    for speed in order:
+    for speed in sorted(speeds, key=lambda s: s.fixed_s):
         if speed.fixed_s >= best_s:
             break
         above += speed.fixed_s / speed.per_sample_s
@@ -116,98 +92,131 @@ def least_time_s(speeds: Sequence[Speed], total: int) -> float:
     return best_s
 
 
-def exchange(job: Job, known: Profiles, ranks: Sequence[int]) -> tuple[float | None, str]:
-    """Seconds to sum the gradients in a ring over the slowest link, and what that rests on."""
-    if len(ranks) < 2:
-        return 0.0, "one rank has nobody to exchange gradients with"
-    if not known.parameters:
-        return None, "not included: the size of the model is not known"
-    links = [k for k in known.links if k.from_rank in ranks and k.to_rank in ranks]
-    if not links:
-        return None, "not included: the links were not measured"
-    size = known.parameters * _BYTES.get(job.train.precision, 4)
-    slowest = min(links, key=lambda link: link.bytes_per_s)
-    rounds = 2 * (len(ranks) - 1)
-    latency_s = rounds * max(link.latency_s for link in links)
-    seconds = rounds / len(ranks) * size / slowest.bytes_per_s + latency_s
-    return seconds, f"over the slowest link, rank {slowest.from_rank} to rank {slowest.to_rank}"
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """How long a step takes with some of the ranks. Ranks are named by their place in `ranks`."""
 
+    job: Job
+    known: Profiles
+    ranks: tuple[int, ...]
+    total: int = field(init=False)
+    speeds: tuple[Speed, ...] = field(init=False)
 
-def _given(job: Job, ranks: Sequence[int]) -> tuple[int, ...]:
-    """The shares that the job itself says; none where they follow the speeds."""
-    if job.balance.weights is not None:
-        weights = dict(enumerate(job.balance.weights))
-        return shares.split([weights.get(rank, 1.0) for rank in ranks], job.train.global_batch)
-    if job.balance.policy == "equal":
-        return shares.split([1.0] * len(ranks), job.train.global_batch)
-    return ()
+    def __post_init__(self) -> None:
+        by_rank = speeds(self.known)
+        object.__setattr__(self, "total", self.job.train.global_batch)
+        object.__setattr__(self, "speeds", tuple(by_rank[rank] for rank in self.ranks))
 
+    def members(self) -> frozenset[int]:
+        """Who trains: all where the job itself cuts the batch, else who is worth waiting for.
 
-def _among(speeds: Sequence[Speed], chosen: Sequence[bool], total: int) -> tuple[int, ...]:
-    """The best cut among those who are chosen; the others take none."""
-    members = [i for i, c in enumerate(chosen) if c]
-    cut = dict(zip(members, shares.solve([speeds[i] for i in members], total), strict=True))
-    return tuple(cut.get(i, 0) for i in range(len(speeds)))
+        Those who compute fast enough, less each whose link costs the others more than it does for
+        them; or fewer, where exchanging gradients costs more than any company is worth.
+        """
+        everyone = frozenset(range(len(self.ranks)))
+        if self.weights:
+            return everyone
+        linked = self._team(0.0)
+        while losses := [(g, i) for i in linked if (g := self.gain(linked, {i}) or 0.0) < 0]:
+            linked -= {min(losses)[1]}
+        return min(linked, self._team(self.exchange(everyone)[0] or 0.0), key=self.seconds)
 
+    def _team(self, exchange_s: float) -> frozenset[int]:
+        chosen = shares.team(self.speeds, self.total, LEAST_GAIN, exchange_s)
+        return frozenset(i for i, kept in enumerate(chosen) if kept)
 
-def _step_s(speeds: Sequence[Speed], chosen: Sequence[bool], total: int) -> float:
-    return shares.step_time(speeds, _among(speeds, chosen, total))
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """What the job cuts the batch by; nothing where it follows the speeds."""
+        if self.job.balance.weights is not None:
+            told = dict(enumerate(self.job.balance.weights))
+            return tuple(told.get(rank, 1.0) for rank in self.ranks)
+        return (1.0,) * len(self.ranks) if self.job.balance.policy == "equal" else ()
 
+    def cut(self, members: Collection[int]) -> tuple[int, ...]:
+        """The share of every rank; of those who are no members, nothing."""
+        own = sorted(members)
+        if self.weights:
+            given = shares.split([self.weights[i] for i in own], self.total)
+        else:
+            given = shares.solve([self.speeds[i] for i in own], self.total)
+        by_place = dict(zip(own, given, strict=True))
+        return tuple(by_place.get(i, 0) for i in range(len(self.ranks)))
 
-def _gain(
-    speeds: Sequence[Speed], chosen: Sequence[bool], these: Sequence[int], total: int
-) -> float | None:
-    """How much faster a step is with `these` ranks than without."""
-    without = [c and i not in these for i, c in enumerate(chosen)]
-    if not any(without):
-        return None
-    with_them = [c or i in these for i, c in enumerate(chosen)]
-    return _step_s(speeds, without, total) / _step_s(speeds, with_them, total) - 1
+    def compute_s(self, members: Collection[int]) -> float:
+        return shares.step_time(self.speeds, self.cut(members))
+
+    def seconds(self, members: Collection[int]) -> float:
+        return self.compute_s(members) + (self.exchange(members)[0] or 0.0)
+
+    def gain(self, members: Collection[int], these: Collection[int]) -> float | None:
+        """How much faster steps are with `these` than without."""
+        without = {*members} - {*these}
+        if not without:
+            return None
+        return self.seconds(without) / self.seconds({*members} | {*these}) - 1
+
+    def exchange(self, members: Collection[int]) -> tuple[float | None, str]:
+        """Seconds to sum the gradients in a ring over the slowest link, and what that rests on."""
+        ranks = {self.ranks[i] for i in members}
+        if len(ranks) < 2:
+            return 0.0, "one rank has nobody to exchange gradients with"
+        if not self.known.parameters:
+            return None, "not included, for the size of the model is not known"
+        links = [k for k in self.known.links if {k.from_rank, k.to_rank} <= ranks]
+        if not links:
+            return None, "not included, for the links were not measured"
+        size = self.known.parameters * _BYTES.get(self.job.train.precision, 4)
+        slowest = min(links, key=lambda link: link.bytes_per_s)
+        rounds = 2 * (len(ranks) - 1)
+        latency_s = rounds * max(link.latency_s for link in links)
+        seconds = rounds / len(ranks) * size / slowest.bytes_per_s + latency_s
+        return seconds, f"the slowest link is rank {slowest.from_rank} to rank {slowest.to_rank}"
 
 
 def _part(
-    index: int,
-    rank: int,
-    machine: str,
-    speeds: Sequence[Speed],
-    chosen: Sequence[bool],
-    cut: Sequence[int],
+    steps: _Steps, members: frozenset[int], cut: Sequence[int], place: int, machine: str
 ) -> Part:
-    total, speed = sum(cut), speeds[index]
-    adds = _gain(speeds, chosen, [index], total)
+    speed, share = steps.speeds[place], cut[place]
+    cost = f"{show_interval(speed.fixed_s)} a step and {show_interval(speed.per_sample_s)} a sample"
+    busy = f"busy for {show_interval(speed.time_s(share))}" if share else "no sample is left for it"
     return Part(
-        rank=rank,
+        rank=steps.ranks[place],
         machine=machine,
-        share=cut[index],
-        alone_samples_per_s=total / speed.time_s(total),
-        adds=adds,
-        trains=cut[index] > 0,
-        reason=_reason(speed, cut[index], chosen[index], adds),
+        share=share,
+        alone_samples_per_s=steps.total / speed.time_s(steps.total),
+        adds=steps.gain(members, {place}),
+        reason=f"{busy}: {cost}" if place in members else _left_out(steps, members, place),
     )
 
 
-def _reason(speed: Speed, share: int, chosen: bool, adds: float | None) -> str:
-    cost = f"{show_interval(speed.fixed_s)} a step and {show_interval(speed.per_sample_s)} a sample"
-    if not chosen:
-        return f"left out: it would add {adds or 0:.1%}, and {LEAST_GAIN:.0%} is the least ({cost})"
-    if not share:
-        return f"no sample is left for it ({cost})"
-    return f"busy for {show_interval(speed.time_s(share))}: {cost}"
+def _left_out(steps: _Steps, members: frozenset[int], place: int) -> str:
+    """With the numbers: what is slow, the rank or the way to it."""
+    gain, own_s = steps.gain(members, {place}) or 0.0, steps.speeds[place].time_s(steps.total)
+    what = f"add {gain * 100:.1f} %" if gain >= 0 else f"cost {-gain * 100:.1f} %"
+    fastest_s = min(s.time_s(steps.total) for s in steps.speeds)
+    why = (
+        f"left out: it would {what}, and {LEAST_GAIN * 100:.0f} % is the least worth waiting for; "
+        f"alone with the batch it takes {show_interval(own_s)}, the fastest "
+        f"{show_interval(fastest_s)}"
+    )
+    without, with_it = (steps.exchange(m)[0] or 0.0 for m in (members, members | {place}))
+    if with_it - without > LEAST_GAIN * steps.seconds(members):
+        why += f"; with it, gradients are exchanged in {show_interval(with_it)} a step"
+        why += f", not {show_interval(without)}" if without else ""
+    return why
 
 
-def _machines(
-    parts: Sequence[Part], speeds: Sequence[Speed], chosen: Sequence[bool], total: int
-) -> list[MachinePart]:
-    found: Mapping[str, list[int]] = {}
-    for index, part in enumerate(parts):
-        found = {**found, part.machine: [*found.get(part.machine, []), index]}
+def _machines(steps: _Steps, members: Collection[int], parts: Sequence[Part]) -> list[MachinePart]:
+    places: dict[str, list[int]] = {}
+    for place, part in enumerate(parts):
+        places.setdefault(part.machine, []).append(place)
     return [
         MachinePart(
             machine=name,
-            ranks=tuple(parts[i].rank for i in indices),
-            share=sum(parts[i].share for i in indices),
-            adds=_gain(speeds, chosen, indices, total),
-            trains=any(parts[i].trains for i in indices),
+            ranks=tuple(parts[i].rank for i in own),
+            share=sum(parts[i].share for i in own),
+            adds=steps.gain(members, own),
         )
-        for name, indices in found.items()
+        for name, own in places.items()
     ]
