@@ -10,12 +10,13 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from evener import cluster, errors, placement, variables, watch
+from evener import cluster, errors, placement, profiles, variables, versions, watch
 from evener.cluster import Machine
 from evener.config.load import LoadedJob, job_to_json, load_job
+from evener.config.resumed import check_same_training
 from evener.config.schema import Job
 from evener.config.section import kind_of
 from evener.docker import Engine, gpus
@@ -30,7 +31,8 @@ from evener.launch.places import launcher_of
 from evener.launch.record import record, started
 from evener.placement import DOCKER, LOCAL, Plan
 from evener.probe import probe
-from evener.rundir import layout
+from evener.profiles import Profiles
+from evener.rundir import layout, measured
 from evener.rundir.layout import RunDir
 from evener.rundir.recover import recover
 from evener.state import EMPTY, RunState
@@ -38,11 +40,6 @@ from evener.state import EMPTY, RunState
 PROFILE_NAME = "profile.json"
 _ALL_RUNTIMES = ("nvidia",)  # of an engine that nobody can ask
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-# What a resumed run may change of its data: where they lie and how they are read, not which.
-_FREE_DATA = {"path", "mirror", "workers", "prefetch"}
-# And of the training: all but what the order of samples and the optimizer's state stand on.
-_FIXED_TRAIN = ("seed", "global_batch", "optimizer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +53,7 @@ class RunRequest:
     resume: bool = False
     debug: bool = False  # torch and its libraries say what they do
     on: str | None = None  # a place; a resumed run stays where it was, a new one is local
+    profiles: Path | None = None  # what a bench has found of its ranks
     folder: Path = field(default_factory=Path)
     root: Path | None = None
 
@@ -72,6 +70,7 @@ class Ready:
     resumed: bool
     notes: tuple[str, ...] = ()
     step: int = 0  # where a resumed run stood
+    profiles: Profiles | None = None  # of its ranks, where they were measured before
 
     @property
     def run(self) -> RunDir:
@@ -99,16 +98,35 @@ def prepare(request: RunRequest, launcher: Launcher | None = None) -> Ready:
             where="--name",
             fix="letters, digits, '.', '_' and '-', at most 64",
         )
-    if request.resume:
-        return _resumed(request, launcher)
-    return _fresh(request)
+    ready = _resumed(request, launcher) if request.resume else _fresh(request)
+    if request.profiles is not None:
+        return profiled(ready, request.folder / request.profiles)
+    return _still_profiled(ready) if ready.run.profiles_file.is_file() else ready
+
+
+def profiled(ready: Ready, file: Path) -> Ready:
+    """With what `file` says of its ranks. Raises where that is broken, or says it of others."""
+    found = measured.read(file)
+    expected = placement.expected(ready.plan, ready.machine)
+    found = profiles.fitting(found, expected, profiles.depends_on(ready.job), str(file))
+    notes = profiles.notes(found, datetime.now(UTC), versions.installed())
+    return replace(ready, profiles=found, notes=(*ready.notes, *notes))
+
+
+def _still_profiled(ready: Ready) -> Ready:
+    """What its first start was told holds for a resumed run, if its ranks are still the same."""
+    try:
+        return profiled(ready, ready.run.profiles_file)
+    except errors.ProfilesUnfit as error:
+        note = f"what was known of the ranks' speeds no longer holds: {error.what}"
+        return replace(ready, notes=(*ready.notes, note))
 
 
 def _fresh(request: RunRequest) -> Ready:
     loaded = _load(request.job, request)
     root = _root(request, loaded)
     wanted = request.name or loaded.name
-    name = _free_name(root, wanted)
+    name = free_name(root, wanted)
     notes: tuple[str, ...] = ()
     if name != wanted:
         notes = (f"there is a run called {wanted} already: this one is {name}",)
@@ -161,7 +179,7 @@ def _resumed(request: RunRequest, launcher: Launcher | None) -> Ready:
     file = str(run.job_file.absolute())
     stored = load_job(file, (), request.folder).job
     job = _load(file, request).job
-    _check_same_training(stored, job)
+    check_same_training(stored, job)
     plan = placement.from_dict(layout.read_json(run.plan_file))
     place = request.on or plan.place
     if place == project.PLACE:
@@ -184,24 +202,6 @@ def _run_to_resume(request: RunRequest) -> RunDir:
     except errors.JobNotFound:
         return layout.find(root, request.job)  # says which run may have been meant
     return layout.find(_root(request, loaded), loaded.name)
-
-
-def _check_same_training(stored: Job, wished: Job) -> None:
-    for key, before, after in _differences(stored, wished):
-        raise errors.BadCombination(
-            f"{key} was {before!r} when the run began; a resumed run cannot make it {after!r}",
-            where=f"-o {key}",
-            fix="start a new run without --resume, or leave this override out",
-        )
-
-
-def _differences(stored: Job, wished: Job) -> list[tuple[str, Any, Any]]:
-    old, new = stored.model_dump(), wished.model_dump()
-    keys = [("model", k) for k in old["model"] | new["model"]]
-    keys += [("data", k) for k in old["data"] | new["data"] if k not in _FREE_DATA]
-    keys += [("train", k) for k in _FIXED_TRAIN]
-    pairs = [(f"{s}.{k}", old[s].get(k), new[s].get(k)) for s, k in keys]
-    return [(key, before, after) for key, before, after in pairs if before != after]
 
 
 def _load(source: str, request: RunRequest) -> LoadedJob:
@@ -270,7 +270,7 @@ def _root(request: RunRequest, loaded: LoadedJob) -> Path:
     return request.root or request.folder / loaded.job.log.dir
 
 
-def _free_name(root: Path, wanted: str) -> str:
+def free_name(root: Path, wanted: str) -> str:
     """What `claim_name` would answer now; it decides again when the run is started."""
     names = itertools.chain([wanted], (f"{wanted}-{n}" for n in itertools.count(2)))
     return next(name for name in names if not (root / name).exists())
@@ -354,6 +354,7 @@ def _write_configs(run: RunDir, ready: Ready) -> None:
     run.create()
     layout.write_json(run.plan_file, placement.to_dict(ready.plan))
     layout.write_json(run.configs / PROFILE_NAME, cluster.to_dict(ready.machine))
+    measured.keep(run, ready.profiles)
     layout.write_atomic(run.job_file, job_to_json(ready.job))  # last: it makes the folder a run
 
 

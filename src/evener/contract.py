@@ -38,6 +38,7 @@ CONFIGS, LOGS, CHECKPOINTS = "configs", "logs", "checkpoints"
 JOB_NAME, PLAN_NAME, HANDLE_NAME = "job.json", "plan.json", "handle.json"
 SECRET_NAME = "secret"
 EXPORT_NAME = "model.safetensors"
+PROFILES_NAME = "profiles.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,14 @@ class BadCommand(JobError):
     code, title = "E107", "A command-line option that cannot be used so"
 
 
+class ProfilesBroken(JobError):
+    code, title = "E108", "Profiles that are not there or cannot be read"
+
+
+class ProfilesUnfit(JobError):
+    code, title = "E109", "Profiles of other machines or of another job"
+
+
 class DataError(EvenerError):
     exit_status = 3
 

@@ -251,10 +251,51 @@ class RunEnded:
     error: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class MachineProfiled:
+    """What an agent's machine can do, measured in a bench by one of its ranks. Null: see `note`."""
+
+    agent: str
+    device: str  # what was measured: "cpu", "cuda:0"
+    threads: int  # of all of the machine's ranks, as far as there are cores for them
+    memory_bytes_per_s: float | None  # what is read and written while a large tensor is copied
+    matmul_flop_per_s: dict[str, float]  # by the type of the numbers: "fp32", "bf16"
+    disk_read_bytes_per_s: float | None  # of the folder that caches data
+    disk_write_bytes_per_s: float | None
+    note: str = ""  # what could not be measured, and why
+
+
+@dataclass(frozen=True, slots=True)
+class RankProfiled:
+    """A rank's own speed on the job, measured in a bench while the other ranks computed too:
+    `n` samples cost it `fixed_s + n * per_sample_s`."""
+
+    rank: int
+    micro_batch: int  # samples at once from which on more at once are no faster
+    samples: tuple[int, ...]  # the sizes that were measured
+    seconds: tuple[float, ...]  # and how long each of them took
+    fixed_s: float
+    per_sample_s: float
+    parameters: int  # of the model, those that learn
+    memory_bytes: int  # at its highest
+    note: str = ""  # why no larger size was measured
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMeasured:
+    """From one rank to another, measured in a bench while no other rank sent anything."""
+
+    from_rank: int
+    to_rank: int
+    bytes_per_s: float
+    latency_s: float  # of the smallest message, one way
+
+
 Event = Union[  # noqa: UP007  (get_args below wants a Union of all kinds)
     RunStarted, MachineSeen, DataPrepared, RankStarted, RankBuilt, RankLost, GenerationFormed,
     StepCommitted, RankTimed, SharesChanged, SpeedsFitted, RankParked, Validated, TextSampled,
     CheckpointWritten, CheckpointDropped, Exported, Alert, StopAsked, AgentEnded, RunEnded,
+    MachineProfiled, RankProfiled, LinkMeasured,
 ]  # fmt: skip
 KINDS: dict[str, type[Any]] = {k.__name__: k for k in get_args(Event)}
 

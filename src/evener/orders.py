@@ -21,12 +21,13 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Become rank `rank`, in its life number `life`; build model and data."""
+    """Become rank `rank`, in its life number `life`: build model and data, to train or measure."""
 
     rank: int
     life: int
     threads: int
     device: str
+    purpose: str = "train"  # or "bench"
 
 
 @dataclass(frozen=True, slots=True)

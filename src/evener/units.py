@@ -67,6 +67,18 @@ def show_duration(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def show_interval(seconds: float) -> str:
+    """`1.23 s`, `9.76 ms`, `12.0 µs`: three figures, for times that are compared."""
+    if not math.isfinite(seconds):
+        return "?"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= 0.9995 * size or unit == "µs":
+            number = seconds / size
+            digits = 0 if number >= 99.95 else 1 if number >= 9.995 else 2
+            return f"{number:.{digits}f} {unit}"
+    raise AssertionError("unreachable")
+
+
 def show_count(number: float) -> str:
     """`812`, `12.2k`, `11.2M`: a count a person compares, not adds up."""
     for unit in ("", "k", "M", "G"):

@@ -120,7 +120,8 @@ class Agent:
 
         ranks = Ranks(self._env.agent, self._run, mine.ranks, start)
         voice = Voice(self._sink.put, self._sink.forward, self._tell, self._end)
-        return Crew(self._env.agent, host, self._job.membership, ranks, voice)
+        purpose = self._plan.purpose
+        return Crew(self._env.agent, host, self._job.membership, ranks, voice, purpose)
 
     # ---------------------------------------------------------------------------- the loop
 

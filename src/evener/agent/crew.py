@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from evener import orders
+from evener import orders, placement
 from evener.agent import deaths, ending, translate, vigil
 from evener.agent.child import Child
 from evener.agent.ranks import RankProcess, Ranks, Slot, Stage
@@ -61,9 +61,10 @@ class Crew:
         config: MembershipConfig,
         ranks: Ranks,
         voice: Voice,
+        purpose: str = placement.TRAIN,
     ) -> None:
         self._me, self._host, self._config = me, host, config
-        self._ranks, self._voice = ranks, voice
+        self._ranks, self._voice, self._purpose = ranks, voice, purpose
         self.step = -1
         self._data_ready = False
         self._stopping = ""  # the reason, once a stop was asked for
@@ -328,7 +329,7 @@ class Crew:
         slot = process.slot
         assert slot is not None
         plan = slot.plan
-        process.say(Take(plan.rank, slot.life, plan.threads, plan.device))
+        process.say(Take(plan.rank, slot.life, plan.threads, plan.device, self._purpose))
         self._voice.emit(RankStarted(self._me, plan.rank, slot.life, process.child.pid))
         log.info("process %d is rank %d, life %d", process.child.pid, plan.rank, slot.life)
 

@@ -67,8 +67,16 @@ class Interrupts:
             raise KeyboardInterrupt
 
 
-def attend(run: RunDir, view: View, launcher: Launcher, glances: Iterable[Glance]) -> RunState:
-    """Show the run until it is over; the first interrupt stops it gently, the second at once."""
+def attend(
+    run: RunDir,
+    view: View,
+    launcher: Launcher,
+    glances: Iterable[Glance],
+    *,
+    gently: bool = True,
+) -> RunState:
+    """Show the run until it is over; the first interrupt stops it gently, the second at once.
+    Where it has nothing to keep, the first one does."""
     state = EMPTY
     passed_on = 0
     with Interrupts() as interrupts, view:
@@ -77,8 +85,9 @@ def attend(run: RunDir, view: View, launcher: Launcher, glances: Iterable[Glance
             view.show(glance)
             while passed_on < interrupts.count and not glance.over:
                 passed_on += 1
-                view.say(STOPPING if passed_on == 1 else STOPPING_NOW)
-                launcher.stop(run, now=passed_on > 1)
+                at_once = passed_on > 1 or not gently
+                view.say(STOPPING_NOW if at_once else STOPPING)
+                launcher.stop(run, now=at_once)
     return state
 
 

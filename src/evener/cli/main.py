@@ -38,6 +38,8 @@ class Verb:
 VERBS: dict[str, tuple[Verb, ...]] = {
     "Train": (
         Verb("run", "Train a job: a job file, or one of the recipes."),
+        Verb("plan", "Show who would train on what, and what each adds.", module="forecast"),
+        Verb("bench", "Measure machines, and what each rank does of a job."),
         Verb("init", "Write a recipe to a file of your own."),
         Verb("recipes", "List the recipes that come with evener."),
         Verb("config", "Show what a job means, and what a job file may say."),

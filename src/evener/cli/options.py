@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import typer.core
+
+
+class Place(StrEnum):
+    """Where a run can live."""
+
+    local = "local"
+    docker = "docker"
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON, one document or line.")]
 Root = Annotated[
@@ -29,6 +38,14 @@ Overrides = Annotated[
 Which = Annotated[
     str,
     typer.Option("--checkpoint", metavar="best|last|STEP", help="The checkpoint to use."),
+]
+On = Annotated[
+    Place | None, typer.Option("--on", help="Where it runs: as processes here, or containers.")
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="How many ranks train.")]
+Profiles = Annotated[
+    Path | None,
+    typer.Option("--profiles", metavar="FILE", help="What `evener bench` measured of the ranks."),
 ]
 
 

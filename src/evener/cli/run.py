@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -22,22 +21,13 @@ app = options.verb_app()
 TEXT_DATA = ("text", "tokens")
 
 
-class Place(StrEnum):
-    """Where a run can live."""
-
-    local = "local"
-    docker = "docker"
-
-
 @app.command()
 def run(
     job: Annotated[
         str, typer.Argument(metavar="JOB", help="A job file, a recipe, or a run to --resume.")
     ],
     override: options.Overrides = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="How many ranks train.")
-    ] = None,
+    workers: options.Workers = None,
     name: Annotated[str | None, typer.Option("--name", help="Of the run's folder.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that has not finished.")
@@ -53,9 +43,8 @@ def run(
         typer.Option("--debug", help="NCCL, Gloo and torch say in the ranks' logs what they do."),
     ] = False,
     as_json: options.AsJson = False,
-    on: Annotated[
-        Place | None, typer.Option("--on", help="Where it runs: as processes here, or containers.")
-    ] = None,
+    on: options.On = None,
+    profiles: options.Profiles = None,
     root: options.Root = None,
 ) -> None:
     """Train a job: a job file, or one of the recipes (evener recipes).
@@ -71,6 +60,7 @@ def run(
         resume=resume,
         debug=debug,
         on=on.value if on else None,
+        profiles=profiles,
         root=root,
     )
     ready = api.prepare(request)

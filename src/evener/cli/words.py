@@ -186,6 +186,21 @@ def _ended(e: events.RunEnded) -> _Told:
     return f"{e.outcome} at step {e.step}{reason}", level, False
 
 
+def _machine_profiled(e: events.MachineProfiled) -> _Told:
+    return f"machine of agent {e.agent} measured", "note", False
+
+
+def _rank_profiled(e: events.RankProfiled) -> _Told:
+    best = dict(zip(e.samples, e.seconds, strict=False)).get(e.micro_batch)
+    speed = f"{number(e.micro_batch / best, 3)} samples/s" if best else "measured"
+    return f"rank {e.rank}: {speed}, {e.micro_batch} at once ({e.note})", "note", False
+
+
+def _link_measured(e: events.LinkMeasured) -> _Told:
+    size = show_size(e.bytes_per_s)
+    return f"rank {e.from_rank} to rank {e.to_rank}: {size}/s", "note", False
+
+
 _TELLERS: dict[type[Any], Callable[[Any], _Told]] = {
     events.RunStarted: _started,
     events.DataPrepared: _data,
@@ -202,4 +217,7 @@ _TELLERS: dict[type[Any], Callable[[Any], _Told]] = {
     events.Alert: _alert,
     events.StopAsked: _asked,
     events.RunEnded: _ended,
+    events.MachineProfiled: _machine_profiled,
+    events.RankProfiled: _rank_profiled,
+    events.LinkMeasured: _link_measured,
 }

@@ -36,6 +36,7 @@ from evener.orders import Built, Failed, Hello, Take
 from evener.rank.device import open_device
 from evener.rank.group import StoreHost
 from evener.rank.link import Link
+from evener.rundir import measured
 from evener.rundir.layout import RunDir
 from evener.versions import Versions
 from evener.wire.frames import split_address
@@ -113,6 +114,8 @@ def build(
         total_steps=job.train.steps or (epochs or 0) * order.steps_per_epoch,
         reporter=reporter,
         keeper=Keeper(run, job.checkpoint, reporter.emit),
+        purpose=take.purpose,
+        profiled=measured.speeds_of(run),
         micro_batch=job.train.micro_batch,
     )
 

@@ -16,7 +16,7 @@ import torch
 
 from evener.data.loader import Request, Stream, ahead
 from evener.data.order import Batch, cut
-from evener.engine import boundary, export, parking
+from evener.engine import boundary, export, parking, profile
 from evener.engine.acquaint import Roll, acquaint
 from evener.engine.balance import Balance, Look
 from evener.engine.exchange import Exchange, open_exchange
@@ -30,6 +30,7 @@ from evener.errors import Diverged
 from evener.events import GenerationFormed, SharesChanged, SpeedsFitted, StepCommitted
 from evener.membership.generation import Generation
 from evener.orders import Broken, Done, Formed, Recall
+from evener.placement import BENCH
 from evener.rank.group import Group, GroupBroken, form
 
 
@@ -57,6 +58,8 @@ def _generation(training: Training, generation: Generation) -> Done | None:
     timeout_s = training.job.membership.form_s
     group = form(generation, index, training.store_port, timeout_s, training.link.on_break)
     try:
+        if training.purpose == BENCH:
+            return profile.measure(training, group)
         if level(training, group, lambda: boundary.restore(training.worker, training.keeper)):
             training.reporter.repeat()
         _announce(training, group)

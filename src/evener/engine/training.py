@@ -12,6 +12,7 @@ from evener.data.sources import DataSet
 from evener.engine.keeper import Keeper
 from evener.engine.report import Reporter
 from evener.engine.worker import Worker
+from evener.placement import TRAIN
 from evener.rank.link import Link
 from evener.shares import Speed
 
@@ -33,6 +34,7 @@ class Training:
     total_steps: int
     reporter: Reporter
     keeper: Keeper
+    purpose: str = TRAIN
     profiled: dict[int, Speed] = field(default_factory=dict)  # what a profile says of each rank
     micro_batch: int | None = None  # most samples at once; falls where memory does not do
     aside: Aside | None = None  # while this rank is parked

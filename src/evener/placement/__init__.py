@@ -5,10 +5,14 @@ person who sees one thread per rank must not have to guess why.
 """
 
 from evener.placement.contained import Hindrance, plan_containers
+from evener.placement.expected import expected
+from evener.placement.forecast import Forecast, forecast
 from evener.placement.local import plan
 from evener.placement.plan import (
+    BENCH,
     DOCKER,
     LOCAL,
+    TRAIN,
     AgentPlan,
     Limits,
     Plan,
@@ -18,13 +22,18 @@ from evener.placement.plan import (
 )  # fmt: skip
 
 __all__ = [
+    "BENCH",
     "DOCKER",
     "LOCAL",
+    "TRAIN",
     "AgentPlan",
+    "Forecast",
     "Hindrance",
     "Limits",
     "Plan",
     "RankPlan",
+    "expected",
+    "forecast",
     "from_dict",
     "plan",
     "plan_containers",

@@ -8,6 +8,7 @@ from typing import Any
 
 VERSION = 1
 LOCAL, DOCKER = "local", "docker"  # the places where a run can be
+TRAIN, BENCH = "train", "bench"  # what the ranks of a run are for
 SHM_BYTES = 2**30  # loader workers pass batches through it; Docker's own 64 MB are not enough
 
 
@@ -48,7 +49,8 @@ class Plan:
     """Where a run will be. `notes` are warnings: the run works, but slower than it could.
 
     `code` names the folders in which the job's own modules are searched, `env` the variables that
-    ranks find whatever their place says.
+    ranks find whatever their place says. `purpose` is what its ranks are for: to train, or to
+    measure.
     """
 
     job_name: str
@@ -57,6 +59,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    purpose: str = TRAIN
 
     @property
     def ranks(self) -> tuple[RankPlan, ...]:
@@ -77,7 +80,8 @@ def from_dict(record: Mapping[str, Any]) -> Plan:
         notes = tuple(record.get("notes", ()))
         code = tuple(record.get("code", ()))
         env = dict(record.get("env", {}))
-        return Plan(record["job_name"], record["place"], agents, notes, code, env)
+        purpose = record.get("purpose", TRAIN)
+        return Plan(record["job_name"], record["place"], agents, notes, code, env, purpose)
     except (KeyError, TypeError) as error:
         raise ValueError(f"damaged plan: {error!r}") from error
 

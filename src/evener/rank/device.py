@@ -70,6 +70,18 @@ def memory_bytes(device: torch.device) -> int:
     return 0
 
 
+def peak_memory_bytes(device: torch.device) -> int:
+    """As `memory_bytes`, but the most it has ever been; 0 where the system does not tell."""
+    if device.type != "cpu":
+        return memory_bytes(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def current() -> torch.device:
     """The device this process trains on: the accelerator it opened, or the CPU."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():

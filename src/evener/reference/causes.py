@@ -63,6 +63,20 @@ CAUSES: dict[str, Cause] = {
         "would replace a file that is there.",
         "`evener VERB --help` lists what a verb takes, as does [commands](commands.md).",
     ),
+    "E108": Cause(
+        "`--profiles` names a file that is not there, or one that cannot be read: no JSON, a key "
+        "that nothing reads, a speed that is not above zero, a rank that stands there twice. The "
+        "file is meant to be read and edited, so it is checked as strictly as a job.",
+        "the message names the line and the key. `evener bench JOB` writes the file anew; [unequal "
+        "speeds](../how-to/unequal-machines.md) shows one.",
+    ),
+    "E109": Cause(
+        "The profiles are in order, but not of this run: of another job (another model, other "
+        "data, another precision), of other machines or devices, or of the same machine with more "
+        "threads or other hardware than now. Shares cut by them would be wrong.",
+        "measure again with the same `--on`, `--workers` and `-o` as the run: `evener bench JOB`. "
+        "Or leave `--profiles` out: then the speeds are measured while it trains.",
+    ),
     "E201": Cause(
         "`data.path` (or `model.weights`) names something that is not there, or a folder "
         "without the files that this data set is made of. A relative path starts at the job "

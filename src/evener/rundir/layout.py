@@ -1,7 +1,8 @@
 """Where the files of a run lie, and how files land: whole or not at all.
 
     experiments/NAME/
-    ├── configs/      job.json, plan.json, handle.json: what was asked, decided and started
+    ├── configs/      job.json, plan.json, handle.json: what was asked, decided and started;
+    │                 profiles.json: what its ranks are known to do
     ├── logs/         head.log, rank_N.log, rank_N_metrics.json, spool_AGENT.*.jsonl,
     │                 .reserve: space that the head holds back for how the run ended
     ├── checkpoints/
@@ -68,6 +69,11 @@ class RunDir:
     @property
     def handle_file(self) -> Path:
         return self.configs / contract.HANDLE_NAME
+
+    @property
+    def profiles_file(self) -> Path:
+        """What was measured of its ranks before it began; mostly there is none."""
+        return self.configs / contract.PROFILES_NAME
 
     @property
     def secret_file(self) -> Path:
