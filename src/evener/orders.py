@@ -27,6 +27,7 @@ class Take:
     life: int
     threads: int
     device: str
+    part: tuple[float, float] = (0.0, 1.0)
     purpose: str = "train"  # or "bench"
 
 
@@ -154,7 +155,7 @@ def _build(kind: type[Any], values: dict[str, Any]) -> Any:
             value = _build(inner, value)
         elif f.name == "members":
             value = tuple(_build(Member, m) for m in value)
-        elif f.name == "events":
+        elif f.name in ("events", "part"):
             value = tuple(value)
         known[f.name] = value
     return kind(**known)

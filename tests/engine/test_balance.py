@@ -7,7 +7,7 @@ import random
 import pytest
 
 from evener.config import schema
-from evener.engine.balance import Balance, Change, Measured
+from evener.engine.balance import Balance, Change, Limit, Measured
 from evener.engine.knowledge import Knowledge, knowledge_from
 from evener.shares import Speed
 
@@ -129,13 +129,15 @@ def test_dynamic_follows_the_last_speed_whatever_is_fixed() -> None:
 
 
 def test_bounds_hold_and_are_let_go_where_they_cannot() -> None:
-    capped = balance(max_share=0.5)
+    capped = balance()
+    capped.limits = (Limit(most=0.5), Limit())
     run(capped, [1.0, 9.0], range(40))
     assert capped.at(40) == (15, 15)
-    least = balance(min_share=0.2)
+    least = balance()
+    least.limits = (Limit(least=0.2),) * 2
     run(least, [1.0, 9.0], range(40))
     assert least.at(40) == (24, 6)
-    alone = Balance(capped.config, 30, 0, (1,), capped.known)
+    alone = Balance(capped.config, 30, 0, (0,), capped.known, (Limit(most=0.5),))
     alone.begin(40)
     assert alone.current == (30,)
 

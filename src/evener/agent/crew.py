@@ -329,7 +329,8 @@ class Crew:
         slot = process.slot
         assert slot is not None
         plan = slot.plan
-        process.say(Take(plan.rank, slot.life, plan.threads, plan.device, self._purpose))
+        how = (plan.threads, plan.device, plan.part, self._purpose)
+        process.say(Take(plan.rank, slot.life, *how))
         self._voice.emit(RankStarted(self._me, plan.rank, slot.life, process.child.pid))
         log.info("process %d is rank %d, life %d", process.child.pid, plan.rank, slot.life)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
 from evener import units
-from evener.config.section import Positive, Section, Size, conflict
+from evener.config.section import Fraction, Positive, Section, Size, conflict
 
 GPU_AUTO, GPU_NONE = "auto", "none"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -43,6 +43,14 @@ class MachineWish(Section):
     cpu_affinity: str | None = Field(
         None, pattern=r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$", examples=["0-3", "0,2"],
         description="The processors it runs on, by number.",
+    )  # fmt: skip
+    min_share: Fraction | None = Field(
+        None, description="Least part of the batch for each of its ranks; balance.min_share if not "
+        "given.",
+    )  # fmt: skip
+    max_share: float | None = Field(
+        None, gt=0, le=1, description="Largest part of the batch for each of its ranks; "
+        "balance.max_share if not given.",
     )  # fmt: skip
     shm_size: Size | None = Field(
         None,

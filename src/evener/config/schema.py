@@ -365,13 +365,6 @@ class Job(Section):
         text_model = isinstance(self.model, Gpt | Bigram)
         text_data = isinstance(self.data, Text | Tokens)
         user = isinstance(self.model, UserModel) or isinstance(self.data, UserData)
-        if self.balance.max_share * self.train.global_batch < 1:
-            raise conflict(
-                f"max_share ({self.balance.max_share:g}) of {self.train.global_batch} samples is "
-                "less than one sample",
-                ("balance.max_share", "train.global_batch"),
-                f"set max_share to {1 / self.train.global_batch:.2g} or more, or leave it out",
-            )
         both = ("model.name", "data.name")
         if not user and text_model != text_data:
             raise conflict(

@@ -114,6 +114,7 @@ def build(
         total_steps=job.train.steps or (epochs or 0) * order.steps_per_epoch,
         reporter=reporter,
         keeper=Keeper(run, job.checkpoint, reporter.emit),
+        part=take.part,
         purpose=take.purpose,
         profiled=measured.speeds_of(run),
         micro_batch=job.train.micro_batch,

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 
 from evener import shares
+from evener.engine import memory
+from evener.engine.balance import Limit
 from evener.engine.knowledge import Knowledge
 from evener.engine.rehearse import rehearse
 from evener.engine.training import Training
@@ -31,60 +33,67 @@ class Roll:
     """What the ranks of a group know of each other."""
 
     known: Knowledge
-    quanta: tuple[int, ...]
+    limits: tuple[Limit, ...]
 
 
 def acquaint(training: Training, group: Group, known: Knowledge) -> Roll:
     """`known` with the speed of every rank in it, as far as the job's policy asks for them."""
     ranks = [m.rank for m in group.generation.members]
-    quanta = _tell_own(training, group, known, ranks)
+    limits = _tell_own(training, group, known, ranks)
     policy = training.job.balance.policy
     strangers = [r for r in ranks if r not in known.speeds]
     if group.size > 1 and strangers and policy not in ("equal", "fixed"):
         _rehearse(training, group, known, ranks)
     known.parked -= {*ranks}
-    return Roll(known, quanta)
+    return Roll(known, limits)
 
 
 def _tell_own(
     training: Training, group: Group, known: Knowledge, ranks: Sequence[int]
-) -> tuple[int, ...]:
+) -> tuple[Limit, ...]:
     """What each rank alone knows of itself: a profile's word, or what it measured while parked."""
     own = training.profiled.pop(training.rank, None)
+    line = (own.fixed_s, own.per_sample_s) if own else (0.0, 0.0)
     quantum = 1 if training.worker.device.type == "cpu" else QUANTUM
-    rows = _gathered(
-        group, [own.fixed_s, own.per_sample_s, quantum] if own else [0.0, 0.0, quantum]
-    )
-    for rank, (fixed_s, per_sample_s, _) in zip(ranks, rows, strict=True):
+    rows = _gathered(group, [*line, *training.part, quantum])
+    for rank, (fixed_s, per_sample_s, *_) in zip(ranks, rows, strict=True):
         if per_sample_s > 0:
             known.speeds[rank] = Speed(fixed_s, per_sample_s)
-    return tuple(int(row[2]) for row in rows)
+    return tuple(Limit(least, most, int(step)) for _, _, least, most, step in rows)
 
 
 def _rehearse(training: Training, group: Group, known: Knowledge, ranks: Sequence[int]) -> None:
     new = training.rank not in known.speeds
     total = training.job.train.global_batch
     few = max(1, min(FEW, total // len(ranks)))
-    first = _timed(training, few, warm_up=True) if new else 0.0
+    grown: dict[int, int] = {}  # memory, by samples at once
+    first = _first(training, few, grown) if new else 0.0
     for rank, (time_s,) in zip(ranks, _gathered(group, [first]), strict=True):
         if time_s > 0:
             known.speeds[rank] = Speed(0.0, time_s / few)
     guessed = shares.solve([known.speeds[r] for r in ranks], total)
     share = max(guessed[group.index], 1)
+    if new:
+        memory.look_ahead(training, group, share, grown)
     second = _timed(training, share) if new and share > few else 0.0
     for index, (n, start_s, near_s) in enumerate(_gathered(group, [share, first, second])):
         if near_s > 0:
             known.speeds[ranks[index]] = shares.from_rehearsals((few, start_s), (int(n), near_s))
 
 
-def _timed(training: Training, samples: int, *, warm_up: bool = False) -> float:
-    """The best of a few tries. The very first pays for much that later ones find done."""
+def _first(training: Training, few: int, grown: dict[int, int]) -> float:
+    """The very first rehearsal pays for much that later ones find done: it is not counted."""
+    rehearse(training.worker, training.data.train, 1)
+    grown[1] = memory.peak_bytes(training)
+    taken_s = _timed(training, few)
+    grown[few] = memory.peak_bytes(training)
+    return taken_s
 
+
+def _timed(training: Training, samples: int) -> float:
     def once() -> float:
         return rehearse(training.worker, training.data.train, samples, training.micro_batch)
 
-    if warm_up:
-        once()
     return _best(once)
 
 

@@ -53,6 +53,15 @@ class Look:
     possible: float
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Which part of the batch a rank may take, and in multiples of how many samples."""
+
+    least: float = 0.0
+    most: float = 1.0
+    quantum: int = 1
+
+
 @dataclass(slots=True)
 class Window:
     """The steps since the last look."""
@@ -94,7 +103,7 @@ class Balance:
     ahead: int  # requests that may have been drawn before their step
     ranks: tuple[int, ...]
     known: Knowledge = field(default_factory=Knowledge)
-    quanta: tuple[int, ...] = ()
+    limits: tuple[Limit, ...] = ()
     current: tuple[int, ...] = ()
     pending: Change | None = None
     look: Look | None = None  # the last one
@@ -236,13 +245,18 @@ class Balance:
         """One sample at least: a rank without any is never measured again. Bounds that so many
         ranks cannot keep (some have left) are let go: the batch is what the user fixed."""
         count, total = len(self.ranks), self.global_batch
-        least = max(1, math.ceil(self.config.min_share * total))
-        most = math.floor(self.config.max_share * total)
-        if least * count > total:
-            least = min(1, total // count)
-        quanta = self.quanta or (1,) * count
-        limit = None if most * count < total else most
-        return [Bounds(least, limit, quantum) for quantum in quanta]
+        limits = self.limits or (Limit(),) * count
+        least = [max(1, math.ceil(limit.least * total)) for limit in limits]
+        if sum(least) > total:
+            least = [min(1, total // count)] * count
+        most = [
+            max(floor, math.floor(x.most * total)) for x, floor in zip(limits, least, strict=True)
+        ]
+        loose = sum(most) < total
+        return [
+            Bounds(floor, None if loose else top, limit.quantum)
+            for floor, top, limit in zip(least, most, limits, strict=True)
+        ]
 
 
 def _nobody_idle(cut: tuple[int, ...]) -> tuple[int, ...]:

@@ -16,13 +16,12 @@ import torch
 
 from evener.data.loader import Request, Stream, ahead
 from evener.data.order import Batch, cut
-from evener.engine import boundary, export, parking, profile
+from evener.engine import boundary, export, memory, parking, profile
 from evener.engine.acquaint import Roll, acquaint
 from evener.engine.balance import Balance, Look
 from evener.engine.exchange import Exchange, open_exchange
 from evener.engine.knowledge import knowledge_from
 from evener.engine.level import level
-from evener.engine.memory import smaller_pieces
 from evener.engine.muster import Muster, Parting
 from evener.engine.step import Asks, Outcome, Part, Spent, take_step
 from evener.engine.training import Training
@@ -45,8 +44,10 @@ def run(training: Training) -> Done:
         except GroupBroken as broken:
             training.link.say(Broken(generation.ballot, str(broken)))
             continue
-        except torch.OutOfMemoryError as error:
-            smaller_pieces(training, error)
+        except (RuntimeError, MemoryError) as error:
+            if not memory.is_full(error):
+                raise
+            memory.halve(training, error)
             training.link.say(Broken(generation.ballot, "out of memory: in smaller pieces again"))
             continue
         if done is not None:
@@ -102,7 +103,7 @@ def _open_balance(training: Training, group: Group, roll: Roll) -> Balance:
         ahead=ahead(training.job.data),
         ranks=_ranks(group),
         known=roll.known,
-        quanta=roll.quanta,
+        limits=roll.limits,
     )
     balance.begin(training.worker.progress.step)
     training.worker.progress.balance = roll.known.to_dict()

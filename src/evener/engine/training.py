@@ -36,6 +36,7 @@ class Training:
     keeper: Keeper
     purpose: str = TRAIN
     profiled: dict[int, Speed] = field(default_factory=dict)  # what a profile says of each rank
+    part: tuple[float, float] = (0.0, 1.0)  # of the batch that this rank may take
     micro_batch: int | None = None  # most samples at once; falls where memory does not do
     aside: Aside | None = None  # while this rank is parked
     last_lead: int = -1

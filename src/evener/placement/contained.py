@@ -12,6 +12,7 @@ from evener.config.machines import GPU_AUTO, MachineWish
 from evener.config.schema import Job
 from evener.errors import DeviceMissing, EvenerError
 from evener.placement import notes
+from evener.placement import parts as batch_parts
 from evener.placement.plan import DOCKER, SHM_BYTES, AgentPlan, Limits, Plan, RankPlan
 from evener.placement.threads import threads_each
 from evener.placement.words import cores, counted
@@ -55,6 +56,7 @@ def plan_containers(job: Job, machine: Machine, hindrance: Hindrance | None = No
     parts = _parts([w.wish for w in wanted], machine, [w.name for w in wanted])
     agents = tuple(_agents(job, wanted, parts, _why_cpu(job, hindrance)))
     ranks = [rank for agent in agents for rank in agent.ranks]
+    batch_parts.check(job, ranks)
     return Plan(
         job_name=job.name or "",
         place=DOCKER,
@@ -171,9 +173,12 @@ def _agents(
     for number, (each, cpus) in enumerate(zip(wanted, parts, strict=True)):
         count = max(len(each.gpus), 1)
         threads, share = threads_each(job, cpus, count)
+        part = batch_parts.of_rank(job, each.wish)
         why = f"{counted(count, 'GPU')} of its own" if each.gpus else why_cpu
         ranks = tuple(
-            RankPlan(first + i, f"cuda:{i}" if each.gpus else "cpu", threads, f"{why}; {share}")
+            RankPlan(
+                first + i, f"cuda:{i}" if each.gpus else "cpu", threads, f"{why}; {share}", part
+            )
             for i in range(count)
         )
         yield AgentPlan(f"a{number:02d}", each.name, ranks, _limits(each, cpus))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from evener.cluster import Device, Machine
 from evener.config.schema import Job
 from evener.errors import DeviceMissing
-from evener.placement import notes
+from evener.placement import notes, parts
 from evener.placement.plan import LOCAL, AgentPlan, Plan, RankPlan
 from evener.placement.threads import threads_each
 from evener.placement.words import counted
@@ -27,7 +27,9 @@ def plan(job: Job, machines: Sequence[Machine]) -> Plan:
     count = job.local.workers or len(devices) or 1
     names = [_device_name(devices[i % len(devices)]) if devices else "cpu" for i in range(count)]
     threads, share = threads_each(job, machine.cpus, count)
-    ranks = [RankPlan(i, name, threads, f"{why}; {share}") for i, name in enumerate(names)]
+    part = parts.of_rank(job)
+    ranks = [RankPlan(i, name, threads, f"{why}; {share}", part) for i, name in enumerate(names)]
+    parts.check(job, ranks)
     return Plan(
         job_name=job.name or "",
         place=LOCAL,

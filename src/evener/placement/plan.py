@@ -20,6 +20,7 @@ class RankPlan:
     device: str
     threads: int
     reason: str
+    part: tuple[float, float] = (0.0, 1.0)  # of the batch that it may take, at least and at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,4 +102,7 @@ def _limits(agent: Mapping[str, Any]) -> Limits | None:
 
 
 def _rank(record: Mapping[str, Any]) -> RankPlan:
-    return RankPlan(record["rank"], record["device"], record["threads"], record["reason"])
+    least, most = record.get("part", (0.0, 1.0))
+    return RankPlan(
+        record["rank"], record["device"], record["threads"], record["reason"], (least, most)
+    )
