@@ -79,6 +79,28 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
+class Parked:
+    """The rank has left the group of `ballot`, as all in it agreed: it would slow them down.
+
+    It has given up its state, stands, and answers every halt at once.
+    """
+
+    ballot: Ballot
+
+
+@dataclass(frozen=True, slots=True)
+class Unparked:
+    """The rank stands aside no longer: it would help now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """These parked ranks would help now, whoever's they are. May be said again and again."""
+
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """The rank has committed `step`. Throttled: for liveness, not for the record."""
 
@@ -100,13 +122,6 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
-    """Of the lead: these parked ranks would help by now."""
-
-    ranks: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Done:
     """The rank has ended its work: `outcome` is "finished" or "stopped", at `step`."""
 
@@ -122,8 +137,8 @@ class Failed:
 
 
 Order = (
-    Hello | Take | Built | Halt | Halted | Form | Formed | Broken | Progress | Wind | Report
-    | Recall | Done | Failed
+    Hello | Take | Built | Halt | Halted | Form | Formed | Broken | Parked | Unparked | Recall
+    | Progress | Wind | Report | Done | Failed
 )  # fmt: skip
 _KINDS: dict[str, type[Any]] = {k.__name__: k for k in Order.__args__}
 
@@ -153,9 +168,9 @@ def _build(kind: type[Any], values: dict[str, Any]) -> Any:
         inner = nested.get(str(f.type))
         if inner is not None and not is_dataclass(value):
             value = _build(inner, value)
-        elif f.name == "members":
+        elif f.name in ("members", "parked"):
             value = tuple(_build(Member, m) for m in value)
-        elif f.name in ("events", "part"):
+        elif f.name in ("events", "ranks", "part"):
             value = tuple(value)
         known[f.name] = value
     return kind(**known)

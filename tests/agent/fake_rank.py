@@ -1,6 +1,8 @@
 """A rank without torch: obeys orders as a real one does and counts steps instead of training.
 
-What it is to do wrong, and in which rank, is in FAKE_RANK: "how" or "how:rank".
+What it is to do wrong, and in which rank, is in FAKE_RANK: "how" or "how:rank". The ranks in
+FAKE_PARK ("1,2") are parked after some steps, once in a life, and are back when they or the others
+think so, as FAKE_BACK says: "self" or "others".
 """
 
 from __future__ import annotations
@@ -27,15 +29,21 @@ from evener.orders import (
     Halt,
     Halted,
     Hello,
+    Parked,
     Progress,
+    Recall,
     Report,
     Take,
+    Unparked,
     Wind,
 )
 from evener.wire.line import Line
 
 STEPS = int(os.environ.get("FAKE_STEPS", "100000"))
 STEP_S = 0.01
+PARK_AT, RECALL_AT, BACK_S = 5, 80, 0.5
+PARK = [int(rank) for rank in os.environ.get("FAKE_PARK", "").split(",") if rank]
+BACK = os.environ.get("FAKE_BACK", "")
 HOW, _, WHO = os.environ.get("FAKE_RANK", "").partition(":")
 
 
@@ -47,6 +55,7 @@ class FakeRank:
         self.step = -1
         self.halt: Halt | None = None
         self.wind = False
+        self.parked = False  # now, or once
         self.standing = True
         self.lock = threading.Lock()
         self.takes: queue.Queue[Take] = queue.Queue()
@@ -88,17 +97,33 @@ class FakeRank:
         self.misbehave("take")
         self.say(Built(self.take.rank, "cpu"))
         while True:
-            generation = self.forms.get()
+            generation = self.await_form()
             done = Done("stopped", 0) if generation is None else self.train(generation)
             if done is not None:
                 self.misbehave("linger")
                 self.say(done)
                 self.line.flush(5.0)
                 return
+            assert generation is not None
             with self.lock:
-                self.standing = True
-                assert self.halt is not None
-                self.say(Halted(self.halt.ballot, self.step))
+                self.stand(generation)
+
+    def stand(self, generation: Generation) -> None:
+        self.standing = True
+        if self.halt is None:
+            self.parked, self.step = True, -1
+            self.say(Parked(generation.ballot))
+            if self.wind:
+                self.forms.put(None)
+        else:
+            self.say(Halted(self.halt.ballot, self.step))
+
+    def await_form(self) -> Generation | None:
+        try:
+            return self.forms.get(timeout=BACK_S if self.parked and BACK == "self" else None)
+        except queue.Empty:
+            self.say(Unparked())
+            return self.forms.get()
 
     def train(self, generation: Generation) -> Done | None:
         self.step = max(self.step, generation.step, 0)
@@ -113,6 +138,10 @@ class FakeRank:
                 return Done("finished" if self.step >= STEPS else "stopped", self.step)
             if self.halt is not None:
                 return None
+            if self.step >= PARK_AT and self.take.rank in PARK and not self.parked:
+                return None
+            if self.step >= RECALL_AT and BACK == "others" and lead == self.take.rank:
+                self.say(Recall(tuple(PARK)))
             time.sleep(STEP_S)
             self.step += 1
             self.misbehave("step")

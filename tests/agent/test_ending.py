@@ -32,6 +32,40 @@ def test_an_end_is_not_replaced_by_another_of_its_kind() -> None:
     assert ending.weightier(first, second) is first
 
 
+def test_of_two_stops_the_later_step_is_where_the_run_stopped() -> None:
+    aside, trained = Over("a00", "stopped", 3, "SIGTERM"), Over("a01", "stopped", 9, "SIGTERM")
+    assert ending.weightier(aside, trained) is trained
+    assert ending.weightier(trained, aside) is trained
+
+
+@pytest.mark.parametrize(
+    ("over", "alive", "waits"),
+    [
+        (Over("a00", "stopped", 3), ("a00", "a01"), True),
+        (Over("a00", "stopped", 3), ("a00",), False),
+        (Over("a00", "stopped", 3), ("a00", "a02"), False),
+        (Over("a00", "stopped", 3, at_once=True), ("a00", "a01"), False),
+        (Over("a00", "finished", 3), ("a00", "a01"), False),
+        (Over("a00", "failed", 3), ("a00", "a01"), False),
+        (Over("a01", "stopped", 3), ("a00", "a01"), False),
+    ],
+)
+def test_who_had_no_rank_in_the_group_waits_for_those_who_had(
+    over: Over, alive: tuple[str, ...], waits: bool
+) -> None:
+    trains = Generation(Ballot(1, "a00"), (Member("a01", 1, 0, "h", 1),), 4, 0)
+    assert ending.known_elsewhere(over, trains, alive) is waits
+    assert not ending.known_elsewhere(over, None, alive)
+
+
+def test_ranks_that_are_parked_are_not_lost() -> None:
+    members = tuple(Member(f"a0{i}", i, 0, "h", 1) for i in range(3))
+    before = Generation(Ballot(1, "a00"), members, 4, 0)
+    after = Generation(Ballot(2, "a00"), members[:1], 4, 0, parked=members[1:2])
+    assert [e.rank for e in ending.lost_with_agents(before, after, "a00")] == [2]
+    assert ending.lost_with_agents(before, after, "a01") == []
+
+
 def test_one_rank_that_finished_means_all_did() -> None:
     done = [Done("stopped", 7), Done("finished", 8)]
     assert ending.from_done("a00", done, 6, "SIGTERM") == Over("a00", "finished", 8)

@@ -8,7 +8,7 @@ import pytest
 
 from evener import orders
 from evener.agent import translate
-from evener.agent.translate import Away, Letter, Over, Stop
+from evener.agent.translate import Away, Letter, Over, Return, Stop
 from evener.config.schema import Membership as MembershipConfig
 from evener.membership import words
 from evener.membership.generation import Ballot, Generation, Member
@@ -22,12 +22,15 @@ LETTERS: list[Letter] = [
     words.Plea("a00", "a rank is up", True),
     words.Prepare("a01", BALLOT, False),
     words.Ready("a00", BALLOT, (words.Standing(MEMBER, 7),), GENERATION, ("a02",)),
+    words.Ready("a00", BALLOT, (words.Standing(MEMBER, -1, parked=True),), None),
     words.Ready("a00", BALLOT, (), None),
     words.Go("a01", GENERATION),
+    words.Go("a01", Generation(BALLOT, (MEMBER,), 7, 0, parked=GENERATION.members[1:])),
     words.Refused("a00", BALLOT),
     words.Goodbye("a00", True),
     Stop("a00", "SIGTERM"),
     Away("a00"),
+    Return("a00", (1, 3)),
     Over("a00", "failed", 7, "why", {"code": "E601"}, at_once=True, recorded=True),
     Over("a00", "finished", 7),
 ]
@@ -70,7 +73,10 @@ def test_what_no_agent_says_is_refused(frame: dict[str, object]) -> None:
         (orders.Halted(BALLOT, 5), words.RankHalted(1, 2, BALLOT, 5)),
         (orders.Formed(BALLOT, 5), words.RankFormed(1, 2, BALLOT, 5)),
         (orders.Broken(BALLOT, "reset"), words.RankBroken(1, 2, BALLOT)),
+        (orders.Parked(BALLOT), words.RankParked(1, 2, BALLOT)),
         (orders.Progress(6), words.RankProgress(1, 2, 6)),
+        (orders.Unparked(), None),  # its agent knows which member that is
+        (orders.Recall((1,)), None),
         (orders.Report(()), None),
         (orders.Wind("stop"), None),
     ],

@@ -101,6 +101,15 @@ def test_once_some_have_ended_the_others_are_expected_to() -> None:
     assert verdict(rank(Stage.WARM), 3600, over=True) == ""
 
 
+def test_a_parked_rank_is_let_be_until_the_end() -> None:
+    aside = rank(training=False, parked=True)
+    assert verdict(aside, 86_400) == ""
+    assert verdict(rank(training=False, parked=True, suspended=True), 86_400) == ""
+    assert verdict(aside, vigil.ASIDE_S, over=True) == ""
+    assert "though it was parked" in verdict(aside, vigil.ASIDE_S + 0.1, over=True)
+    assert verdict(rank(training=True), 86_400) == ""  # stands at a boundary, nobody asked
+
+
 def test_a_stop_is_waited_for_but_not_for_ever() -> None:
     limit_s = vigil.WIND_S + 10 + 3
     assert verdict(rank(), limit_s, stopping=True) == ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,39 @@ class StageLink:
         self.standing: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.groups: list[Group] = []
         self.on_broken: Callable[[Ballot], None] = lambda _: None
+        self.on_recall: Callable[[tuple[int, ...]], None] = lambda _: None
+        self.parked = False
+        self._waits = False  # the stage knows that it stands
+        self._formed = Ballot(0, "")
 
     def say(self, order: Order) -> None:
         orders.from_dict(orders.to_dict(order))  # everything said must survive the wire
         self.said.append(order)
         if isinstance(order, orders.Broken):
             self.on_broken(order.ballot)
+        elif isinstance(order, orders.Recall):
+            self.on_recall(order.ranks)
 
-    def await_form(self, step: int) -> Generation | None:
-        self.standing.put(step)
-        return self.forms.get(timeout=120)
+    def await_form(self, step: int, patience_s: float | None = None) -> Generation | None:
+        if not self._waits:
+            self._waits = True
+            self.standing.put(step)
+        try:
+            generation = self.forms.get(timeout=120 if patience_s is None else patience_s)
+        except queue.Empty:
+            raise TimeoutError("the stage forms no generation") from None
+        self._waits = False
+        if generation is not None:
+            self._formed = generation.ballot
+        return generation
+
+    def stand_aside(self) -> None:
+        self.parked = True
+        self.say(orders.Parked(self._formed))
+
+    def return_to_work(self) -> None:
+        self.parked = False
+        self.say(orders.Unparked())
 
     def on_break(self, breaker: Callable[[], None]) -> None:
         """A rank that closes its group shuts its process's sockets; here all ranks share one.
@@ -114,6 +137,7 @@ class Stage:
         self._number = 0
         for player in self.players:
             player.link.on_broken = self._break
+            player.link.on_recall = self._recall
 
     def __enter__(self) -> Stage:
         return self
@@ -127,16 +151,27 @@ class Stage:
             player.link.leave_groups()
 
     def form(self, players: Sequence[Player]) -> Generation:
-        """Wait for all of them to stand, then let them form a generation."""
-        steps = [p.link.standing.get(timeout=120) for p in players]
+        """Wait for all of them to stand, then let them form a generation; without those that are
+        parked, unless all are."""
+        standing = {p.rank: p.link.standing.get(timeout=120) for p in players}
+        chosen = [p for p in players if not p.link.parked] or list(players)
+        aside = [p for p in players if p not in chosen]
+        self._number += 1
+        steps = [standing[p.rank] for p in chosen]
+        generation = Generation(
+            Ballot(self._number, "a00"),
+            tuple(map(_member, chosen)),
+            max(steps),
+            steps.index(max(steps)),
+            tuple(map(_member, aside)),
+        )
         for player in players:
             player.link.leave_groups()
-        self._number += 1
-        members = tuple(Member("a00", p.rank, 0, LOOPBACK, p.store.port) for p in players)
-        source = steps.index(max(steps))
-        generation = Generation(Ballot(self._number, "a00"), members, max(steps), source)
-        for player in players:
             player.link.halt_asked = False
+        for player in aside:
+            player.link.standing.put(standing[player.rank])  # and stands on
+        for player in chosen:
+            player.link.parked = False
             player.link.forms.put(generation)
         return generation
 
@@ -147,10 +182,19 @@ class Stage:
                 if group.generation.ballot == ballot and not group._broken.is_set():
                     group.break_up()
 
+    def _recall(self, ranks: Collection[int]) -> None:
+        """The next generation is to have these again."""
+        for player in self.players:
+            player.link.parked = player.link.parked and player.rank not in ranks
+
     def finish(self, players: Sequence[Player]) -> list[Done]:
         for player in players:
             player.join()
         return [p.done for p in players if p.done is not None]
+
+
+def _member(player: Player) -> Member:
+    return Member("a00", player.rank, 0, LOOPBACK, player.store.port)
 
 
 def job(**tables: Any) -> Job:

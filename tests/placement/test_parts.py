@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.placement.test_placement import job, machine
 
 from evener.config.machines import MachineWish
 from evener.config.schema import Job
 from evener.errors import BadCombination
 from evener.placement import plan, plan_containers
+from tests.placement.test_placement import job, machine
 
 
 def asked(workers: int = 2, machines: tuple[MachineWish, ...] = (), **balance: float) -> Job:

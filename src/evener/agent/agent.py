@@ -31,7 +31,7 @@ from evener.agent.prepare import Prepared
 from evener.agent.ranks import Ranks
 from evener.agent.revival import Past, look_back
 from evener.agent.signals import hearing_signals
-from evener.agent.translate import Away, Left, Letter, Over, Stop
+from evener.agent.translate import Away, Left, Letter, Over, Return, Stop
 from evener.config.schema import Job
 from evener.contract import AgentEnv
 from evener.errors import EvenerError
@@ -90,8 +90,8 @@ class Agent:
         me, secret = self._env.agent, self._env.secret
         async with serve(await door(self._env), secret, self._welcome, self._hello) as server:
             self._address = server.address
-            self._crew = self._make_crew()
             self._peers = Peers(me, self._hello, secret, self._peer_addresses, self)
+            self._crew = self._make_crew()
             async with self._peers:
                 with hearing_signals(lambda name: self._inbox.post(partial(self._signalled, name))):
                     try:
@@ -111,17 +111,16 @@ class Agent:
             self._inbox.spawn(look_back(self._env.head, self._env.secret), self._remember)
 
     def _make_crew(self) -> Crew:
-        mine = next(a for a in self._plan.agents if a.agent == self._env.agent)
-        host = split_address(self._address)[0]
+        me, host = self._env.agent, split_address(self._address)[0]
+        mine = next(a for a in self._plan.agents if a.agent == me)
         environment = environment_of_ranks(self._env, self._address, mine.ranks, self._plan.env)
 
         def start(log_file: Path) -> Child:
             return Child(self._programs.rank, environment, log_file, self._child_ended)
 
-        ranks = Ranks(self._env.agent, self._run, mine.ranks, start)
-        voice = Voice(self._sink.put, self._sink.forward, self._tell, self._end)
-        purpose = self._plan.purpose
-        return Crew(self._env.agent, host, self._job.membership, ranks, voice, purpose)
+        ranks, letters = Ranks(me, self._run, mine.ranks, start), self._peers.broadcast
+        voice = Voice(self._sink.put, self._sink.forward, self._tell, self._end, letters)
+        return Crew(me, host, self._job.membership, ranks, voice, self._plan.purpose)
 
     # ---------------------------------------------------------------------------- the loop
 
@@ -129,9 +128,14 @@ class Agent:
         self._crew.tick(now)
         self._tell(words.Tick())
         self._depart(now)
-        if self._over is not None and now >= self._next_announcement_s:
+        if self._over is not None:
+            self._announce(replace(self._over, sender=self._env.agent), now)
+
+    def _announce(self, letter: Letter, now: float) -> None:
+        """Again and again: it may get lost."""
+        if now >= self._next_announcement_s:
             self._next_announcement_s = now + ANNOUNCE_S
-            self._peers.broadcast(replace(self._over, sender=self._env.agent))
+            self._peers.broadcast(letter)
 
     def _tell(self, happened: words.Input) -> None:
         """Tell membership, and do what it asks for."""
@@ -142,18 +146,13 @@ class Agent:
                 case words.HaltRanks(ballot, urgent):
                     self._crew.halt(ballot, urgent)
                 case words.FormRanks(generation):
-                    ranks = [m.rank for m in generation.members]
-                    log.info("generation %s: ranks %s", generation.ballot, ranks)
-                    self._report_lost_agents(generation)
+                    log.info("generation %s: ranks %s", generation.ballot, generation.ranks)
                     self._crew.form(generation)
-
-    def _report_lost_agents(self, generation: Generation) -> None:
-        """Ranks whose agent fell out of the group have nobody else to report them; where all go
-        together none is lost, though one is gone before the other."""
-        before = None if self._departure.together else self._generation
-        for lost in ending.lost_with_agents(before, generation, self._env.agent):
+        before, self._generation = self._generation, self._membership.current
+        if before is self._generation or self._departure.together:
+            return  # where all go together none is lost, though one is gone before the other
+        for lost in ending.lost_with_agents(before, self._generation, self._env.agent):
             self._sink.put(lost)
-        self._generation = generation
 
     # --------------------------------------------------------------------- who speaks to us
 
@@ -241,6 +240,8 @@ class Agent:
             case Away(agent):
                 self._departure.goes(agent)
                 self._depart(time.monotonic())  # before it says goodbye
+            case Return(_, ranks):
+                self._crew.recall(ranks)
             case Over():
                 self._heard_over(letter)
             case _:
@@ -336,6 +337,10 @@ class Agent:
         if self._departure.together and over.outcome == "stopped" and not over.at_once:
             self._leave(Left(returns=True))
             return
+        alive = self._membership.alive
+        if not self._theirs and ending.known_elsewhere(over, self._generation, alive):
+            self._announce(Stop(self._env.agent, over.reason), time.monotonic())
+            return  # the crew says it again
         for known in (over, self._theirs):
             if known is not None and not (self._over and self._recorded):
                 self._over = ending.weightier(self._over, known)

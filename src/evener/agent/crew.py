@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from evener import orders, placement
 from evener.agent import deaths, ending, translate, vigil
 from evener.agent.child import Child
 from evener.agent.ranks import RankProcess, Ranks, Slot, Stage
-from evener.agent.translate import Over
+from evener.agent.translate import Letter, Over, Return
 from evener.config.schema import Membership as MembershipConfig
 from evener.errors import EvenerError
 from evener.events import Alert, Event, RankLost, RankStarted
@@ -29,9 +29,12 @@ from evener.orders import (
     Halt,
     Hello,
     Order,
+    Parked,
     Progress,
+    Recall,
     Report,
     Take,
+    Unparked,
     Wind,
 )
 from evener.wire.channel import Channel
@@ -49,6 +52,7 @@ class Voice:
     forward: Callable[[dict[str, Any]], None]
     tell: Callable[[words.Input], None]
     end: Callable[[Over], None]
+    tell_agents: Callable[[Letter], None]
 
 
 class Crew:
@@ -99,7 +103,14 @@ class Crew:
             if member.agent == self._me:
                 process = self._ranks.holder(member.rank, member.life)
                 if process is not None:
+                    process.parked = False
                     process.say(Form(generation))
+
+    def recall(self, ranks: Collection[int]) -> None:
+        """Others think that these would help now. Ours among them come back, if they are parked."""
+        for process in self._ranks:
+            if process.slot is not None and process.slot.plan.rank in ranks:
+                self._unpark(process)
 
     def wind(self, reason: str) -> None:
         """Stop all ranks at a common boundary. Who has no number yet has nothing to stop."""
@@ -117,10 +128,13 @@ class Crew:
         self._settle()
 
     def dismiss(self) -> None:
-        """The run is over: who has said so ends by itself, the others are killed."""
+        """The run is over: who has said so ends by itself, or is parked and told now; the others
+        are killed."""
         self._dismissed = True
         for process in self._ranks:
-            if process.stage is not Stage.PARTED:
+            if process.parked and process.stage is Stage.UP:
+                process.say(Wind("the run is over"))
+            elif process.stage is not Stage.PARTED:
                 process.child.kill()
 
     def kill(self) -> None:
@@ -156,6 +170,11 @@ class Crew:
                 self._built(process)
             case Done():
                 self._done(process, process.slot, order)
+            case Recall(ranks):
+                self._voice.tell_agents(Return(self._me, ranks))
+                self.recall(ranks)
+            case Unparked():
+                self._unpark(process)
             case Failed(error):
                 process.stage = Stage.PARTED
                 self._voice.end(Over(self._me, "failed", self.step, _what(error), error, True))
@@ -176,6 +195,12 @@ class Crew:
             process.stage = Stage.UP
             self._voice.tell(words.RankUp(self._ranks.member(process, self._host)))
 
+    def _unpark(self, process: RankProcess) -> None:
+        """To membership it is up once more."""
+        if process.parked and process.stage is Stage.UP and not process.down:
+            process.parked = False
+            self._voice.tell(words.RankUp(self._ranks.member(process, self._host)))
+
     def _done(self, process: RankProcess, slot: Slot, done: Done) -> None:
         process.stage, slot.done = Stage.PARTED, done
         process.training = False
@@ -192,6 +217,8 @@ class Crew:
             case orders.Halted(ballot):
                 process.training = False
                 process.answered(ballot)
+            case Parked():
+                process.training, process.parked = False, True
             case orders.Broken(_, why):
                 process.training = False
                 log.info("rank %d: its group broke: %s", slot.plan.rank, why)
@@ -230,7 +257,7 @@ class Crew:
 
     def tick(self, now: float) -> None:
         """Ends what does not end, answer or move by itself."""
-        over = self._ended_elsewhere or any(s.done for s in self._ranks.slots)
+        over = self._ended_elsewhere or self._ranks.through or self._dismissed
         view = vigil.View(now, self._config, self._pace, bool(self._stopping), over)
         moving = [p for p in self._ranks if p.training and not p.child.suspended]
         for process in self._ranks:
@@ -242,6 +269,7 @@ class Crew:
             verdict = vigil.judge(process, view, others_move=others_move)
             if verdict:
                 process.condemn(verdict)
+        self._settle()
 
     def _tell_down(self, process: RankProcess) -> None:
         if process.stage is Stage.UP and not process.down and process.slot is not None:
@@ -314,8 +342,8 @@ class Crew:
     @property
     def _leaving(self) -> bool:
         """No rank is started any more: the run is stopping, or its work is done."""
-        done = any(s.done for s in self._ranks.slots)
-        return bool(self._stopping) or self._ended_elsewhere or self._dismissed or done
+        over = self._ended_elsewhere or self._dismissed or self._ranks.through
+        return over or bool(self._stopping)
 
     def _tend(self) -> None:
         if self._leaving:
@@ -335,10 +363,9 @@ class Crew:
         log.info("process %d is rank %d, life %d", process.child.pid, plan.rank, slot.life)
 
     def _settle(self) -> None:
-        """The end, once no rank of ours has work left."""
-        if not self._leaving or self._dismissed:
-            return
-        if any(s.process is not None and s.done is None for s in self._ranks.slots):
+        """The end, once no rank of ours has work left. Told again and again: it may be too early
+        for others."""
+        if not self._leaving or self._dismissed or self._ranks.busy:
             return
         done = [s.done for s in self._ranks.slots if s.done is not None]
         self._voice.end(ending.from_done(self._me, done, self.step, self._stopping))

@@ -19,10 +19,24 @@ _WEIGHT = {"stopped": 0, "finished": 1, "failed": 2}
 
 
 def weightier(known: Over | None, new: Over) -> Over:
-    """Of two ends the one to believe: who failed knows more than who was told to stop."""
-    if known is None or _WEIGHT.get(new.outcome, 0) > _WEIGHT.get(known.outcome, 0):
+    """Of two ends the one to believe: who failed knows more than who was told to stop.
+
+    Of two failures the first is the cause. Of others, whose ranks got further: who had none in the
+    last generation knows an older step.
+    """
+    if known is None:
         return new
-    return known
+    weights = [_WEIGHT.get(over.outcome, 0) for over in (known, new)]
+    further = new.outcome != "failed" and new.step > known.step
+    return new if weights[1] > weights[0] or (weights[1] == weights[0] and further) else known
+
+
+def known_elsewhere(over: Over, current: Generation | None, alive: Iterable[str]) -> bool:
+    """Whether others are still to tell where the run stopped: they train, without any rank of the
+    one who says `over`, and have to come to a boundary first."""
+    if over.outcome != "stopped" or over.at_once or current is None:
+        return False
+    return over.sender not in current.agents and not {*current.agents}.isdisjoint(alive)
 
 
 def from_done(sender: str, done: Sequence[Done], step: int, reason: str) -> Over:
@@ -81,12 +95,15 @@ def own_failure(error: BaseException) -> EvenerError:
     )
 
 
-def lost_with_agents(before: Generation | None, after: Generation, me: str) -> list[RankLost]:
+def lost_with_agents(
+    before: Generation | None, after: Generation | None, me: str
+) -> list[RankLost]:
     """Ranks whose agent fell out of the group: they have nobody else to report them."""
-    if before is None or not records(me, set(after.agents) - {me}):
+    if before is None or after is None or me != after.agents[0]:
         return []
+    here = {m.agent for m in (*after.members, *after.parked)}
     return [
         RankLost(m.agent, m.rank, f"its agent {m.agent} is gone")
         for m in before.members
-        if m.agent not in after.agents
+        if m.agent not in here
     ]

@@ -52,6 +52,7 @@ class RankProcess:
     wish: Slot | None = None  # the number it was started for; None for a standby
     slot: Slot | None = None  # the number it has
     training: bool = False  # its group stands, as far as it has told
+    parked: bool = False  # it stands aside, and has no work to end
     left: bool = False  # its connection has ended
     down: bool = False  # membership knows that it is gone
     urged: Ballot | None = None  # asked to break its group for this ballot, not answered yet
@@ -100,6 +101,17 @@ class Ranks:
     @property
     def vacant(self) -> list[Slot]:
         return [s for s in self.slots if s.process is None and s.done is None]
+
+    @property
+    def busy(self) -> bool:
+        """Whether any rank has work left, or may have."""
+        return any(s.process and not s.process.parked and s.done is None for s in self.slots)
+
+    @property
+    def through(self) -> bool:
+        """Whether any rank has done its work. One that was parked had none."""
+        done = (s.process for s in self.slots if s.done is not None)
+        return any(process is not None and not process.parked for process in done)
 
     @property
     def free(self) -> list[RankProcess]:

@@ -48,6 +48,14 @@ class Away:
 
 
 @dataclass(frozen=True, slots=True)
+class Return:
+    """Whoever holds these parked ranks: they would help now."""
+
+    sender: str
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
     """How an agent ended without the run: it was refused, came too late, or is to be back."""
 
@@ -55,9 +63,9 @@ class Left:
     returns: bool = False
 
 
-Letter = Message | Stop | Away | Over
+Letter = Message | Stop | Away | Return | Over
 _KINDS: dict[str, type[Any]] = {
-    k.__name__: k for k in (*typing.get_args(Message), Stop, Away, Over)
+    k.__name__: k for k in (*typing.get_args(Message), Stop, Away, Return, Over)
 }
 
 
@@ -90,6 +98,8 @@ def to_input(order: Order, rank: int, life: int) -> words.Input | None:
             return words.RankHalted(rank, life, ballot, step)
         case orders.Formed(ballot, step):
             return words.RankFormed(rank, life, ballot, step)
+        case orders.Parked(ballot):
+            return words.RankParked(rank, life, ballot)
         case orders.Broken(ballot):
             return words.RankBroken(rank, life, ballot)
         case orders.Progress(step):

@@ -19,6 +19,7 @@ CALL_S = 1.0  # for a process to end once its line to us has
 DRAIN_S = 0.5  # for a line to end once its process has
 PART_S = 30.0  # for a process to end once it has said that its work is done
 TOGETHER_S = 60.0  # between the first rank's end and the last one's
+ASIDE_S = 2.0  # for a parked rank to hear of the end: it has no state that could be lost
 WIND_S = 120.0  # for a last step and a checkpoint of a large model on a slow disk
 UNSTEPPED_S = 300.0  # before the first step nobody knows how long one takes
 
@@ -72,7 +73,10 @@ def judge(process: RankProcess, view: View, *, others_move: bool) -> str:
         return f"did not stop within {halt_s:.0f} s of being told to"
     if process.lasts("suspended", suspended, now) > config.dead_s:
         return f"was suspended for longer than {config.dead_s:g} s"
-    if view.over and working and not process.training:
+    aside = view.over and working and process.parked
+    if process.lasts("aside", aside, now) > ASIDE_S:
+        return f"did not end within {ASIDE_S:g} s of the run, though it was parked"
+    if view.over and working and not process.training and not aside:
         return "had no work left"
     if process.lasts("late", view.over and working, now) > TOGETHER_S:
         return f"did not end within {TOGETHER_S:g} s of the others"

@@ -14,8 +14,8 @@ import threading
 from collections.abc import Callable
 
 from evener import orders
-from evener.membership.generation import Generation
-from evener.orders import Form, Halt, Halted, Order, Take, Wind
+from evener.membership.generation import Ballot, Generation
+from evener.orders import Form, Halt, Halted, Order, Parked, Take, Unparked, Wind
 from evener.wire.line import Line
 
 log = logging.getLogger("evener.rank")
@@ -32,6 +32,7 @@ class Link:
         self._forms: queue.SimpleQueue[Generation | None] = queue.SimpleQueue()
         self._halt: Halt | None = None
         self._standing_at: int | None = -1
+        self._formed = Ballot(0, "")  # the last generation it was told to form
         self._break: Callable[[], None] | None = None
         self._wind: str | None = None
         self._closing = False
@@ -45,14 +46,38 @@ class Link:
     def await_take(self) -> Take:
         return self._takes.get()
 
-    def await_form(self, step: int) -> Generation | None:
-        """Stand at `step` until the next generation; None when told to stop while standing."""
+    def await_form(self, step: int, patience_s: float | None = None) -> Generation | None:
+        """Stand at `step` until the next generation; None when told to stop while standing.
+
+        Raises TimeoutError where no order comes within `patience_s`: the rank goes on standing,
+        and an order that comes meanwhile is there at the next call.
+        """
         with self._lock:
+            self._stand(step)
+        try:
+            return self._forms.get(timeout=patience_s)
+        except queue.Empty:
+            raise TimeoutError(f"no generation within {patience_s} s") from None
+
+    def stand_aside(self) -> None:
+        """Parked from here on: having left its group and given up its state, and not later."""
+        with self._lock:
+            self.say(Parked(self._formed))
+            self._stand(-1)
+            if self._wind is not None:
+                self._forms.put(None)
+
+    def return_to_work(self) -> None:
+        """Parked no longer; the next generation is to be awaited as before."""
+        self.say(Unparked())
+
+    def _stand(self, step: int) -> None:
+        """Unless the order to form was faster."""
+        self._break = None
+        if self._forms.empty():
             self._standing_at = step
-            self._break = None
             if self._halt is not None:
                 self.say(Halted(self._halt.ballot, step))
-        return self._forms.get()
 
     def on_break(self, breaker: Callable[[], None]) -> None:
         """`breaker` unblocks the main thread; it is called at once if it is already wanted."""
@@ -94,7 +119,8 @@ class Link:
                 with self._lock:
                     self._halt = None
                     self._standing_at = None
-                self._forms.put(generation)
+                    self._formed = generation.ballot
+                    self._forms.put(generation)
             case Wind(reason):
                 with self._lock:
                     self._wind = reason
