@@ -11,7 +11,7 @@ from evener.cli import words
 from evener.cli.console import clean
 from evener.cli.marks import Marks, bar, sparkline
 from evener.cli.paper import fit, flow, spread, text, wrapped
-from evener.cli.ranks import rank_table
+from evener.cli.ranks import rank_table, together
 from evener.state import RunState, ValidationView
 from evener.units import show_count, show_duration
 
@@ -50,7 +50,9 @@ def picture(
     top = [*_head(state, canvas, now), text(), *measures, *[text()] * bool(measures)]
     foot = [text((hint, "dim"))] if hint else []
     room = _room(canvas, len(top) + len(foot))
-    table = rank_table(state, canvas.columns, room, canvas.marks)
+    speeds = together(state, canvas.columns)
+    table = rank_table(state, canvas.columns, room - len(speeds), canvas.marks)
+    table += speeds if table else []
     room -= len(table) + 1
     sample = _sample(state, canvas, min(room // 2, TEXT_LINES))
     room -= len(sample) + 1
