@@ -51,8 +51,9 @@ def told(
 @pytest.mark.parametrize(
     ("change", "name", "words"),
     [
-        ({"throttled": 0.46}, "throttled",
+        ({"throttled": 0.46, "running": 0.5}, "throttled",
          "its processor quota was used up 46 % of the time (throttled)"),
+        ({"throttled": 1.0, "running": 0.3}, "throttled", "used up 70 % of the time"),
         ({"faults": 240, "swapped": 900}, "swapping",
          "240 times a second its memory had to be read from disk (swapping)"),
         ({"faults": 240, "stalled": 0.5}, "swapping", "240 times a second"),
@@ -135,7 +136,7 @@ def test_the_typical_sign_is_the_mean_of_those_known() -> None:
 
 
 def test_a_rank_twice_as_slow_is_named_once_and_its_recovery_too() -> None:
-    straggler, slow = learnt(), replace(WELL, throttled=0.46)
+    straggler, slow = learnt(), replace(WELL, throttled=0.46, running=0.5)
     assert told(straggler, *[timed(0.19)] * (REPORTS - 1), now=slow) == []
     [alert] = told(straggler, *[timed(0.19)] * 20, now=slow)
     assert alert == Alert(

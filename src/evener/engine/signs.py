@@ -122,7 +122,8 @@ def _more(now: float | None, usual: float | None, by: float) -> bool:
 def _throttled(now: Signs, usual: Signs) -> Cause | None:
     if now.throttled is None or not _more(now.throttled, usual.throttled, THROTTLED):
         return None
-    part = _percent(now.throttled)
+    absent = 1.0 - (now.running or 0.0)  # the group's time may be that of several ranks
+    part = _percent(min(now.throttled, max(absent, THROTTLED)))
     return Cause("throttled", f"its processor quota was used up {part} of the time (throttled)")
 
 
