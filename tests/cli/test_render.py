@@ -178,6 +178,21 @@ def test_many_ranks_show_those_in_trouble_and_count_the_others() -> None:
     assert listed + more == 64
 
 
+def test_a_long_sentence_goes_on_below_itself_where_there_is_room() -> None:
+    words = "rank 1 takes 1.6 times as long as before: another program had its processor"
+    alert = events.Alert("warning", f"{words} 48 % of the time", 1)
+    told = until(60)
+    told = [*told, Record(alert, told[-1].time, "s", 10**6)]
+    parts = ("rank 1 takes 1.6 times", " processor 48 % of the time")
+    seen = [
+        sum(any(part in line for part in parts) for line in lines(told, 80, height))
+        for height in range(12, 24)
+    ]
+    assert seen == sorted(seen)
+    assert set(seen) == {0, 1, 2}
+    assert seen[-1] == 2
+
+
 def test_nothing_recorded_is_a_picture_too() -> None:
     assert RunState().phase in lines([])[0]
     assert not any(line.startswith(("step", "loss", "speed")) for line in lines([]))

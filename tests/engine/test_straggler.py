@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from evener.engine import signs
-from evener.engine.signs import Signs, explain, typical
+from evener.engine.signs import Cause, Signs, explain, typical
 from evener.engine.straggler import COLD, REPORTS, Spell, Straggler
 from evener.engine.usual import ENOUGH, SETTLED, Usual
 from evener.events import Alert, RankTimed
@@ -263,13 +263,15 @@ def test_an_exchange_held_up_by_a_slow_rank_is_not_the_links() -> None:
     assert alert.rank == 2
 
 
-def test_what_is_slow_twice_is_said_twice() -> None:
-    spell = Spell()
-    for _ in range(2):
-        said = [spell.observe(0.5, signs.Cause("x", "y"), 1.0) for _ in range(5)]
-        assert [s.score for s in said if s] == [0.5]
-        assert [
-            spell.over() for _ in range(3) if spell.observe(1.0, signs.Cause("", ""), 1.0)
-        ] == []
-        assert spell.over()
-        assert not spell.over()
+def test_what_comes_and_goes_is_said_ever_more_seldom() -> None:
+    spell, said = Spell(), []
+    for minute in range(60):
+        for second in range(60):
+            score = 0.5 if second < 25 else 1.0
+            if spell.observe(score, Cause("x", "y"), 1.0):
+                said.append((minute, "slow"))
+            elif spell.over():
+                said.append((minute, "over"))
+    assert said == [(n // 2, ("slow", "over")[n % 2]) for n in range(8)]
+    assert spell.observe(0.5, Cause("x", "y"), 1.0) is None
+    assert any(spell.observe(0.5, Cause("x", "y"), 1.0) for _ in range(100))

@@ -17,6 +17,7 @@ from evener.shares import Speed
 
 SLOW, WELL, FASTER = 0.7, 0.85, 1.25  # expected over measured time
 REPORTS, LASTS_S = 3, 1.5  # so many reports in a row, and so long, before anything is said
+MOST_PATIENCE = 64  # times that
 COLD = 2  # reports of a new generation that nothing is concluded from
 LINK, NONE = Cause("link", ""), Cause("", "")
 
@@ -31,13 +32,17 @@ class Straggling:
 
 
 class Spell:
-    """Says once that something is slow, again if it is for another reason, and when it is over."""
+    """Says once that something is slow, again if it is for another reason, and when it is over.
+
+    What comes and goes, as other people's work does, is said ever more seldom: each spell has to
+    last twice as long as the one before it, and so has its end.
+    """
 
     def __init__(self) -> None:
         self.told = ""  # the cause that was said last
-        self._slow: deque[tuple[float, Cause]] = deque(maxlen=REPORTS)
-        self._slow_s = 0.0
-        self._well = 0
+        self._causes: deque[Cause] = deque(maxlen=REPORTS)
+        self._slow, self._slow_s, self._well = 0, 0.0, 0  # in a row
+        self._patience = 1
 
     @property
     def doubtful(self) -> bool:
@@ -46,13 +51,12 @@ class Spell:
     def observe(self, score: float, cause: Cause, seconds: float) -> Straggling | None:
         """One more report; the result is to be said."""
         if score >= SLOW:
-            self._slow.clear()
-            self._slow_s = 0.0
+            self._causes.clear()
+            self._slow, self._slow_s = 0, 0.0
             self._well = self._well + 1 if score >= WELL else 0
             return None
-        self._well = 0
-        self._slow.append((score, cause))
-        self._slow_s += seconds
+        self._causes.append(cause)
+        self._slow, self._slow_s, self._well = self._slow + 1, self._slow_s + seconds, 0
         likely = self._likely()
         if likely is None or likely.name == self.told or (self.told and likely.name == UNKNOWN):
             return None
@@ -61,21 +65,21 @@ class Spell:
 
     def over(self) -> bool:
         """Whether it is over, and that is to be said."""
-        if not (self.told and self._well >= REPORTS):
+        if not self.told or self._well < REPORTS * self._patience:
             return False
         self.told = ""
+        self._patience = min(2 * self._patience, MOST_PATIENCE)
         return True
 
     def _likely(self) -> Cause | None:
         """None: too early to say. To change one's mind all reports must agree."""
-        if len(self._slow) < REPORTS or self._slow_s < LASTS_S:
+        if self._slow < REPORTS * self._patience or self._slow_s < LASTS_S * self._patience:
             return None
-        causes = [cause for _, cause in self._slow]
-        counts = Counter(c.name for c in causes if c.name != UNKNOWN)
+        counts = Counter(c.name for c in self._causes if c.name != UNKNOWN)
         name, count = counts.most_common(1)[0] if counts else (UNKNOWN, REPORTS)
         if self.told and count < REPORTS:
             return None
-        return next(c for c in reversed(causes) if c.name == name)
+        return next(c for c in reversed(self._causes) if c.name == name)
 
 
 class Straggler:
