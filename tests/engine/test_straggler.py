@@ -95,6 +95,12 @@ def test_what_has_always_been_so_is_no_cause(change: dict[str, float]) -> None:
     assert explain(always, always).words == "nothing measured says why"
 
 
+def test_where_much_was_lost_before_a_little_more_is_much() -> None:
+    before = replace(WELL, queued=0.5)
+    assert explain(replace(WELL, queued=0.62), before).name == "another program"
+    assert explain(replace(WELL, queued=0.55), before).name == "unknown"
+
+
 def test_faults_without_swapping_may_be_a_data_set_that_is_read_for_the_first_time() -> None:
     assert explain(replace(WELL, faults=500, data=0.7), WELL).name == "input-bound"
 

@@ -14,7 +14,8 @@ from evener.events import RankTimed
 from evener.rank.vitals import Vitals
 
 # What must have come on top of what is usual, to be called the cause.
-THROTTLED, QUEUED, STOLEN, STALLED, WAITS_FOR_DATA = 0.15, 0.15, 0.1, 0.1, 0.1
+LOST = 1.2  # times as slow as before by this loss of processor time alone
+STALLED, WAITS_FOR_DATA = 0.1, 0.1
 INPUT_BOUND = 0.25  # of a rank's own time, spent waiting for samples
 PREEMPTED, FAULTS, SWAPPED, HEAT = 50.0, 20.0, 100.0, 1.0  # a second
 CLOCK = 0.8  # of what it was
@@ -119,11 +120,16 @@ def _more(now: float | None, usual: float | None, by: float) -> bool:
     return now is not None and now - (usual or 0.0) >= by
 
 
+def _loses(now: float | None, usual: float | None) -> bool:
+    """Whether the part of the time that is lost has grown enough to be felt."""
+    return now is not None and 1.0 - (usual or 0.0) >= LOST * (1.0 - min(now, 0.99))
+
+
 def _throttled(now: Signs, usual: Signs) -> Cause | None:
-    if now.throttled is None or not _more(now.throttled, usual.throttled, THROTTLED):
+    if now.throttled is None or not _loses(now.throttled, usual.throttled):
         return None
     absent = 1.0 - (now.running or 0.0)  # the group's time may be that of several ranks
-    part = _percent(min(now.throttled, max(absent, THROTTLED)))
+    part = _percent(min(now.throttled, absent) if _loses(absent, 0.0) else now.throttled)
     return Cause("throttled", f"its processor quota was used up {part} of the time (throttled)")
 
 
@@ -145,10 +151,10 @@ def _waiting(now: Signs, usual: Signs) -> Cause | None:
 
 def _crowded(now: Signs, usual: Signs) -> Cause | None:
     name = "another program"
-    if now.stolen is not None and _more(now.stolen, usual.stolen, STOLEN):
+    if now.stolen is not None and _loses(now.stolen, usual.stolen):
         part = _percent(now.stolen)
         return Cause(name, f"the host of this virtual machine took {part} of its processors' time")
-    if now.queued is not None and _more(now.queued, usual.queued, QUEUED):
+    if now.queued is not None and _loses(now.queued, usual.queued):
         return Cause(name, f"another program had its processor {_percent(now.queued)} of the time")
     if now.preempted is None or now.preempted < 3 * (usual.preempted or 0.0):
         return None
