@@ -61,6 +61,8 @@ def _story(s: Script) -> Iterator[tuple[float, Event]]:
         yield from ((now, timed(s, rank, step, members)) for rank in members)
         if step == 16:
             yield now, events.SharesChanged(step + 1, members, shares(s, members), "own speeds")
+        if step % 20 == 16 and s.ranks > 1:
+            yield now, fitted(s, members, step)
         if step == s.lost_at and s.ranks > 1:
             yield now, events.RankLost("a00", s.ranks - 1, "killed by signal 9")
             members, generation = everyone[:-1], 2
@@ -116,8 +118,18 @@ def timed(s: Script, rank: int, step: int, members: tuple[int, ...]) -> events.R
     return events.RankTimed(
         rank=rank, step=step, steps=1, share=shares(s, members)[members.index(rank)],
         samples_per_s=2310.0 if rank == 0 else 118.5 + rank, data_s=busy * 0.05,
-        forward_s=busy * 0.33, backward_s=busy * 0.55, exchange_s=s.step_s - busy - 0.005,
+        forward_s=busy * 0.33, backward_s=busy * 0.55, exchange_s=s.step_s * 0.2,
         optimizer_s=busy * 0.07, step_s=s.step_s, memory_bytes=612_000_000 + rank * 10**6,
+        hidden_s=busy * 0.1, wait_s=s.step_s * 0.75 - busy, predicted_s=busy,
+    )  # fmt: skip
+
+
+def fitted(s: Script, members: tuple[int, ...], step: int) -> events.SpeedsFitted:
+    return events.SpeedsFitted(
+        step=step, ranks=members, shares=shares(s, members), fixed_s=(0.004,) * len(members),
+        per_sample_s=(0.0005,) * len(members), samples_per_s=s.batch / s.step_s,
+        alone_samples_per_s=1.06 * s.batch / s.step_s,
+        possible_samples_per_s=1.02 * s.batch / s.step_s,
     )  # fmt: skip
 
 

@@ -126,6 +126,11 @@ class RankTimed:
     hidden_s: float = 0.0  # summing gradients while backward still computed
     wait_s: float = 0.0  # for slower ranks
     predicted_s: float = 0.0  # what its own work was to take by its fitted speed; 0: not known
+    # Of the time since its last report, where its system tells; null where it does not.
+    cpu_share: float | None = None  # it computed, and had a processor: 1 is all of that time
+    throttled_share: float | None = None  # its processor quota was used up
+    major_faults_per_s: float | None = None  # memory of its own that was read from disk
+    temperature_c: float | None = None  # of what it computes on
 
 
 @dataclass(frozen=True, slots=True)

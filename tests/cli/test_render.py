@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evener import state
+from evener import events, state
 from evener.cli.marks import ASCII, UNICODE, Marks
 from evener.cli.render import Canvas, picture
 from evener.cli.words import Story
@@ -98,9 +98,38 @@ def test_the_parts_of_a_step_are_letters_where_there_is_no_colour() -> None:
     shown = lines(until(100), marks=dataclasses.replace(UNICODE, block=""))
     rank_1 = next(line for line in shown if line.startswith("   1"))
     bar = rank_1.split()[-1]
-    assert bar == "".join(sorted(bar, key="dfbxo".index))
-    assert set(bar) == set("dfbxo")
-    assert any("d data" in line and "x exchange" in line for line in shown)
+    assert bar == "".join(sorted(bar, key="dfbxwo".index))
+    assert set(bar) == set("dfbxwo")
+    assert any("d data" in line and "x exchange  w wait" in line for line in shown)
+
+
+def test_waiting_looks_idle() -> None:
+    rank_0, rank_1 = (line for line in lines(until(100)) if line.startswith(("   0", "   1")))
+    assert rank_0.count(UNICODE.empty) > 5 > rank_1.count(UNICODE.empty)
+    assert rank_0.rstrip().endswith(UNICODE.block)  # the optimizer comes after it
+
+
+def test_a_parked_rank_says_why_in_place_of_its_time() -> None:
+    told = until(100)
+    reason = "the run is as fast without it: 1.2 s a step, with it 1.2 s"
+    parked = events.RankParked(2, 100, reason, 3.0, 0.004)
+    shown = lines([*told, Record(parked, told[-1].time, "s", 10**6)], 140)
+    row = next(line for line in shown if line.startswith("   2"))
+    assert row.split()[:4] == ["2", "cpu", "parked", "-"]
+    assert row.endswith(reason)
+    assert any(f"rank 2 stands aside from step 100: {reason}" in line for line in shown)
+
+
+@pytest.mark.parametrize("step", [100, 400])
+def test_the_speed_is_held_against_what_the_ranks_do_alone(step: int) -> None:
+    wide = next(line for line in lines(until(step), 120) if line.startswith("together"))
+    assert wide == (
+        "together 960/s, 94 % of the ranks' own speeds (1018/s), 98 % of the possible (979/s)"
+    )
+    narrow = next(line for line in lines(until(step), 80) if line.startswith("together"))
+    assert narrow == "together 960/s, 94 % of the ranks' own speeds, 98 % of the possible"
+    alone = records(dataclasses.replace(SCRIPT, ranks=1))
+    assert not any(line.startswith("together") for line in lines(list(alone)))
 
 
 def test_the_text_sample_is_shown() -> None:
@@ -147,6 +176,21 @@ def test_many_ranks_show_those_in_trouble_and_count_the_others() -> None:
     listed = sum(line[:4].strip().isdigit() for line in shown)
     more = next(int(line.split()[1]) for line in shown if line.startswith("and "))
     assert listed + more == 64
+
+
+def test_a_long_sentence_goes_on_below_itself_where_there_is_room() -> None:
+    words = "rank 1 takes 1.6 times as long as before: another program had its processor"
+    alert = events.Alert("warning", f"{words} 48 % of the time", 1)
+    told = until(60)
+    told = [*told, Record(alert, told[-1].time, "s", 10**6)]
+    parts = ("rank 1 takes 1.6 times", " processor 48 % of the time")
+    seen = [
+        sum(any(part in line for part in parts) for line in lines(told, 80, height))
+        for height in range(12, 24)
+    ]
+    assert seen == sorted(seen)
+    assert set(seen) == {0, 1, 2}
+    assert seen[-1] == 2
 
 
 def test_nothing_recorded_is_a_picture_too() -> None:

@@ -12,6 +12,7 @@ from evener.engine.report import REMEMBERED_S, Reporter
 from evener.engine.step import Spent
 from evener.events import StepCommitted
 from evener.orders import Order
+from evener.rank.vitals import Vitals
 
 
 @dataclass(frozen=True)
@@ -89,3 +90,27 @@ def test_what_a_lead_may_not_have_said_is_said_again(monkeypatch: pytest.MonkeyP
     reporter.repeat()
     reporter.flush(0)
     assert events(said, "StepCommitted") == list(range(19 - int(REMEMBERED_S), 20))
+
+
+def test_what_the_system_says_is_reported_and_slowness_is_told() -> None:
+    said: list[Order] = []
+    looks = [Vitals(seconds=2.0, queued_s=0.0, running_s=0.5, temperature_c=61.0)]
+    reporter = Reporter(3, 0, 3600, said.append, look=lambda: looks[-1])
+    reporter.begin((0, 3), lead=False)
+    spent = Spent(forward_s=0.2, backward_s=0.3, samples=10)
+    for step in range(40):
+        if step == 20:
+            looks.append(Vitals(seconds=2.0, queued_s=1.2))
+            spent = Spent(forward_s=0.4, backward_s=0.6, samples=10)
+        reporter.committed(step, spent, 1.0)
+        reporter.flush(step)
+    told = [e for o in said if isinstance(o, orders.Report) for e in o.events]
+    [alert] = [e for e in told if e["kind"] == "Alert"]
+    assert alert["rank"] == 3
+    assert alert["text"] == (
+        "rank 3 takes 2.0 times as long as before: "
+        "another program had its processor 60 % of the time"
+    )
+    first = next(e for e in told if e["kind"] == "RankTimed")
+    assert (first["cpu_share"], first["temperature_c"]) == (1.0, 61.0)
+    assert (first["throttled_share"], first["major_faults_per_s"]) == (None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,9 @@ def test_one_object_per_report_with_all_its_numbers(run: RunDir, store: Store) -
     assert read(run, 0)[1] == {
         "step": 2, "steps": 1, "loss": 0.4, "share": 16, "samples_per_s": 300.0, "data_s": 0.01,
         "forward_s": 0.05, "backward_s": 0.1, "exchange_s": 0.02, "optimizer_s": 0.01,
-        "step_s": 0.2, "memory_bytes": 2,
+        "step_s": 0.2, "hidden_s": 0.0, "wait_s": 0.0, "predicted_s": 0.0, "memory_bytes": 2,
+        "cpu_share": None, "throttled_share": None, "major_faults_per_s": None,
+        "temperature_c": None,
     }  # fmt: skip
 
 
@@ -103,6 +106,21 @@ def test_a_long_run_is_halved_and_stays_in_sight(
     mean = sum(r["step_s"] * r["steps"] for r in found) / 100
     assert mean == pytest.approx(50.5)
     assert max(r["memory_bytes"] for r in found) == 100
+
+
+def test_what_a_system_tells_is_joined_where_it_told_both_times(
+    run: RunDir, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rank_metrics, "LIMIT", 2)
+    first, second = (timed(0, step, steps=step).event for step in (1, 3))
+    assert isinstance(first, RankTimed)
+    assert isinstance(second, RankTimed)
+    told = [replace(first, cpu_share=1.0), replace(second, cpu_share=0.6, temperature_c=60.0)]
+    store.append([Record(event, 1000.0, "r", n) for n, event in enumerate(told)])
+    RankMetrics(run, store).write()
+    [joined] = read(run, 0)
+    assert joined["cpu_share"] == pytest.approx(0.7)
+    assert joined["temperature_c"] == 60.0
 
 
 def test_a_new_follower_writes_the_same(run: RunDir, store: Store) -> None:

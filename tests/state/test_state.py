@@ -25,12 +25,14 @@ from evener.events import (
     MachineSeen,
     RankBuilt,
     RankLost,
+    RankParked,
     RankStarted,
     RankTimed,
     Record,
     RunEnded,
     RunStarted,
     SharesChanged,
+    SpeedsFitted,
     StepCommitted,
     StopAsked,
     TextSampled,
@@ -198,6 +200,51 @@ def test_a_ranks_life() -> None:
     assert (rank(shown, 0).state, rank(shown, 0).life, rank(shown, 0).pid) == ("starting", 1, 4712)
     shown = after(AgentEnded("a00"), start=shown)
     assert (rank(shown, 0).state, rank(shown, 1).state) == ("ended", "training")
+
+
+PARKED = RankParked(1, 5, "the run is as fast without it", 12.0, 0.004)
+
+
+def test_a_parked_rank_stays_so_until_a_generation_names_it() -> None:
+    shown = after(STARTED, FORMED, PARKED, timed(1, 6), GenerationFormed(2, (0,), 5, 0, 100, 10))
+    assert (rank(shown, 1).state, rank(shown, 1).last_step) == ("parked", 6)
+    assert rank(shown, 1).parked_reason == "the run is as fast without it"
+    shown = after(GenerationFormed(3, (0, 1), 9, 0, 100, 10), start=shown)
+    assert (rank(shown, 1).state, rank(shown, 1).parked_reason) == ("training", "")
+
+
+@pytest.mark.parametrize(
+    ("event", "state"),
+    [
+        (RankLost("a00", 1, "killed by signal 9"), "lost"),
+        (AgentEnded("a00"), "ended"),
+        (RunEnded("finished", 9), "ended"),
+    ],
+)
+def test_a_parked_rank_that_is_gone_is_not_parked(event: Event, state: str) -> None:
+    shown = after(STARTED, RankStarted("a00", 1, 0, 7), FORMED, PARKED, event)
+    assert rank(shown, 1).state == state
+    assert rank(after(PARKED, start=shown), 1).state == state
+
+
+FITTED = SpeedsFitted(8, (0, 1), (20, 12), (0.01, 0.02), (0.001, 0.003), 250.0, 268.0, 258.0)
+
+
+def test_speeds_are_those_of_the_last_look_and_of_these_ranks() -> None:
+    shown = after(STARTED, FORMED, FITTED)
+    assert (rank(shown, 1).fixed_s, rank(shown, 1).per_sample_s) == (0.02, 0.003)
+    speeds = (shown.measured_samples_per_s, shown.alone_samples_per_s)
+    assert (*speeds, shown.possible_samples_per_s) == (250.0, 268.0, 258.0)
+    ended = after(RunEnded("finished", 9), start=shown)
+    assert ended.alone_samples_per_s == 268.0
+    for event in (GenerationFormed(2, (0,), 5, 0, 100, 10), replace(STARTED, resumed=True)):
+        assert after(event, start=shown).alone_samples_per_s is None
+
+
+def test_where_a_step_went_is_told_to_the_end() -> None:
+    told = replace(timed(0), hidden_s=0.1, wait_s=0.2, predicted_s=0.3)
+    seen = rank(after(told), 0)
+    assert (seen.hidden_s, seen.wait_s, seen.predicted_s) == (0.1, 0.2, 0.3)
 
 
 def test_a_rank_built_before_it_was_said_to_start() -> None:

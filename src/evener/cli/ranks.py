@@ -13,18 +13,21 @@ from evener.cli.paper import columns, text
 from evener.state import RankView, RunState
 from evener.units import show_size
 
+IDLE = "wait"  # for slower ranks: drawn as what it is, nothing done
 # In the order in which a step does them: name, letter where there is no colour, colour.
 PARTS = (
     ("data", "d", "yellow"),
     ("forward", "f", "blue"),
     ("backward", "b", "cyan"),
     ("exchange", "x", "magenta"),
+    (IDLE, "w", "dim"),
     ("optimizer", "o", "green"),
 )
 STATES = {
     "starting": "yellow",
     "built": "yellow",
     "training": "green",
+    "parked": "yellow",
     "lost": "red",
     "ended": "dim",
 }
@@ -83,28 +86,55 @@ def _facts(rank: RankView, total: int) -> list[Text]:
         state,
         text(str(rank.share)) if has_share else text("-"),
         text(f"{rank.share / total * 100:.0f} %") if has_share else text(),
-        text(f"{words.number(rank.samples_per_s, 3)}/s" if rank.samples_per_s else "-"),
+        text(_rate(rank.samples_per_s) if rank.samples_per_s else "-"),
         text(show_size(rank.memory_bytes) if rank.memory_bytes else "-"),
     ]
 
 
 def _time(rank: RankView, width: int, marks: Marks) -> Text:
-    if rank.state == "lost":
-        return text((clean(rank.lost_reason)[:width], "red"))
+    reasons = {"lost": rank.lost_reason, "parked": rank.parked_reason}
+    if rank.state in reasons:
+        return text((clean(reasons[rank.state]), STATES[rank.state]))
     parts = [getattr(rank, f"{name}_s") for name, _, _ in PARTS]
     rest = max(rank.step_s - sum(parts), 0.0)
     cells = cut([*parts, rest], width)
     drawn = [
-        ((marks.block or letter) * count, colour)
-        for (_, letter, colour), count in zip(PARTS, cells, strict=False)
+        (_mark(name, letter, marks) * count, colour)
+        for (name, letter, colour), count in zip(PARTS, cells, strict=False)
     ]
     return text(*drawn)
+
+
+def _mark(name: str, letter: str, marks: Marks) -> str:
+    if not marks.block:
+        return letter
+    return marks.empty if name == IDLE else marks.block
 
 
 def _legend(indent: int, width: int, marks: Marks) -> Text:
     """Under the bars where it fits there, else as far to the right as it goes."""
     entries = [
-        text((marks.block or letter, colour), (f" {name}", "dim")) for name, letter, colour in PARTS
+        text((_mark(name, letter, marks), colour), (f" {name}", "dim"))
+        for name, letter, colour in PARTS
     ]
     line = text("  ").join(entries)
     return text(" " * max(min(indent, width - line.cell_len), 0), line)
+
+
+def together(state: RunState, width: int) -> list[Text]:
+    """How near the ranks come to what they do alone, and to what the best shares would do."""
+    real, alone = state.measured_samples_per_s, state.alone_samples_per_s
+    possible = state.possible_samples_per_s
+    if len(state.ranks) < 2 or not (real and alone and possible):
+        return []
+    compared = ((alone, "of the ranks' own speeds"), (possible, "of the possible"))
+    parts = [f"{real / other * 100:.0f} % {what}" for other, what in compared]
+    numbers = [f" ({_rate(other)})" for other, _ in compared]
+    short = [f"together {_rate(real)}", *parts]
+    full = [short[0], *(part + number for part, number in zip(parts, numbers, strict=True))]
+    line = text(", ".join(full))
+    return [line if line.cell_len <= width else text(", ".join(short))]
+
+
+def _rate(samples_per_s: float) -> str:
+    return f"{words.number(samples_per_s, 3)}/s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from evener.cli import words
 from evener.cli.console import clean
 from evener.cli.marks import Marks, bar, sparkline
 from evener.cli.paper import fit, flow, spread, text, wrapped
-from evener.cli.ranks import rank_table
+from evener.cli.ranks import rank_table, together
 from evener.state import RunState, ValidationView
 from evener.units import show_count, show_duration
 
@@ -50,7 +51,9 @@ def picture(
     top = [*_head(state, canvas, now), text(), *measures, *[text()] * bool(measures)]
     foot = [text((hint, "dim"))] if hint else []
     room = _room(canvas, len(top) + len(foot))
-    table = rank_table(state, canvas.columns, room, canvas.marks)
+    speeds = together(state, canvas.columns)
+    table = rank_table(state, canvas.columns, room - len(speeds), canvas.marks)
+    table += speeds if table else []
     room -= len(table) + 1
     sample = _sample(state, canvas, min(room // 2, TEXT_LINES))
     room -= len(sample) + 1
@@ -176,8 +179,23 @@ def _speed(state: RunState, width: int) -> Text:
 
 
 def _events(told: Sequence[words.Sentence], canvas: Canvas, room: int) -> list[Text]:
-    shown = told[-room:] if room > 0 else []
-    return [text((s.clock, "dim"), "  ", (clean(s.text), LEVELS.get(s.level, ""))) for s in shown]
+    """The last of them, each whole: why a rank is slow stands at the end of its sentence."""
+    lines: list[Text] = []
+    for sentence in reversed(told):
+        more = _sentence(sentence, canvas.columns)
+        if len(lines) + len(more) > room:
+            return lines or more[: max(room, 0)]
+        lines = more + lines
+    return lines
+
+
+def _sentence(told: words.Sentence, width: int) -> list[Text]:
+    """What goes on in a second line stands under what it goes on from."""
+    first = f"{told.clock}  "
+    style = LEVELS.get(told.level, "")
+    rest = textwrap.wrap(clean(told.text), max(width - len(first), 20))
+    margins = [first, *[" " * len(first)] * (len(rest) - 1)]
+    return [text((m, "dim"), (line, style)) for m, line in zip(margins, rest, strict=True)]
 
 
 def _sample(state: RunState, canvas: Canvas, room: int) -> list[Text]:

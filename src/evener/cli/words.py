@@ -133,6 +133,10 @@ def _rank_lost(e: events.RankLost) -> _Told:
     return f"rank {e.rank} lost: {e.reason}", "warning", False
 
 
+def _rank_parked(e: events.RankParked) -> _Told:
+    return f"rank {e.rank} stands aside from step {e.step}: {e.reason}", "note", False
+
+
 def _formed(e: events.GenerationFormed) -> _Told:
     verb = "trains" if len(e.ranks) == 1 else "train together"
     return f"{ranks(e.ranks)} {verb} from step {e.step}", "good", False
@@ -171,8 +175,12 @@ def _exported(e: events.Exported) -> _Told:
 
 
 def _alert(e: events.Alert) -> _Told:
-    where = f"rank {e.rank}: " if e.rank is not None else ""
-    return where + e.text, "warning" if e.level == "warning" else "note", False
+    named = e.rank is None or e.text.startswith(f"rank {e.rank} ")
+    return (
+        e.text if named else f"rank {e.rank}: {e.text}",
+        "warning" if e.level == "warning" else "note",
+        False,
+    )
 
 
 def _asked(e: events.StopAsked) -> _Told:
@@ -207,6 +215,7 @@ _TELLERS: dict[type[Any], Callable[[Any], _Told]] = {
     events.RankStarted: _rank_started,
     events.RankBuilt: _rank_built,
     events.RankLost: _rank_lost,
+    events.RankParked: _rank_parked,
     events.GenerationFormed: _formed,
     events.StepCommitted: _step,
     events.SharesChanged: _shares,

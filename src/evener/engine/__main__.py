@@ -33,6 +33,7 @@ from evener.events import Alert, RankBuilt
 from evener.lifeline import die_with_parent
 from evener.models import build_model
 from evener.orders import Built, Failed, Hello, Take
+from evener.rank import vitals
 from evener.rank.device import open_device
 from evener.rank.group import StoreHost
 from evener.rank.link import Link
@@ -84,9 +85,11 @@ def _train(link: Link, store_port: int, run: RunDir, take: Take) -> None:
     )
     reporter.flush(training.worker.progress.step)
     link.say(Built(take.rank, take.device))
-    done = run_generations(training)
-    training.keeper.wait()
-    reporter.flush(done.step)
+    with vitals.of_this_process(take.device) as reader:
+        reporter.look = reader.look
+        done = run_generations(training)
+        training.keeper.wait()
+        reporter.flush(done.step)
     link.say(done)
 
 

@@ -89,6 +89,7 @@ def _announce(training: Training, group: Group) -> None:
     step, generation = training.worker.progress.step, group.generation
     training.link.say(Formed(generation.ballot, step))
     ranks = tuple(m.rank for m in generation.members)
+    training.reporter.begin(ranks, lead=group.index == 0)
     if group.index == 0:
         number, per_epoch = generation.ballot.number, training.order.steps_per_epoch
         training.reporter.emit(

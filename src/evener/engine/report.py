@@ -12,13 +12,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from evener import events
+from evener.engine import signs
 from evener.engine.step import Spent
+from evener.engine.straggler import Straggler
 from evener.events import Event, RankTimed, Record
 from evener.orders import Order, Progress, Report
 from evener.rank import device as devices
+from evener.rank.vitals import Vitals
+from evener.shares import Speed
 
 REMEMBERED_S = 5.0  # longer than a lead, or its agent, keeps its words to itself
 REMEMBERED = 5000
@@ -42,14 +46,24 @@ class Timer:
 
 
 class Reporter:
-    """Stamps, batches and hands over. `say` is the line to the agent."""
+    """Stamps, batches and hands over. `say` is the line to the agent, `look` the system's word."""
 
-    def __init__(self, rank: int, life: int, every_s: float, say: Callable[[Order], None]) -> None:
+    def __init__(
+        self,
+        rank: int,
+        life: int,
+        every_s: float,
+        say: Callable[[Order], None],
+        look: Callable[[], Vitals] = Vitals,
+    ) -> None:
         # Drawn, for in a container that starts again everything else comes again: its pid too.
         self._source = f"rank {rank}/{life}-{secrets.token_hex(4)}"
         self._rank = rank
         self._every_s = every_s
         self._say = say
+        self.look = look
+        self._straggler = Straggler(rank)
+        self._lead = False
         self._lock = threading.Lock()
         self._number = 0
         self._pending: list[Record] = []
@@ -62,6 +76,11 @@ class Reporter:
         with self._lock:
             self._number += 1
             self._pending.append(Record(event, time.time(), self._source, self._number))
+
+    def begin(self, ranks: tuple[int, ...], lead: bool, own: Speed | None = None) -> None:
+        """A new generation has formed, perhaps of others. `own` is this rank's speed, if known."""
+        self._lead = lead
+        self._straggler.begin(ranks, own)
 
     def agree(self, event: Event, lead: bool) -> None:
         """Every rank knows this: remember it, and publish it as the lead."""
@@ -85,13 +104,30 @@ class Reporter:
     def flush(self, step: int) -> None:
         self._due = time.monotonic() + self._every_s
         if self._timer.steps:
-            self.emit(self._timed(step))
+            self._tell_time(step)
             self._timer = Timer()
             self._say(Progress(step))
         with self._lock:
             batch, self._pending = self._pending, []
         if batch:
             self._say(Report(tuple(events.to_dict(r) for r in batch)))
+
+    def _tell_time(self, step: int) -> None:
+        """Where the time went, and a word if it went somewhere else than before."""
+        vitals, threads = self.look(), devices.threads()
+        timed = self._timed(step)
+        now = signs.signs(timed, vitals, threads)
+        self.emit(
+            replace(
+                timed,
+                cpu_share=now.running,
+                throttled_share=now.throttled,
+                major_faults_per_s=now.faults,
+                temperature_c=vitals.temperature_c,
+            )
+        )
+        for alert in self._straggler.observe(timed, now, self._lead):
+            self.emit(alert)
 
     def _timed(self, step: int) -> RankTimed:
         timer, n = self._timer, self._timer.steps

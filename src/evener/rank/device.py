@@ -52,6 +52,11 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
     return nullcontext()
 
 
+def threads() -> int:
+    """How many this process computes with."""
+    return torch.get_num_threads()
+
+
 def synchronize(device: torch.device) -> None:
     """Let the device finish, so that a clock read now means something."""
     if device.type == "cuda":

@@ -17,10 +17,12 @@ from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 
-LIMIT = 4096  # about 1 MB; half an hour at two reports a second before the first halving
+LIMIT = 4096  # about 1.5 MB; half an hour at two reports a second before the first halving
 _MEANS = (
     "samples_per_s", "data_s", "forward_s", "backward_s", "exchange_s", "optimizer_s", "step_s",
+    "hidden_s", "wait_s", "predicted_s",
 )  # fmt: skip
+_VITALS = ("cpu_share", "throttled_share", "major_faults_per_s", "temperature_c")
 
 
 class RankMetrics:
@@ -81,6 +83,7 @@ def _line(report: RankTimed, store: Store) -> str:
         "share": report.share,
         **{name: getattr(report, name) for name in _MEANS},
         "memory_bytes": report.memory_bytes,
+        **{name: getattr(report, name) for name in _VITALS},
     }
     return json.dumps({k: v if _is_json(v) else None for k, v in values.items()})
 
@@ -92,5 +95,8 @@ def _is_json(value: Any) -> bool:
 def _join(a: RankTimed, b: RankTimed) -> RankTimed:
     """One report for both: times are means over all their steps, the rest as it was last."""
     x, y = max(a.steps, 1), max(b.steps, 1)
-    means = {name: (getattr(a, name) * x + getattr(b, name) * y) / (x + y) for name in _MEANS}
+    means = {n: (getattr(a, n) * x + getattr(b, n) * y) / (x + y) for n in _MEANS}
+    for name in _VITALS:
+        if None not in (before := getattr(a, name), now := getattr(b, name)):
+            means[name] = (before * x + now * y) / (x + y)
     return replace(b, steps=x + y, memory_bytes=max(a.memory_bytes, b.memory_bytes), **means)

@@ -92,6 +92,10 @@ _CHANGES: dict[type[Any], tuple[str, Callable[[Any, float], Iterable[Row]]]] = {
         _set_rank("state"),
         lambda e, _: [(rank, "training") for rank in e.ranks],
     ),
+    events.RankParked: (
+        _set_rank("state"),
+        lambda e, _: [(e.rank, "parked")],
+    ),
     events.RankTimed: (
         _set_rank("last_step", "samples_per_s", "share"),
         lambda e, _: [(e.rank, e.step, e.samples_per_s, e.share)],

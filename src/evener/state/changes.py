@@ -30,6 +30,9 @@ TAIL = 200  # points of a loss curve
 VALIDATIONS, ALERTS, TEXTS, CHECKPOINTS = 50, 50, 5, 100
 RANKS, MACHINES, METRICS, TEXT_CHARACTERS = 1024, 256, 64, 4000  # more would be nonsense or harm
 SMOOTHING = 0.1  # weight of a new loss in the smoothed one
+_UNFITTED = dict.fromkeys(
+    ("measured_samples_per_s", "alone_samples_per_s", "possible_samples_per_s")
+)
 
 
 def apply(state: RunState, record: Record) -> RunState:
@@ -67,7 +70,7 @@ def _run_started(draft: RunState, event: events.RunStarted, time: float) -> None
         global_batch=event.global_batch, resumed=event.resumed, begun_at=time, ended_at=None,
         started_at=time if first else draft.started_at, ranks=ranks, generation=-1, lead=-1,
         stop_reason="", reason="", error=None, speeds=(), samples_per_s=None, step_s=None,
-        eta_s=None,
+        eta_s=None, **_UNFITTED,
     )  # fmt: skip
 
 
@@ -169,8 +172,38 @@ def _rank_timed(draft: RunState, event: events.RankTimed, time: float) -> None:
         optimizer_s=event.optimizer_s,
         step_s=event.step_s,
         memory_bytes=event.memory_bytes,
+        hidden_s=event.hidden_s,
+        wait_s=event.wait_s,
+        predicted_s=event.predicted_s,
     )
     _set_ranks(draft, time, timed)
+
+
+def _rank_parked(draft: RunState, event: events.RankParked, time: float) -> None:
+    """Until a generation names it again; one that is gone by now does not come back by this."""
+    known = _rank(draft, event.rank)
+    if known.state not in ("lost", "ended"):
+        parked = replace(known, state="parked", parked_reason=_cut(event.reason))
+        _set_ranks(draft, time, parked)
+
+
+def _speeds_fitted(draft: RunState, event: events.SpeedsFitted, time: float) -> None:
+    fitted = dict(
+        zip(event.ranks, zip(event.fixed_s, event.per_sample_s, strict=False), strict=False)
+    )
+    ranks = (
+        replace(r, fixed_s=fitted[r.rank][0], per_sample_s=fitted[r.rank][1])
+        if r.rank in fitted
+        else r
+        for r in draft.ranks
+    )
+    _put(
+        draft,
+        ranks=tuple(ranks),
+        measured_samples_per_s=event.samples_per_s,
+        alone_samples_per_s=event.alone_samples_per_s,
+        possible_samples_per_s=event.possible_samples_per_s,
+    )
 
 
 def _shares_changed(draft: RunState, event: events.SharesChanged, time: float) -> None:
@@ -186,7 +219,9 @@ def _generation_formed(draft: RunState, event: events.GenerationFormed, time: fl
         _fall_back(draft, event.step)
     known = {r.rank: r for r in draft.ranks}
     members = (known.get(rank, RankView(rank)) for rank in event.ranks)
-    _set_ranks(draft, time, *(replace(member, state="training") for member in members))
+    _set_ranks(draft, time, *(replace(m, state="training", parked_reason="") for m in members))
+    if event.generation > draft.generation:
+        _put(draft, **_UNFITTED)  # it was said of other ranks
     _put(
         draft,
         generation=event.generation,
@@ -342,6 +377,8 @@ _CHANGES: dict[type[Any], Callable[[RunState, Any, float], None]] = {
     events.StepCommitted: _step_committed,
     events.RankTimed: _rank_timed,
     events.SharesChanged: _shares_changed,
+    events.SpeedsFitted: _speeds_fitted,
+    events.RankParked: _rank_parked,
     events.Validated: _validated,
     events.TextSampled: _text_sampled,
     events.CheckpointWritten: _checkpoint_written,

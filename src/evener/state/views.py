@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Phase = Literal["starting", "training", "stopping", "finished", "stopped", "failed"]
-RankPhase = Literal["starting", "built", "training", "lost", "ended"]
+RankPhase = Literal["starting", "built", "training", "parked", "lost", "ended"]
 ENDED: tuple[Phase, ...] = ("finished", "stopped", "failed")
 
 
@@ -35,6 +35,12 @@ class RankView:
     losses: int = 0  # how often the rank was lost
     lost_reason: str = ""
     heard_at: float = 0.0
+    hidden_s: float = 0.0
+    wait_s: float = 0.0
+    predicted_s: float = 0.0  # 0: not known
+    fixed_s: float = 0.0  # n samples cost it fixed_s + n * per_sample_s; 0 and 0: not known
+    per_sample_s: float = 0.0
+    parked_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,11 @@ class RunState:
     metrics: dict[str, float] | None = None  # of the last step
     samples_per_s: float | None = None
     step_s: float | None = None
+    # At the last look at who takes how long: together since the look before it, the ranks' own
+    # speeds added up, and what the best shares would come to.
+    measured_samples_per_s: float | None = None
+    alone_samples_per_s: float | None = None
+    possible_samples_per_s: float | None = None
     eta_s: float | None = None
     validation: ValidationView | None = None
     best_validation: ValidationView | None = None
