@@ -23,6 +23,7 @@ from evener.events import (
     GenerationFormed,
     RankBuilt,
     RankLost,
+    RankParked,
     RankStarted,
     RankTimed,
     Record,
@@ -178,6 +179,8 @@ def test_the_ranks_table_follows_a_ranks_life(store: Store, db: Path) -> None:
     tell(timed(0, 3))
     assert row() == ("a00", 1, 4711, "cpu", "training", 3, 16)
     tell(SharesChanged(4, (0,), (20,), "faster"))
+    tell(RankParked(0, 4, "no use", 1.0, 0.0))
+    assert row()[4] == "parked"
     tell(RankLost("a00", 0, "killed"))
     assert row() == ("a00", 1, 4711, "cpu", "lost", 3, 20)
     tell(RankStarted("a00", 0, 2, 4712))
