@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from evener import api, errors, events, placement
 from evener.api import RunRequest
 from evener.config.load import job_from_json, load_job
 from evener.events import Record
+from evener.rundir import measured
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
+from tests.profiles import found
 from tests.synthetic_run import FakeLauncher, Script, records
 
 JOB = """
@@ -226,6 +229,54 @@ def test_a_resume_cannot_train_something_else(request_for: Any, override: str, k
     with pytest.raises(errors.BadCombination) as caught:
         api.prepare(request_for("tiny.toml", override, resume=True), FakeLauncher())
     assert caught.value.where == f"-o {key}"
+
+
+# ---------------------------------------------------------------------------- profiles
+
+
+@pytest.fixture
+def profiled(request_for: Any, tmp_path: Path) -> Any:
+    """A request with profiles of the ranks that it will have."""
+    found.write_here(api.prepare(request_for(), FakeLauncher()), tmp_path / "known.json")
+    return lambda *words, **rest: request_for(*words, profiles=Path("known.json"), **rest)
+
+
+def test_what_is_known_of_the_ranks_goes_into_the_run_s_folder(profiled: Any) -> None:
+    ready = api.prepare(profiled(), FakeLauncher())
+    assert ready.profiles is not None
+    assert ready.notes == ready.plan.notes
+    run = api.start(ready, FakeLauncher())
+    assert set(measured.speeds_of(run)) == {0, 1}
+
+
+def test_profiles_that_do_not_fit_stop_it_before_anything_is_written(
+    profiled: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(errors.ProfilesUnfit, match=r"train\.precision"):
+        api.prepare(profiled("tiny.toml", "train.precision=bf16"), FakeLauncher())
+    with pytest.raises(errors.ProfilesUnfit, match="rank 2 is planned"):
+        api.prepare(profiled(workers=3), FakeLauncher())
+    assert {p.name for p in tmp_path.iterdir()} == {"tiny.toml", "known.json"}
+
+
+def test_a_resumed_run_keeps_to_what_its_first_start_was_told(profiled: Any) -> None:
+    run = api.start_run(profiled(), FakeLauncher())
+    ended(run, "stopped")
+    again = profiled(resume=True)
+    ready = api.prepare(replace(again, profiles=None), FakeLauncher())
+    assert ready.profiles is not None
+    api.start(ready, FakeLauncher())
+    assert set(measured.speeds_of(run)) == {0, 1}
+
+
+def test_on_other_ranks_a_resumed_run_forgets_it_and_says_so(profiled: Any) -> None:
+    run = api.start_run(profiled(), FakeLauncher())
+    ended(run, "stopped")
+    again = replace(profiled(resume=True, workers=3), profiles=None)
+    ready = api.prepare(again, FakeLauncher())
+    assert "no longer holds" in " ".join(ready.notes)
+    api.start(ready, FakeLauncher())
+    assert measured.speeds_of(run) == {}
 
 
 # -------------------------------------------------------------------------------- stop

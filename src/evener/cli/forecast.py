@@ -15,7 +15,7 @@ from evener.cli import console, options, words
 from evener.cli.paper import columns, text
 from evener.cli.plan import plan_table
 from evener.placement import Forecast
-from evener.units import show_interval
+from evener.units import show_count, show_interval
 
 app = options.verb_app()
 USUAL = Path("profiles.json")
@@ -84,7 +84,7 @@ def _parts(found: Forecast) -> list[Text]:
     heads = ("rank", "share", "alone", "adds", "")
     rows = [[text((head, "dim")) for head in heads]]
     for part in found.parts:
-        alone = f"{words.number(part.alone_samples_per_s, 3)} samples/s"
+        alone = f"{show_count(part.alone_samples_per_s)} samples/s"
         style = "" if part.share else "yellow"
         cells = (str(part.rank), str(part.share), alone, _adds(part.adds), part.reason)
         rows.append([text((cell, style)) for cell in cells])
@@ -115,10 +115,10 @@ def _whole(ready: api.Ready, found: Forecast) -> list[Text]:
         step += f", at most {exchange} to exchange gradients ({found.exchange_note})"
     part = found.samples_per_s / found.alone_samples_per_s
     ceiling = found.ceiling_samples_per_s / found.alone_samples_per_s
-    alone = words.number(found.alone_samples_per_s, 3)
+    alone = show_count(found.alone_samples_per_s)
     rows = [
         ("a step", step),
-        ("speed", f"{words.number(found.samples_per_s, 3)} samples/s"),
+        ("speed", f"{show_count(found.samples_per_s)} samples/s"),
         ("", f"{part * 100:.0f} % of the {alone} samples/s that all ranks do alone, added up"),
         ("", f"{ceiling * 100:.0f} % is the most that any cut of this batch could come to"),
     ]

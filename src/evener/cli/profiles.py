@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from evener.cli import words
 from evener.cli.paper import columns, text
 from evener.profiles import LinkProfile, MachineProfile, Profiles, RankProfile
 from evener.units import show_count, show_interval, show_size
@@ -50,7 +49,7 @@ def _ranks(ranks: Sequence[RankProfile]) -> list[Text]:
     rows = [_head([*heads, "memory", "no larger size:"])]
     for r in ranks:
         cells = [str(r.rank), r.machine, r.device, str(r.threads)]
-        cells += [words.number(r.samples_per_s, 3), str(r.micro_batch)]
+        cells += [show_count(r.samples_per_s), str(r.micro_batch)]
         cells += [show_interval(r.fixed_s), show_interval(r.per_sample_s)]
         cells += [show_size(r.memory_bytes) if r.memory_bytes else NONE, r.note]
         rows.append([text(cell) for cell in cells])

@@ -93,6 +93,9 @@ def _show_plan(ready: api.Ready, launcher: Launcher, as_json: bool) -> None:
     verb = "would go on" if ready.resumed else "would start"
     lines = [text((ready.name, "bold"), f"  {verb} in {ready.run.path}"), text()]
     lines += [*plan_table(ready), text()]
+    if ready.profiles is not None:
+        known = f"known of all ranks, measured {ready.profiles.measured_at}"
+        lines += [text(("speeds  ", "dim"), known), text()]
     lines += [*variable_table(ready), text()]
     lines += [text(("note ", "yellow"), note) for note in ready.notes]
     lines += [text(), *commands(rendered)]

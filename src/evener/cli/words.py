@@ -200,7 +200,7 @@ def _machine_profiled(e: events.MachineProfiled) -> _Told:
 
 def _rank_profiled(e: events.RankProfiled) -> _Told:
     best = dict(zip(e.samples, e.seconds, strict=False)).get(e.micro_batch)
-    speed = f"{number(e.micro_batch / best, 3)} samples/s" if best else "measured"
+    speed = f"{show_count(e.micro_batch / best)} samples/s" if best else "measured"
     return f"rank {e.rank}: {speed}, {e.micro_batch} at once ({e.note})", "note", False
 
 

@@ -60,9 +60,8 @@ class Bench:
     began: float = field(default_factory=perf_counter)
 
     def run(self) -> None:
-        self._machine()
-        search = self._rounds()
-        self._tell_speed(search)
+        self._tell_speed(self._rounds())
+        self._machine()  # after it, for it leaves its mark on the memory
         for one, other in itertools.combinations(range(self.group.size), 2):
             self._meet(0.0)
             self._link(one, other)
@@ -80,41 +79,16 @@ class Bench:
             raise Called(Done("stopped", 0) if stop else None)
         return numbers
 
-    # ------------------------------------------------------------------------ the machine
-
     def _neighbours(self) -> list[int]:
         """The members on this rank's machine: those that answer at its address."""
         hosts = [m.host for m in self.group.generation.members]
         return [i for i, host in enumerate(hosts) if host == hosts[self.group.index]]
-
-    def _machine(self) -> None:
-        """One rank of each machine measures it, with the threads of all that are there."""
-        threads = self._meet(torch.get_num_threads())
-        here = self._neighbours()
-        if here[0] != self.group.index:
-            return
-        of_all = max(1, int(min(sum(threads[i] for i in here), probe().cpus)))
-        folder = contract.cache_folder() / "bench"
-        found = hardware.measure(self.training.worker.device, of_all, folder)
-        self.training.reporter.emit(
-            MachineProfiled(
-                agent=self.group.generation.members[self.group.index].agent,
-                device=found.device,
-                threads=found.threads,
-                memory_bytes_per_s=found.memory_bytes_per_s,
-                matmul_flop_per_s=found.matmul_flop_per_s,
-                disk_read_bytes_per_s=found.disk_read_bytes_per_s,
-                disk_write_bytes_per_s=found.disk_write_bytes_per_s,
-                note=found.note,
-            )
-        )
 
     # -------------------------------------------------------------------------- the rank
 
     def _rounds(self) -> Search:
         """Each round every rank repeats its own size for the same time."""
         search = Search(self.training.job.train.global_batch)
-        self._meet(0.0)  # the machine has been measured
         self.memory_limit = self._memory_limit()
         self.began, self.memory_before = perf_counter(), self._memory()
         while any(wanted := self._meet(0.0 if search.over else max(search.expected_s, 1e-9))):
@@ -198,6 +172,30 @@ class Bench:
             devices.synchronize(worker.device)
             times.append(perf_counter() - began)
         return statistics.median(times[1:])
+
+    # ------------------------------------------------------------------------ the machine
+
+    def _machine(self) -> None:
+        """One rank of each machine measures it, with the threads of all that are there."""
+        threads = self._meet(torch.get_num_threads())
+        here = self._neighbours()
+        if here[0] != self.group.index:
+            return
+        of_all = max(1, int(min(sum(threads[i] for i in here), probe().cpus)))
+        folder = contract.cache_folder() / "bench"
+        found = hardware.measure(self.training.worker.device, of_all, folder)
+        self.training.reporter.emit(
+            MachineProfiled(
+                agent=self.group.generation.members[self.group.index].agent,
+                device=found.device,
+                threads=found.threads,
+                memory_bytes_per_s=found.memory_bytes_per_s,
+                matmul_flop_per_s=found.matmul_flop_per_s,
+                disk_read_bytes_per_s=found.disk_read_bytes_per_s,
+                disk_write_bytes_per_s=found.disk_write_bytes_per_s,
+                note=found.note,
+            )
+        )
 
     # -------------------------------------------------------------------------- the links
 

@@ -8,6 +8,7 @@ Each figure takes well under a second. One that cannot be had is None, and the n
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -150,7 +151,8 @@ def _disk(folder: Path, notes: list[str]) -> tuple[float | None, float | None]:
         notes.append(f"disk: {error.strerror or error}")
         return None, None
     finally:
-        file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it was never there
+            file.unlink()
 
 
 def _write_speed(file: Path) -> float:
