@@ -104,3 +104,14 @@ def test_a_longer_duration_never_shows_as_a_shorter_one(one: float, other: float
 
     short, long = sorted((one, other))
     assert seconds(units.show_duration(short)) <= seconds(units.show_duration(long)) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (48.0, "48.0 s"), (1.234, "1.23 s"), (0.99996, "1.00 s"), (0.1277, "128 ms"),
+        (0.00976, "9.76 ms"), (0.0000227, "22.7 µs"), (1e-9, "0.00 µs"), (float("inf"), "?"),
+    ],
+)  # fmt: skip
+def test_times_that_are_compared_have_three_figures(seconds: float, shown: str) -> None:
+    assert units.show_interval(seconds) == shown

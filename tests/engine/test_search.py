@@ -23,6 +23,14 @@ def test_it_ends_where_more_at_once_are_no_faster() -> None:
     assert search.over == "more samples at once are no faster"
 
 
+def test_it_goes_on_to_an_even_share() -> None:
+    search = Search(100, fair=20)
+    while not search.over:
+        search.take(0.01 * search.size)
+    assert [n for n, _ in search.points] == [1, 2, 4, 8, 16, 32]
+    assert search.best == 1
+
+
 def test_one_busy_moment_is_not_the_end() -> None:
     search = searched(64, lambda n: 0.05 if n == 4 else 0.01)
     assert (search.points[-1][0], search.best) == (64, 64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -181,3 +182,13 @@ def test_a_plan_of_another_version_is_read_and_a_damaged_one_is_not() -> None:
     assert placement.from_dict(record | {"v": 9, "mesh": True}) == plan
     with pytest.raises(ValueError, match="damaged plan"):
         placement.from_dict({"job_name": "tiny", "place": "local"})
+
+
+def test_what_the_ranks_are_for_is_kept_and_a_plan_that_does_not_say_is_for_training() -> None:
+    plan = placement.plan(job(), [machine()])
+    assert plan.purpose == placement.TRAIN
+    bench = replace(plan, purpose=placement.BENCH)
+    record = json.loads(json.dumps(placement.to_dict(bench)))
+    assert placement.from_dict(record) == bench
+    del record["purpose"]
+    assert placement.from_dict(record) == plan

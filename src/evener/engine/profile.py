@@ -8,6 +8,7 @@ the last one has. Nothing is learned, and nothing written but events.
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -88,7 +89,8 @@ class Bench:
 
     def _rounds(self) -> Search:
         """Each round every rank repeats its own size for the same time."""
-        search = Search(self.training.job.train.global_batch)
+        total = self.training.job.train.global_batch
+        search = Search(total, math.ceil(total / self.group.size))
         self.memory_limit = self._memory_limit()
         self.began, self.memory_before = perf_counter(), self._memory()
         while any(wanted := self._meet(0.0 if search.over else max(search.expected_s, 1e-9))):

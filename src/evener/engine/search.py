@@ -13,9 +13,13 @@ PATIENCE = 2  # sizes in a row without it: one may have met a busy neighbour
 
 @dataclass(slots=True)
 class Search:
-    """Of one rank: `take` what a size took, until `over` says why there is no larger one."""
+    """Of one rank: `take` what a size took, until `over` says why there is no larger one.
+
+    Up to `fair` it goes in any case: a line says little about sizes far from its points.
+    """
 
     most: int  # samples that a rank can ever be given
+    fair: int = 1  # an even share of them
     points: list[tuple[int, float]] = field(default_factory=list)
     over: str = ""
 
@@ -41,7 +45,8 @@ class Search:
     def take(self, seconds: float) -> None:
         self.points.append((self.size, max(seconds, 1e-9)))
         sizes = [n for n, _ in self.points]
-        if len(sizes) - 1 - sizes.index(self.best) >= PATIENCE:
+        unmoved = len(sizes) - 1 - sizes.index(self.best) >= PATIENCE
+        if unmoved and sizes[-1] >= self.fair:
             self.over = "more samples at once are no faster"
         elif sizes[-1] >= self.most:
             self.over = "that is the whole batch"
