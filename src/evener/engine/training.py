@@ -9,6 +9,7 @@ from evener.config.schema import Job
 from evener.data.order import Order
 from evener.data.sources import DataSet
 from evener.engine.keeper import Keeper
+from evener.engine.pieces import Cutting, cutting
 from evener.engine.report import Reporter
 from evener.engine.worker import Worker
 from evener.rank.link import Link
@@ -32,6 +33,12 @@ class Training:
     profiled: dict[int, Speed] = field(default_factory=dict)  # what a profile says of each rank
     last_lead: int = -1
     saved_at: float = field(default_factory=time.monotonic)
+    compared: bool = False  # with the other replicas, at least once
+    said: set[str] = field(default_factory=lambda: {""})  # notes that the record has from here
+
+    def cutting(self, ranks: int) -> Cutting:
+        """How one of `ranks` puts its part of a batch through the model."""
+        return cutting(self.job.train, self.worker.normed, ranks)
 
     @property
     def stopping_early(self) -> bool:
