@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from evener.data.loader import Request, Stream, ahead
-from evener.data.order import Batch, cut
+from evener.data.order import Batch
 from evener.engine import boundary, export, memory, parking, profile
 from evener.engine.acquaint import Roll, acquaint
 from evener.engine.balance import Balance, Look
@@ -23,10 +23,11 @@ from evener.engine.exchange import Exchange, open_exchange
 from evener.engine.knowledge import knowledge_from
 from evener.engine.level import level
 from evener.engine.muster import Muster, Parting
+from evener.engine.pieces import Pieces, describe
 from evener.engine.step import Asks, Outcome, Part, Spent, take_step
 from evener.engine.training import Training
 from evener.errors import Diverged
-from evener.events import GenerationFormed, SharesChanged, SpeedsFitted, StepCommitted
+from evener.events import Alert, GenerationFormed, SharesChanged, SpeedsFitted, StepCommitted
 from evener.membership.generation import Generation
 from evener.orders import Broken, Done, Formed, Recall
 from evener.placement import BENCH
@@ -95,6 +96,13 @@ def _announce(training: Training, group: Group) -> None:
         training.reporter.emit(
             GenerationFormed(number, ranks, step, training.rank, training.total_steps, per_epoch)
         )
+        _say_once(training, describe(training.cutting(group.size)))
+
+
+def _say_once(training: Training, text: str) -> None:
+    if text not in training.said:
+        training.said.add(text)
+        training.reporter.emit(Alert("note", text))
 
 
 def _open_balance(training: Training, group: Group, roll: Roll) -> Balance:
@@ -167,15 +175,14 @@ class Round:
         step, cursor = progress.step, progress.cursor
         while step < self.training.total_steps:
             batch = order.batch(cursor)
-            for start, stop in self._pieces(step, batch):
+            for start, stop in self._pieces(step, batch).spans:
                 yield Request(step, batch.epoch, order.ids(batch.epoch, start, stop))
             step, cursor = step + 1, cursor + batch.stop - batch.start
 
-    def _pieces(self, step: int, batch: Batch) -> list[tuple[int, int]]:
+    def _pieces(self, step: int, batch: Batch) -> Pieces:
         """This rank's cut of `batch` in micro-batches; one empty one if it has no samples."""
-        start, stop = cut(batch, self.balance.at(step))[self.group.index]
-        size = self.training.micro_batch or max(1, stop - start)
-        return [(i, min(i + size, stop)) for i in range(start, stop, size)] or [(start, start)]
+        way = self.training.cutting(self.group.size)
+        return way.of(batch, self.balance.at(step), self.group.index)
 
     def _commit(self, batches: Iterator[boundary.Loaded]) -> Outcome:
         """One step; when this returns it has happened, on this rank."""
@@ -184,8 +191,9 @@ class Round:
         batch = training.order.batch(progress.cursor)
         pieces = self._pieces(progress.step, batch)
         part = Part(
-            lambda: next(batches)[1], len(pieces), pieces[0][0], self._own_asks(), self.before
-        )
+            lambda: next(batches)[1], len(pieces.spans), pieces.spans[0][0], self._own_asks(),
+            self.before, pieces.ghost,
+        )  # fmt: skip
         outcome = take_step(training.worker, self.exchange, part, training.total_steps)
         progress.step += 1
         progress.cursor += batch.stop - batch.start
@@ -297,5 +305,6 @@ class Round:
 
     def _tell_shares(self, step: int, shares: tuple[int, ...], reason: str) -> None:
         if self.group.index == 0:
+            shares = self.training.cutting(self.group.size).shares(shares)
             event = SharesChanged(step, self.balance.ranks, shares, reason)
             self.training.reporter.emit(event)
