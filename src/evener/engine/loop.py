@@ -66,6 +66,8 @@ def _generation(training: Training, generation: Generation) -> Done | None:
             training.reporter.repeat()
         _announce(training, group)
         roll = acquaint(training, group, knowledge_from(training.worker.progress.balance))
+        own = roll.known.speeds.get(training.rank)
+        training.reporter.begin(_ranks(group), group.index == 0, own)
         muster = Muster(training.job.train.global_batch, _ranks(group), roll.known)
         if partings := muster.at_start() if training.job.balance.parks else []:
             parking.park(training, group, roll.known, partings)
@@ -90,7 +92,6 @@ def _announce(training: Training, group: Group) -> None:
     step, generation = training.worker.progress.step, group.generation
     training.link.say(Formed(generation.ballot, step))
     ranks = tuple(m.rank for m in generation.members)
-    training.reporter.begin(ranks, lead=group.index == 0)
     if group.index == 0:
         number, per_epoch = generation.ballot.number, training.order.steps_per_epoch
         training.reporter.emit(
