@@ -65,7 +65,10 @@ def write_job(
 
 
 def environment(**more: str) -> dict[str, str]:
-    return contract.inherited_environ() | {"PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1"} | more
+    """With our user code importable, and the evener that is tested where another is installed."""
+    inherited = contract.inherited_environ()
+    path = os.pathsep.join(filter(None, [str(REPOSITORY), inherited.get("PYTHONPATH")]))
+    return inherited | {"PYTHONPATH": path, "NO_COLOR": "1"} | more
 
 
 def evener(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
