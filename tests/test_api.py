@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from evener import api, errors, events, placement
+from evener import api, bench, errors, events, placement
 from evener.api import RunRequest
 from evener.config.load import job_from_json, load_job
 from evener.events import Record
@@ -277,6 +277,14 @@ def test_on_other_ranks_a_resumed_run_forgets_it_and_says_so(profiled: Any) -> N
     assert "no longer holds" in " ".join(ready.notes)
     api.start(ready, FakeLauncher())
     assert measured.speeds_of(run) == {}
+
+
+def test_a_bench_that_failed_is_no_run_to_resume(request_for: Any) -> None:
+    ready = bench.prepare(request_for())
+    assert (ready.name, ready.plan.purpose) == ("bench-tiny", placement.BENCH)
+    ended(api.start(ready, FakeLauncher()), "failed")
+    with pytest.raises(errors.NothingToResume, match="is a bench"):
+        api.prepare(request_for("bench-tiny", resume=True), FakeLauncher())
 
 
 # -------------------------------------------------------------------------------- stop

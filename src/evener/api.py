@@ -181,6 +181,12 @@ def _resumed(request: RunRequest, launcher: Launcher | None) -> Ready:
     job = _load(file, request).job
     check_same_training(stored, job)
     plan = placement.from_dict(layout.read_json(run.plan_file))
+    if plan.purpose == placement.BENCH:
+        raise errors.NothingToResume(
+            f"{run.name} is a bench: it measured, and trained nothing",
+            where=str(run.path),
+            fix="`evener bench JOB` measures again; the folder can be removed",
+        )
     place = request.on or plan.place
     if place == project.PLACE:
         raise project.not_ours(run)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from evener import contract, errors
+from evener import contract, errors, profiles
 from evener.cli.main import BY_NAME
 from evener.config.load import load_job, recipes
 from evener.config.overrides import parse
@@ -130,6 +130,11 @@ def test_the_tutorial_quotes_the_message_as_it_is() -> None:
     with pytest.raises(JobError) as caught:
         load_job("demo", ["train.learning_rate=1e-3"])
     assert quoted == f"error {caught.value}\n"
+
+
+def test_the_profiles_that_are_shown_can_be_read() -> None:
+    (shown,) = [body for page in PAGES for body in blocks(page, "json") if "per_sample_s" in body]
+    assert profiles.parse(shown, "profiles.json").ranks[0].machine == "oak"
 
 
 @pytest.fixture

@@ -80,6 +80,24 @@ def test_a_job_that_cuts_the_batch_itself_leaves_nobody_out() -> None:
     assert [p.share for p in forecast(slow, balance=fixed).parts] == [48, 16]
 
 
+def test_who_is_not_parked_takes_a_sample_and_everybody_waits() -> None:
+    slow = known((0.0, 0.01), (0.0, 1.0))
+    for balance in ({"park": False}, {"policy": "static"}):
+        made = forecast(slow, balance=balance)
+        assert [p.share for p in made.parts] == [63, 1]
+        assert made.step_s == pytest.approx(1.0)
+
+
+def test_parts_that_the_job_allows_are_kept() -> None:
+    agents = [
+        AgentPlan(f"a{i:02d}", f"m{i}", (RankPlan(i, "cpu", 8, "", part),))
+        for i, part in enumerate([(0.0, 0.25), (0.0, 1.0)])
+    ]
+    bounded = Plan("tiny", placement.LOCAL, tuple(agents))
+    made = placement.forecast(job(), bounded, known((0.0, 0.01), (0.0, 0.01)))
+    assert [p.share for p in made.parts] == [16, 48]
+
+
 def test_the_exchange_goes_around_in_a_ring_over_the_slowest_link() -> None:
     fast = replace(known((0.0, 0.01), (0.0, 0.01)), parameters=10**6)
     made = forecast(replace(fast, links=(LinkProfile(0, 1, 1e8, 0.0), LinkProfile(1, 0, 4e7, 0.0))))

@@ -105,9 +105,8 @@ def test_what_is_not_finite_is_no_speed() -> None:
             profiles.parse(text, LABEL)
 
 
-ANYTHING: st.SearchStrategy[Any] = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([])
-)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+ANYTHING: st.SearchStrategy[Any] = SCALARS | st.just([])
 
 
 @given(st.data())

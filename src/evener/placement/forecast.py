@@ -6,6 +6,7 @@ known, as if none of it were hidden by computing: a run is as fast as this, or f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ from evener import shares
 from evener.config.schema import Job
 from evener.placement.plan import Plan
 from evener.profiles import Profiles, speeds
-from evener.shares import Speed
+from evener.shares import Bounds, Speed
 from evener.units import show_interval
 
 LEAST_GAIN = 0.02  # a rank that adds less is not worth waiting for
@@ -60,7 +61,8 @@ class Forecast:
 
 def forecast(job: Job, plan: Plan, known: Profiles) -> Forecast:
     """`known` are profiles that fit the plan."""
-    steps = _Steps(job, known, tuple(rank.rank for rank in plan.ranks))
+    parts_allowed = tuple(rank.part for rank in plan.ranks)
+    steps = _Steps(job, known, tuple(rank.rank for rank in plan.ranks), parts_allowed)
     members = steps.members()
     cut = steps.cut(members)
     compute_s, (exchange_s, note) = steps.compute_s(members), steps.exchange(members)
@@ -99,6 +101,7 @@ class _Steps:
     job: Job
     known: Profiles
     ranks: tuple[int, ...]
+    allowed: tuple[tuple[float, float], ...]  # of the batch, at least and at most
     total: int = field(init=False)
     speeds: tuple[Speed, ...] = field(init=False)
 
@@ -108,13 +111,13 @@ class _Steps:
         object.__setattr__(self, "speeds", tuple(by_rank[rank] for rank in self.ranks))
 
     def members(self) -> frozenset[int]:
-        """Who trains: all where the job itself cuts the batch, else who is worth waiting for.
+        """Who trains: all where the job lets nobody stand aside, else who is worth waiting for.
 
         Those who compute fast enough, less each whose link costs the others more than it does for
         them; or fewer, where exchanging gradients costs more than any company is worth.
         """
         everyone = frozenset(range(len(self.ranks)))
-        if self.weights:
+        if not self.job.balance.parks:
             return everyone
         linked = self._team(0.0)
         while losses := [(g, i) for i in linked if (g := self.gain(linked, {i}) or 0.0) < 0]:
@@ -139,9 +142,20 @@ class _Steps:
         if self.weights:
             given = shares.split([self.weights[i] for i in own], self.total)
         else:
-            given = shares.solve([self.speeds[i] for i in own], self.total)
+            given = shares.solve([self.speeds[i] for i in own], self.total, self._bounds(own))
         by_place = dict(zip(own, given, strict=True))
         return tuple(by_place.get(i, 0) for i in range(len(self.ranks)))
+
+    def _bounds(self, members: Sequence[int]) -> list[Bounds]:
+        """As the balance of a run has them: one sample at least, and what cannot be kept is let
+        go."""
+        total, parts = self.total, [self.allowed[i] for i in members]
+        least = [max(1, math.ceil(low * total)) for low, _ in parts]
+        if sum(least) > total:
+            least = [min(1, total // len(members))] * len(members)
+        most = [max(n, math.floor(high * total)) for n, (_, high) in zip(least, parts, strict=True)]
+        loose = sum(most) < total
+        return [Bounds(a, None if loose else b) for a, b in zip(least, most, strict=True)]
 
     def compute_s(self, members: Collection[int]) -> float:
         return shares.step_time(self.speeds, self.cut(members))
