@@ -56,7 +56,7 @@ def test_where_the_second_sample_comes_from(shares: list[int], wanted: tuple[int
 
 @pytest.mark.parametrize(
     ("global_batch", "ranks", "size"),
-    [(128, 1, 32), (128, 4, 32), (64, 4, 16), (64, 5, 13), (24, 8, 8), (6, 2, 6)],
+    [(128, 1, 128), (128, 4, 32), (64, 4, 16), (64, 5, 13), (24, 8, 8), (6, 2, 6)],
 )
 def test_what_batch_normalisation_sees(global_batch: int, ranks: int, size: int) -> None:
     assert ghost_size(global_batch, ranks) == size

@@ -63,7 +63,9 @@ def cutting(train: Train, normed: bool, ranks: int) -> Cutting:
 
 
 def ghost_size(global_batch: int, ranks: int) -> int:
-    """What batch normalisation sees at once: an equal share, within bounds."""
+    """What batch normalisation sees at once: an equal share, within bounds; alone, the batch."""
+    if ranks == 1:
+        return global_batch
     return min(global_batch, MOST, max(LEAST, -(-global_batch // ranks)))
 
 
