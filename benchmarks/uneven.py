@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import secrets
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +32,6 @@ import lab
 from evener.events import RankParked, SharesChanged, SpeedsFitted
 from evener.launch.containers import cap
 from evener.rundir.layout import RunDir
-from evener.rundir.store import Store
 from evener.watch import present
 from harness import Case, MeasureError, Settings
 from trial import Trial, Trials

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from evener.config.schema import Job
-from evener.engine import loop
+from evener.engine import round as rounds
 from evener.engine.compare import SLICES, TOLERANCE, apart, due, judge, likeness
 from evener.engine.worker import Worker
 from tests.engine.rehearsal import Stage, job
@@ -127,7 +127,7 @@ def train_perturbed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, by: float, victim: int = 1, ranks: int = 2
 ) -> Stage:
     """In its seventh step all weights of `victim` become larger by the factor 1 + `by`."""
-    place: Any = loop
+    place: Any = rounds
     real = place.take_step
 
     def perturbed(worker: Worker, *rest: Any) -> Any:
