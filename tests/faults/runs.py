@@ -38,6 +38,9 @@ lr = 0.01
 precision = "fp64"
 loss = "tests.faults.deadly:loss"
 
+[balance]
+park = false  # a step of milliseconds is all fixed cost: two ranks are no faster than one
+
 [validation]
 at_end = false
 
