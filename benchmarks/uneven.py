@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import secrets
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +32,7 @@ import lab
 from evener.events import RankParked, SharesChanged, SpeedsFitted
 from evener.launch.containers import cap
 from evener.rundir.layout import RunDir
-from evener.rundir.store import Store
+from evener.shares import Speed, solve, step_time
 from evener.watch import present
 from harness import Case, MeasureError, Settings
 from trial import Trial, Trials
@@ -47,8 +45,8 @@ SLOWDOWN = 2.0
 STEADY_STEPS = 600
 WARM_STEPS = 12  # after which shares stand, and every rank has what it needs in its caches
 BATCHES = {"gpt": 256, "resnet18": 32}  # steps of half a second and more
-STEPS, QUICK_STEPS = {"gpt": 40, "resnet18": 30}, {"gpt": 24, "resnet18": 16}
-SOLO_STEPS = 14
+STEPS, QUICK_STEPS = {"gpt": 40, "resnet18": 30}, {"gpt": 18}
+SOLO_STEPS, QUICK_SOLO_STEPS = 14, 8
 TURNS, QUICK_TURNS = 3, 1
 # A standby imports torch for many seconds of a quota of 0.2: a cost of the start, not of a step.
 STILL = "\n[membership]\nstandby = false\njoin_s = 300\nform_s = 60\n"
@@ -81,17 +79,18 @@ def measure(settings: Settings) -> Iterator[Case]:
         trials.write("image.toml", jobs.GPT + image)
         bench = Bench(trials, image, lab.build(trials, "image.toml"), settings.quick)
         for model in ("gpt",) if settings.quick else ("gpt", "resnet18"):
-            yield from _together(bench, model)
-        yield from _slowed(bench)
+            yield _together(bench, model)
         if not settings.quick:
+            yield _slowed(bench)
+            yield _steady(bench)
             yield _parked(bench)
-    yield _exact()
+    yield exactness.moving(steps=100)
 
 
 # ------------------------------------------------------------------------- sum of the speeds
 
 
-def _together(bench: Bench, model: str) -> Iterator[Case]:
+def _together(bench: Bench, model: str) -> Case:
     batch, steps = BATCHES[model], (QUICK_STEPS if bench.quick else STEPS)[model]
     shares = _shares(batch)
     common = (f"train.global_batch={batch}", f"train.steps={steps}")
@@ -108,17 +107,18 @@ def _together(bench: Bench, model: str) -> Iterator[Case]:
         return speed(trial.step_s, batch)
 
     sides: dict[str, Callable[[], float]] = {
-        "solo": lambda: sum(map(functools.partial(_solo, bench, model), QUOTAS, shares)),
+        "solo": lambda: _alone(bench, model, shares),
         "evener": evener,
-        "equal": equal,
-        "torchrun": lambda: speed(_torchrun(bench, model, batch), batch),
     }
+    if not bench.quick:
+        sides["equal"] = equal
+        sides["torchrun"] = lambda: speed(_torchrun(bench, model, batch), batch)
     taken = harness.interleave(sides, QUICK_TURNS if bench.quick else TURNS)
-    parts = {side: harness.ratios(taken, side, "solo") for side in ("evener", "equal", "torchrun")}
+    parts = {side: harness.ratios(taken, side, "solo") for side in sides if side != "solo"}
     ceiling = [c / s for c, s in zip(ceilings, taken["solo"], strict=True)]
     parts["ceiling"] = harness.spread(ceiling)
     spreads = {f"{side} /s": harness.spread(values) for side, values in taken.items()}
-    yield Case(
+    return Case(
         f"{model}-sum",
         parts["evener"].median,
         SUM_TARGET,
@@ -134,8 +134,16 @@ def _shares(batch: int) -> list[int]:
     return [round(batch * quota / sum(QUOTAS)) for quota in QUOTAS]
 
 
+def _alone(bench: Bench, model: str, shares: Sequence[int]) -> float:
+    """The sum of what each does by itself; of two that are alike one is measured."""
+    machines = list(zip(QUOTAS, shares, strict=True))
+    speeds = {each: _solo(bench, model, *each) for each in dict.fromkeys(machines)}
+    return sum(speeds[each] for each in machines)
+
+
 def _solo(bench: Bench, model: str, quota: float, share: int) -> float:
-    wanted = (f"train.global_batch={share}", f"train.steps={SOLO_STEPS}")
+    steps = QUICK_SOLO_STEPS if bench.quick else SOLO_STEPS
+    wanted = (f"train.global_batch={share}", f"train.steps={steps}")
     return speed(bench.train(model, (quota,), *wanted).step_s, share)
 
 
@@ -174,11 +182,10 @@ def _torchrun(bench: Bench, model: str, batch: int) -> list[float]:
 # ------------------------------------------------------------------------------ slowdown
 
 
-def _slowed(bench: Bench) -> Iterator[Case]:
+def _slowed(bench: Bench) -> Case:
     """The fastest gets half of its quota; what the others then do with it is the new optimum."""
     batch = BATCHES["gpt"]
-    steps = 60 if bench.quick else 100
-    wanted = (f"train.global_batch={batch}", f"train.steps={steps}")
+    wanted = (f"train.global_batch={batch}", "train.steps=80")
     slowed_at: list[float] = []
     trial = bench.train("gpt", QUOTAS, *wanted, meanwhile=lambda run: _slow(bench, run, slowed_at))
     commits = [at for at, _ in trial.commits]
@@ -188,7 +195,7 @@ def _slowed(bench: Bench) -> Iterator[Case]:
     figure = batch / statistics.median(answered) / best
     moves = [e.step for e in trial.events(SharesChanged) if e.step > first]
     sides = {"speed after /s": harness.spread([batch / s for s in answered])}
-    yield Case(
+    return Case(
         "slowdown",
         figure,
         AGAIN_TARGET,
@@ -197,8 +204,6 @@ def _slowed(bench: Bench) -> Iterator[Case]:
         sides=sides,
         notes={"slowed at step": first, "optimum /s": best, "shares moved at": moves},
     )
-    if not bench.quick:
-        yield _steady(bench)
 
 
 def _slow(bench: Bench, run: RunDir, slowed_at: list[float]) -> None:
@@ -221,15 +226,13 @@ def _best_after(trial: Trial, at: float, batch: int) -> float:
     """The optimum for the lines as they were before, the first machine's scaled."""
     before = [r.event for r in trial.records if isinstance(r.event, SpeedsFitted) and r.time < at]
     last = before[-1]
-    from evener import shares
-
     speeds = [
-        shares.Speed(a * scale, b * scale)
+        Speed(a * scale, b * scale)
         for a, b, scale in zip(
             last.fixed_s, last.per_sample_s, (SLOWDOWN, 1.0, 1.0, 1.0), strict=True
         )
     ]
-    return batch / shares.step_time(speeds, shares.solve(speeds, batch))
+    return batch / step_time(speeds, solve(speeds, batch))
 
 
 def _steady(bench: Bench) -> Case:
@@ -240,7 +243,7 @@ def _steady(bench: Bench) -> Case:
     return Case("moves", len(moves), MOVES_TARGET, notes=notes)
 
 
-# ----------------------------------------------------------------------- parked, and exact
+# --------------------------------------------------------------------------------- parked
 
 
 def _parked(bench: Bench) -> Case:
@@ -264,11 +267,6 @@ def _parked(bench: Bench) -> Case:
         "parked", ratio.median, PARK_TARGET, "x",
         sides={"ratio": ratio, **spreads}, notes={"quota": SNAIL, "why": reasons[0]},
     )  # fmt: skip
-
-
-def _exact() -> Case:
-    """100 steps in fp64 whose shares move, against a single process."""
-    return exactness.moving(steps=100)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The loop a person would write, alone or under torchrun with DDP: what evener is compared with.
 
     python loop.py CASE --steps N [--batch B]            one process
-    torchrun ... loop.py CASE --steps N [--batch B]      DistributedDataParallel over gloo, equal shares
+    torchrun ... loop.py CASE --steps N [--batch B]      DDP over gloo, equal shares
 
 Rank 0 prints one JSON object: when the first step was done (wall clock), and the seconds from the
 end of each step to the end of the next.

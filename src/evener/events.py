@@ -296,11 +296,24 @@ class LinkMeasured:
     latency_s: float  # of the smallest message, one way
 
 
+@dataclass(frozen=True, slots=True)
+class ReplicasCompared:
+    """All ranks compared their weights, and some differ; or it was the first time.
+
+    `drift`: how far each rank's weights are from those that hold, as a part of their norm.
+    """
+
+    step: int
+    ranks: tuple[int, ...]
+    drift: tuple[float, ...]  # 0: the same to the bit
+    resent: tuple[int, ...]  # ranks that took over the state of another: too far
+
+
 Event = Union[  # noqa: UP007  (get_args below wants a Union of all kinds)
     RunStarted, MachineSeen, DataPrepared, RankStarted, RankBuilt, RankLost, GenerationFormed,
     StepCommitted, RankTimed, SharesChanged, SpeedsFitted, RankParked, Validated, TextSampled,
     CheckpointWritten, CheckpointDropped, Exported, Alert, StopAsked, AgentEnded, RunEnded,
-    MachineProfiled, RankProfiled, LinkMeasured,
+    MachineProfiled, RankProfiled, LinkMeasured, ReplicasCompared,
 ]  # fmt: skip
 KINDS: dict[str, type[Any]] = {k.__name__: k for k in get_args(Event)}
 

@@ -125,3 +125,16 @@ def test_the_pace_is_that_of_the_slowest_step_within_a_group() -> None:
     pace.begin(12, 1000.0)  # forming anew was no step
     pace.note(13, 1001.0)
     assert pace.slowest_s == 2.0
+
+
+def test_a_machine_of_a_tenth_of_a_processor_has_ten_times_as_long_to_start() -> None:
+    process = rank(Stage.STARTING)
+    found = [
+        vigil.judge(
+            process,
+            vigil.View(now, CONFIG, stepping(1.0), stopping=False, over=False, cpus=0.1),
+            others_move=True,
+        )
+        for now in (0.0, 600.0, 601.0)
+    ]
+    assert found == ["", "", "did not call its agent within 600 s"]

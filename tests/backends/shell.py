@@ -41,6 +41,9 @@ global_batch = 48
 steps = {steps}
 lr = 0.01
 
+[balance]
+park = false  # a step of milliseconds is all fixed cost: two ranks are no faster than one
+
 [membership]
 standby = false
 """

@@ -164,7 +164,7 @@ IN_TOML: list[Case] = [
             "[train] takes global_batch, steps, epochs, seed, loss, label_smoothing, "
             "optimizer, lr, momentum, nesterov, betas, eps, weight_decay, schedule, "
             "warmup_steps, decay_steps, min_lr, step_size, gamma, clip_norm, precision, "
-            "micro_batch, compile, max_skipped"
+            "micro_batch, batchnorm, compare_every_steps, compile, max_skipped"
         ),
     ),
     (

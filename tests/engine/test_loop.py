@@ -12,7 +12,8 @@ import torch
 
 from evener import checkpoint
 from evener.config.schema import Job
-from evener.engine import loop, validation
+from evener.engine import round as rounds
+from evener.engine import validation
 from evener.engine.keeper import Keeper
 from evener.errors import CodeReturnedWrong, Diverged
 from evener.rank.group import GroupBroken
@@ -111,7 +112,7 @@ def break_after(
 @pytest.mark.parametrize("last", [0, 1])  # who of the two hears of the break: the lead, or not
 @pytest.mark.parametrize(
     ("where", "name", "step"),
-    [(loop, "take_step", 19), (validation, "validate", 20), (loop, "take_step", 39)],
+    [(rounds, "take_step", 19), (validation, "validate", 20), (rounds, "take_step", 39)],
 )
 def test_a_break_that_some_hear_of_too_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: Any, name: str, step: int, last: int

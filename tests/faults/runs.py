@@ -38,6 +38,9 @@ lr = 0.01
 precision = "fp64"
 loss = "tests.faults.deadly:loss"
 
+[balance]
+park = false  # a step of milliseconds is all fixed cost: two ranks are no faster than one
+
 [validation]
 at_end = false
 
@@ -65,7 +68,10 @@ def write_job(
 
 
 def environment(**more: str) -> dict[str, str]:
-    return contract.inherited_environ() | {"PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1"} | more
+    """With our user code importable, and the evener that is tested where another is installed."""
+    inherited = contract.inherited_environ()
+    path = os.pathsep.join(filter(None, [str(REPOSITORY), inherited.get("PYTHONPATH")]))
+    return inherited | {"PYTHONPATH": path, "NO_COLOR": "1"} | more
 
 
 def evener(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from evener.config.schema import Job
+from evener.engine.compare import TOLERANCE
 from tests.engine.rehearsal import Stage, job
+from tests.engine.test_batchnorm import images
 from tests.engine.test_loop import difference, train
 
 pytestmark = pytest.mark.gpu
@@ -29,6 +32,39 @@ def test_gpu_and_cpu_ranks_share_a_batch(tmp_path: Path) -> None:
     uneven = job(balance={"policy": "fixed", "weights": [17, 7]})
     alone = train(job(), tmp_path / "cpu", 1)[0]
     assert difference(on(["cuda:0", "cpu"], uneven, tmp_path / "mixed"), alone) < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("devices", "weights"),
+    [
+        (["cuda:0"], [24]),
+        (["cuda:0", "cpu"], [17, 7]),
+        (["cuda:0", "cpu"], [0, 24]),
+        (["cpu", "cuda:0", "cpu"], [1, 22, 1]),
+    ],
+)
+def test_batch_normalisation_in_sync_is_that_of_one_cpu(
+    tmp_path: Path, devices: list[str], weights: list[int]
+) -> None:
+    alone = train(images(steps=20), tmp_path / "cpu", 1)[0]
+    wanted = images(steps=20, weights=weights, batchnorm="sync")
+    assert difference(on(devices, wanted, tmp_path / "mixed"), alone) < 1e-10
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_replicas_of_two_kinds_drift_by_rounding_only(tmp_path: Path, precision: str) -> None:
+    wanted = job(train={"precision": precision, "steps": 40, "compare_every_steps": 10})
+    with Stage(wanted, tmp_path, ["cpu", "cuda:0", "cpu"]) as stage:
+        stage.form(stage.players)
+        stage.finish(stage.players)
+        events = stage.players[0].link.events("ReplicasCompared")
+        of_cpus = [stage.players[i].weights() for i in (0, 2)]
+    assert events
+    for event in events:
+        assert event["resent"] == []
+        assert event["drift"][0] == event["drift"][2] == 0
+        assert event["drift"][1] < TOLERANCE
+    assert all(torch.equal(v, of_cpus[1][k]) for k, v in of_cpus[0].items())
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

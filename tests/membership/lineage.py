@@ -109,7 +109,14 @@ class Lineage:
             lefts = (self._living(g, at) for g in rest if self._decided_at[g] < at)
             if any(len(left) == 1 and left.isdisjoint(child.agents) for left in lefts):
                 return True
-        return False
+        return self._parted_with_one(line[0], others[0])
+
+    def _parted_with_one(self, one: Generation, other: Generation) -> bool:
+        """The same, where that one gave up its state meanwhile and began anew as well."""
+        at = min(self._decided_at[one], self._decided_at[other])
+        before = [g for g, when in self._decided_at.items() if when < at]
+        left = self._living(before[-1], at) if before else set()
+        return len(left) == 1 and left.isdisjoint(one.agents) != left.isdisjoint(other.agents)
 
     def _living(self, generation: Generation, at: float) -> set[str]:
         """Its agents that have lived from its decision until then."""

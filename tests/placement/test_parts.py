@@ -11,8 +11,8 @@ from evener.placement import plan, plan_containers
 from tests.placement.test_placement import job, machine
 
 
-def asked(workers: int = 2, machines: tuple[MachineWish, ...] = (), **balance: float) -> Job:
-    made = job(workers=workers)
+def asked(machines: tuple[MachineWish, ...] = (), **balance: float) -> Job:
+    made = job(workers=2)
     changed = made.balance.model_copy(update=balance)
     return made.model_copy(update={"balance": changed, "machines": machines})
 
@@ -38,7 +38,7 @@ def test_a_machine_may_say_otherwise() -> None:
 )
 def test_parts_that_cannot_add_up_are_one_sentence(balance: dict[str, float], words: str) -> None:
     with pytest.raises(BadCombination, match=words):
-        plan(asked(**balance), [machine(cpus=4)])
+        plan(asked((), **balance), [machine(cpus=4)])
 
 
 def test_a_machine_that_contradicts_the_job_is_told() -> None:

@@ -33,6 +33,37 @@ def test_alone_there_is_nothing_to_sum() -> None:
     assert in_group(1, lambda g: float(g.sum(torch.tensor([5.0]))[0])) == [5.0]
 
 
+class EndsAfterTheLook:
+    """A sum that is done a moment after a look at it gave up, as on a machine under load."""
+
+    def __init__(self, failure: str) -> None:
+        self.failure = failure
+        self.looks = 0
+
+    def allreduce(self, tensors: list[torch.Tensor]) -> EndsAfterTheLook:
+        return self
+
+    def wait(self, timeout: object = None) -> None:
+        self.looks += 1
+        if self.looks == 1:
+            raise RuntimeError("Operation timed out!")
+        if self.failure:
+            raise RuntimeError(self.failure)
+
+    def is_completed(self) -> bool:
+        return True
+
+
+def test_a_sum_that_ends_between_two_looks_has_ended_well() -> None:
+    group = Group(make_generation([StoreHost(LOOPBACK)]), 0, 0)
+    group._group = EndsAfterTheLook("")
+    group.sum(torch.zeros(1))
+    assert not group._works
+    group._group = EndsAfterTheLook("the peer is gone")
+    with pytest.raises(GroupBroken, match="the peer is gone"):
+        group.sum(torch.zeros(1))
+
+
 def test_bytes_travel() -> None:
     message = bytes(range(256)) * 1000
 

@@ -37,6 +37,7 @@ from evener.orders import (
     Unparked,
     Wind,
 )
+from evener.probe.limits import quota_cpus
 from evener.wire.channel import Channel
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Crew:
         self._oom_kills = deaths.oom_kills()
         self._standby_tries = STANDBY_TRIES if config.standby else 0
         self._pace = vigil.Pace()
+        self._cpus = quota_cpus()
 
     # ------------------------------------------------------------------------ what is asked
 
@@ -258,7 +260,7 @@ class Crew:
     def tick(self, now: float) -> None:
         """Ends what does not end, answer or move by itself."""
         over = self._ended_elsewhere or self._ranks.through or self._dismissed
-        view = vigil.View(now, self._config, self._pace, bool(self._stopping), over)
+        view = vigil.View(now, self._config, self._pace, bool(self._stopping), over, self._cpus)
         moving = [p for p in self._ranks if p.training and not p.child.suspended]
         for process in self._ranks:
             if process.child.ended:

@@ -14,7 +14,7 @@ from evener.config.schema import Membership as MembershipConfig
 
 SIGKILL = getattr(signal, "SIGKILL", 9)
 TAIL_LINES = 12
-HELLO_S = 60.0  # to start Python and import torch, from a cold disk
+HELLO_S = 60.0  # to start Python and import torch, from a cold disk, with a whole processor
 CALL_S = 1.0  # for a process to end once its line to us has
 DRAIN_S = 0.5  # for a line to end once its process has
 PART_S = 30.0  # for a process to end once it has said that its work is done
@@ -56,6 +56,11 @@ class View:
     pace: Pace
     stopping: bool
     over: bool  # some rank of the run has done all its work
+    cpus: float = 1.0  # of the machine: under a small quota all takes longer
+
+    @property
+    def hello_s(self) -> float:
+        return HELLO_S / min(self.cpus, 1.0)
 
 
 def judge(process: RankProcess, view: View, *, others_move: bool) -> str:
@@ -64,8 +69,8 @@ def judge(process: RankProcess, view: View, *, others_move: bool) -> str:
     halt_s = config.halt_s + view.pace.patience_s
     working = process.stage in (Stage.BUILDING, Stage.UP)
     suspended = others_move and process.training and process.child.suspended
-    if process.lasts("starting", process.stage is Stage.STARTING, now) > HELLO_S:
-        return f"did not call its agent within {HELLO_S:g} s"
+    if process.lasts("starting", process.stage is Stage.STARTING, now) > view.hello_s:
+        return f"did not call its agent within {view.hello_s:g} s"
     left = process.left and process.stage is not Stage.PARTED
     if process.lasts("left", left, now) > CALL_S:
         return "closed its line to the agent"

@@ -120,7 +120,6 @@ def build(
         part=take.part,
         purpose=take.purpose,
         profiled=measured.speeds_of(run),
-        micro_batch=job.train.micro_batch,
     )
 
 

@@ -67,7 +67,7 @@ def _rehearse(training: Training, group: Group, known: Knowledge, ranks: Sequenc
     total = training.job.train.global_batch
     few = max(1, min(FEW, total // len(ranks)))
     grown: dict[int, int] = {}  # memory, by samples at once
-    first = _first(training, few, grown) if new else 0.0
+    first = _first(training, group, few, grown) if new else 0.0
     for rank, (time_s,) in zip(ranks, _gathered(group, [first]), strict=True):
         if time_s > 0:
             known.speeds[rank] = Speed(0.0, time_s / few)
@@ -75,24 +75,26 @@ def _rehearse(training: Training, group: Group, known: Knowledge, ranks: Sequenc
     share = max(guessed[group.index], 1)
     if new:
         memory.look_ahead(training, group, share, grown)
-    second = _timed(training, share) if new and share > few else 0.0
+    second = _timed(training, group, share) if new and share > few else 0.0
     for index, (n, start_s, near_s) in enumerate(_gathered(group, [share, first, second])):
         if near_s > 0:
             known.speeds[ranks[index]] = shares.from_rehearsals((few, start_s), (int(n), near_s))
 
 
-def _first(training: Training, few: int, grown: dict[int, int]) -> float:
+def _first(training: Training, group: Group, few: int, grown: dict[int, int]) -> float:
     """The very first rehearsal pays for much that later ones find done: it is not counted."""
     rehearse(training.worker, training.data.train, 1)
     grown[1] = memory.peak_bytes(training)
-    taken_s = _timed(training, few)
+    taken_s = _timed(training, group, few)
     grown[few] = memory.peak_bytes(training)
     return taken_s
 
 
-def _timed(training: Training, samples: int) -> float:
+def _timed(training: Training, group: Group, samples: int) -> float:
+    size = training.cutting(group.size).size
+
     def once() -> float:
-        return rehearse(training.worker, training.data.train, samples, training.micro_batch)
+        return rehearse(training.worker, training.data.train, samples, size)
 
     return _best(once)
 

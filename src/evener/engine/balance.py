@@ -45,12 +45,14 @@ class Measured:
 @dataclass(frozen=True, slots=True)
 class Look:
     """What a window came to: the ranks' fitted speeds, what they do by themselves at their shares
-    (samples per second), and what the best shares would come to."""
+    (samples per second), and what the best shares would come to. `seconds` they computed: as all
+    ranks know it, for no two clocks agree."""
 
     speeds: tuple[Speed, ...]
     shares: tuple[int, ...]
     alone: float
     possible: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +187,12 @@ class Balance:
         if self.config.policy in ("adaptive", "dynamic"):
             self.known.speeds.update(self._fitted)
             self.known.exchange_s = self._window.exchange_s
-        self._window = Window()
+        window, self._window = self._window, Window()
         if any(rank not in self._fitted for rank in self.ranks):
             return None
-        speeds, best = self._speeds(), self._best()
-        self.look = Look(
-            tuple(speeds), self.current, alone, self.global_batch / shares.step_time(speeds, best)
-        )
+        speeds = self._speeds()
+        possible = self.global_batch / shares.step_time(speeds, self._best())
+        self.look = Look(tuple(speeds), self.current, alone, possible, window.seconds)
         wanted = self._wanted(speeds)
         if wanted == self.current:
             return None

@@ -1,4 +1,4 @@
-"""What falls due between two steps: validation, a text sample, a checkpoint, the first state.
+"""What falls due between two steps: comparing replicas, validation, a sample, a checkpoint.
 
 Each is due by the step alone, or by an ask that all ranks heard in the same step, so all ranks
 come here for the same thing. Whatever breaks off is due again in the next generation.
@@ -13,7 +13,7 @@ import torch
 
 from evener import checkpoint
 from evener.data.loader import Request
-from evener.engine import validation
+from evener.engine import compare, validation
 from evener.engine.keeper import Keeper
 from evener.engine.step import Asks
 from evener.engine.task import Batch
@@ -33,6 +33,8 @@ def attend(training: Training, group: Group, weights: tuple[int, ...], asks: Ask
     at_end = progress.step >= training.total_steps
     best, metric = False, None
     per_epoch = training.order.steps_per_epoch
+    if group.size > 1 and compare.due(job.train.compare_every_steps, progress.step):
+        compare.compare(training, group)
     if training.data.validation is not None and validation.due(
         job.validation, progress, per_epoch, training.total_steps
     ):

@@ -62,13 +62,17 @@ class Exchange:
     _waits: list[Callable[[], None]] = field(default_factory=list)
     _hooks: list[torch.utils.hooks.RemovableHandle] = field(default_factory=list)
 
-    def begin(self, control: Tensor) -> None:
-        """Send the step's small numbers off, and the buckets as backward completes them."""
+    def begin(self, control: Tensor, early: bool = True) -> None:
+        """Send the step's small numbers off, and the buckets as backward completes them.
+
+        Not `early`: when it has ended, for in between other sums meet, and all ranks must begin
+        all sums in one order.
+        """
         self._waits = [self.group.sum_async(control)]
         self._next = 0
         for bucket in self.buckets:
             bucket.missing = len(bucket.parameters)
-        self._armed = True
+        self._armed = early
 
     def close_backward(self) -> None:
         """Issue what backward did not complete: all of it, on a rank without samples."""

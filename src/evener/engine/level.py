@@ -7,7 +7,7 @@ the lead did alone. So nothing is taken for granted: all compare notes before th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -33,7 +33,7 @@ def level(training: Training, group: Group, restore: Callable[[], None]) -> bool
     notes[-1] = training.keeper.newest_step if group.index == 0 else 0
     *marks, other_lead, saved_step = group.sum(notes).tolist()
     behind = [i for i, mark in enumerate(marks) if mark != marks[source]]
-    _pass_on(training, group, behind)
+    pass_on(training, group, source, behind)
     progress, new_lead = worker.progress, other_lead > 0 or 0 in behind
     progress.saved_step = int(saved_step)
     if new_lead:
@@ -42,8 +42,8 @@ def level(training: Training, group: Group, restore: Callable[[], None]) -> bool
     return new_lead
 
 
-def _pass_on(training: Training, group: Group, behind: list[int]) -> None:
-    source = group.generation.source
+def pass_on(training: Training, group: Group, source: int, behind: Sequence[int]) -> None:
+    """Those `behind` become replicas of `source`; all by their places in the group."""
     if group.index == source and behind:
         message = to_bytes(training.worker.snapshot())
         for index in behind:

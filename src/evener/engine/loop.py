@@ -8,27 +8,20 @@ happened. In the last two cases the next generation goes on from the last commit
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-
-import torch
-
-from evener.data.loader import Request, Stream, ahead
-from evener.data.order import Batch, cut
-from evener.engine import boundary, export, memory, parking, profile
+from evener.data.loader import ahead
+from evener.engine import boundary, memory, parking, profile
 from evener.engine.acquaint import Roll, acquaint
-from evener.engine.balance import Balance, Look
-from evener.engine.exchange import Exchange, open_exchange
+from evener.engine.balance import Balance
+from evener.engine.exchange import open_exchange
 from evener.engine.knowledge import knowledge_from
 from evener.engine.level import level
-from evener.engine.muster import Muster, Parting
-from evener.engine.step import Asks, Outcome, Part, Spent, take_step
+from evener.engine.muster import Muster
+from evener.engine.pieces import describe
+from evener.engine.round import Round
 from evener.engine.training import Training
-from evener.errors import Diverged
-from evener.events import GenerationFormed, SharesChanged, SpeedsFitted, StepCommitted
+from evener.events import Alert, GenerationFormed
 from evener.membership.generation import Generation
-from evener.orders import Broken, Done, Formed, Recall
+from evener.orders import Broken, Done, Formed
 from evener.placement import BENCH
 from evener.rank.group import Group, GroupBroken, form
 
@@ -65,15 +58,16 @@ def _generation(training: Training, generation: Generation) -> Done | None:
             training.reporter.repeat()
         _announce(training, group)
         roll = acquaint(training, group, knowledge_from(training.worker.progress.balance))
+        own = roll.known.speeds.get(training.rank)
+        training.reporter.begin(_ranks(group), group.index == 0, own)
         muster = Muster(training.job.train.global_batch, _ranks(group), roll.known)
         if partings := muster.at_start() if training.job.balance.parks else []:
             parking.park(training, group, roll.known, partings)
             return None
+        balance = _open_balance(training, group, roll)
         exchange = open_exchange(group, training.worker.parameters)
         try:
-            return Round(
-                training, group, exchange, _open_balance(training, group, roll), muster
-            ).steps()
+            return Round(training, group, exchange, balance, muster).steps()
         finally:
             exchange.close()
     finally:
@@ -89,12 +83,18 @@ def _announce(training: Training, group: Group) -> None:
     step, generation = training.worker.progress.step, group.generation
     training.link.say(Formed(generation.ballot, step))
     ranks = tuple(m.rank for m in generation.members)
-    training.reporter.begin(ranks, lead=group.index == 0)
     if group.index == 0:
         number, per_epoch = generation.ballot.number, training.order.steps_per_epoch
         training.reporter.emit(
             GenerationFormed(number, ranks, step, training.rank, training.total_steps, per_epoch)
         )
+        _say_once(training, describe(training.cutting(group.size)))
+
+
+def _say_once(training: Training, text: str) -> None:
+    if text not in training.said:
+        training.said.add(text)
+        training.reporter.emit(Alert("note", text))
 
 
 def _open_balance(training: Training, group: Group, roll: Roll) -> Balance:
@@ -109,193 +109,3 @@ def _open_balance(training: Training, group: Group, roll: Roll) -> Balance:
     balance.begin(training.worker.progress.step)
     training.worker.progress.balance = roll.known.to_dict()
     return balance
-
-
-@dataclass(slots=True)
-class Pace:
-    """Samples and seconds of the run, as this rank sees it."""
-
-    samples: int = 0
-    seconds: float = 0.0
-
-    def add(self, samples: int, seconds: float) -> None:
-        self.samples += samples
-        self.seconds += seconds
-
-    @property
-    def samples_per_s(self) -> float:
-        return self.samples / self.seconds if self.seconds > 0 else 0.0
-
-
-@dataclass(slots=True)
-class Round:
-    """The steps of one generation."""
-
-    training: Training
-    group: Group
-    exchange: Exchange
-    balance: Balance
-    muster: Muster
-    asks: Asks = field(default_factory=Asks)  # what all ranks heard in the last step
-    before: Spent = field(default_factory=Spent)  # what the last step cost here
-    before_s: float = 0.0  # and how long it took; 0: there was none yet
-    pace: Pace = field(default_factory=Pace)  # of the run, since the last look at the speeds
-
-    def steps(self) -> Done | None:
-        """Step by step, with what falls due between them; see the module for how it ends."""
-        training, loading = self.training, self.training.job.data
-        self._tell_shares(training.worker.progress.step, self.balance.current, "a new generation")
-        with Stream(
-            training.data.train, self._requests(), loading.workers, loading.prefetch
-        ) as stream:
-            batches = iter(stream)
-            while True:
-                weights = self.balance.at(training.worker.progress.step)
-                boundary.attend(training, self.group, weights, self.asks)
-                done = self._over()
-                if done is not None or self.asks.pause:
-                    self._tell_time()
-                    return done
-                if partings := self._rebalance(self._commit(batches)):
-                    self._tell_time()
-                    parking.park(training, self.group, self.balance.known, partings)
-                    return None
-
-    def _requests(self) -> Iterator[Request]:
-        """What this rank is to load, from the next step on, by the shares in force then."""
-        order, progress = self.training.order, self.training.worker.progress
-        step, cursor = progress.step, progress.cursor
-        while step < self.training.total_steps:
-            batch = order.batch(cursor)
-            for start, stop in self._pieces(step, batch):
-                yield Request(step, batch.epoch, order.ids(batch.epoch, start, stop))
-            step, cursor = step + 1, cursor + batch.stop - batch.start
-
-    def _pieces(self, step: int, batch: Batch) -> list[tuple[int, int]]:
-        """This rank's cut of `batch` in micro-batches; one empty one if it has no samples."""
-        start, stop = cut(batch, self.balance.at(step))[self.group.index]
-        size = self.training.micro_batch or max(1, stop - start)
-        return [(i, min(i + size, stop)) for i in range(start, stop, size)] or [(start, start)]
-
-    def _commit(self, batches: Iterator[boundary.Loaded]) -> Outcome:
-        """One step; when this returns it has happened, on this rank."""
-        began = time.perf_counter()
-        training, progress = self.training, self.training.worker.progress
-        batch = training.order.batch(progress.cursor)
-        pieces = self._pieces(progress.step, batch)
-        part = Part(
-            lambda: next(batches)[1], len(pieces), pieces[0][0], self._own_asks(), self.before
-        )
-        outcome = take_step(training.worker, self.exchange, part, training.total_steps)
-        progress.step += 1
-        progress.cursor += batch.stop - batch.start
-        training.worker.samples_since_merge += outcome.spent.samples
-        self.before.settle_wait(max(outcome.measured.seconds))
-        self._tell_time()
-        self.before, self.asks = outcome.spent, outcome.asks
-        self.before_s = time.perf_counter() - began
-        self.before.predicted_s = self.balance.predicted_s(self.group.index, self.before.samples)
-        self.pace.add(batch.stop - batch.start, self.before_s)
-        self._publish(outcome, batch)
-        self._check_sanity()
-        return outcome
-
-    def _tell_time(self) -> None:
-        """Where the time of the step before went: who was waited for is known one step later."""
-        if self.before_s:
-            step = self.training.worker.progress.step
-            self.training.reporter.committed(step, self.before, self.before_s)
-            self.before_s = 0.0
-
-    def _own_asks(self) -> Asks:
-        link = self.training.link
-        lead = self.group.index == 0
-        return Asks(
-            pause=link.halt_asked,
-            stop=link.stop_asked is not None,
-            save=lead and self.training.save_due(),
-        )
-
-    def _publish(self, outcome: Outcome, batch: Batch) -> None:
-        training, progress = self.training, self.training.worker.progress
-        event = StepCommitted(
-            step=progress.step,
-            epoch=batch.epoch,
-            cursor=progress.cursor,
-            loss=outcome.loss,
-            count=outcome.count,
-            samples=batch.stop - batch.start,
-            lr=outcome.lr,
-            grad_norm=outcome.grad_norm,
-            seconds=self.before_s,
-            generation=self.group.generation.ballot.number,
-            metrics=outcome.metrics,
-            skipped=outcome.skipped,
-        )
-        if progress.step % training.job.log.every_steps == 0:
-            training.reporter.agree(event, lead=self.group.index == 0)
-
-    def _check_sanity(self) -> None:
-        progress, train = self.training.worker.progress, self.training.job.train
-        if progress.skipped_in_a_row >= train.max_skipped:
-            raise Diverged(
-                f"{progress.skipped_in_a_row} steps in a row had gradients that are not finite",
-                where=f"step {progress.step}",
-                fix="lower train.lr, clip with train.clip_norm, or resume an older checkpoint",
-            )
-
-    def _over(self) -> Done | None:
-        """The end, with everything on disk before any rank leaves."""
-        training, progress = self.training, self.training.worker.progress
-        finished = training.stopping_early or progress.step >= training.total_steps
-        if not (finished or self.asks.stop):
-            return None
-        if self.group.index == 0:
-            training.keeper.wait()
-            if finished:
-                training.reporter.emit(export.final(training.keeper.run, training.worker))
-        self.group.sum(torch.zeros(1))  # nobody is done before the lead has written
-        return Done("finished" if finished else "stopped", progress.step)
-
-    def _rebalance(self, outcome: Outcome) -> list[Parting]:
-        """Look at the speeds when it is time; returns who is to stand aside from now on."""
-        progress, balance = self.training.worker.progress, self.balance
-        change = balance.observe(progress.step - 1, outcome.measured)
-        if change is not None:
-            self._tell_shares(change.step, change.shares, "measured speeds")
-        if balance.look is None:
-            return []
-        self._tell_speeds(balance.look)
-        partings: list[Parting] = []
-        if self.training.job.balance.parks and balance.pending is None:
-            partings = self.muster.judge(balance.look.speeds, self.pace.seconds)
-            self._recall(balance.look)
-        self.pace = Pace()
-        progress.balance = balance.known.to_dict()
-        return partings
-
-    def _recall(self, look: Look) -> None:
-        """Parked ranks that would help now come back, as newcomers do."""
-        called = self.muster.recalls(look.speeds)
-        self.balance.known.parked -= {*called}
-        if called and self.group.index == 0:
-            self.training.link.say(Recall(called))
-
-    def _tell_speeds(self, look: Look) -> None:
-        if self.group.index == 0:
-            event = SpeedsFitted(
-                step=self.training.worker.progress.step,
-                ranks=self.balance.ranks,
-                shares=look.shares,
-                fixed_s=tuple(s.fixed_s for s in look.speeds),
-                per_sample_s=tuple(s.per_sample_s for s in look.speeds),
-                samples_per_s=self.pace.samples_per_s,
-                alone_samples_per_s=look.alone,
-                possible_samples_per_s=look.possible,
-            )
-            self.training.reporter.emit(event)
-
-    def _tell_shares(self, step: int, shares: tuple[int, ...], reason: str) -> None:
-        if self.group.index == 0:
-            event = SharesChanged(step, self.balance.ranks, shares, reason)
-            self.training.reporter.emit(event)

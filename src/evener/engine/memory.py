@@ -56,7 +56,7 @@ def look_ahead(training: Training, group: Group, share: int, grown: dict[int, in
         return
     per_sample = (after - before) / (more - few)
     fit = int((MOST * limit_bytes(training, group) - after) / per_sample) + more
-    if fit < min(share, training.micro_batch or share):
+    if fit < min(share, training.cutting(group.size).size or share):
         _take(training, max(fit, 1), f"its memory does not do for {share} samples at once")
 
 
@@ -65,5 +65,5 @@ def peak_bytes(training: Training) -> int:
 
 
 def _take(training: Training, size: int, why: str) -> None:
-    training.micro_batch = size
+    training.fits = size
     training.reporter.emit(Alert("note", f"{why}: {size} from now on", training.rank))

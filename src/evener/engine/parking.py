@@ -87,7 +87,8 @@ def await_work(training: Training) -> Generation | None:
 def _look(training: Training, aside: Aside) -> None:
     """Measure anew, with few samples, and ask to come back where that pays."""
     samples = max(1, min(int(PROBE_TAKES_S / aside.own.per_sample_s), aside.total))
-    taken_s = rehearse(training.worker, training.data.train, samples, training.micro_batch)
+    size = training.cutting(len(aside.others) + 1).size
+    taken_s = rehearse(training.worker, training.data.train, samples, size)
     if shares.departs(aside.own, samples, taken_s):
         aside.own = shares.fit(aside.own, [(samples, taken_s)])
     aside.waited_s += PROBE_S

@@ -123,8 +123,8 @@ class Bench:
         return statistics.median(times)
 
     def _once(self, samples: int) -> float:
-        worker, micro_batch = self.training.worker, self.training.job.train.micro_batch
-        return rehearse(worker, self.training.data.train, samples, micro_batch)
+        worker, size = self.training.worker, self.training.cutting(self.group.size).size
+        return rehearse(worker, self.training.data.train, samples, size)
 
     def _look_ahead(self, search: Search) -> None:
         """Whether there is time and memory for twice as many samples."""

@@ -15,6 +15,7 @@ from time import perf_counter
 import torch
 
 from evener.engine.balance import Measured
+from evener.engine.batchnorm import spared
 from evener.engine.exchange import Exchange
 from evener.engine.optimizer import learning_rate
 from evener.engine.task import Batch, Loss, move
@@ -83,6 +84,7 @@ class Part:
     start: int  # its first position in the epoch: seeds dropout
     asks: Asks
     before: Spent  # of the previous step, for the balance
+    ghost: bool = False  # its samples count nothing: it only keeps the others' layers company
 
 
 def take_step(worker: Worker, exchange: Exchange, part: Part, total_steps: int) -> Outcome:
@@ -95,10 +97,11 @@ def take_step(worker: Worker, exchange: Exchange, part: Part, total_steps: int) 
     spent = Spent()
     undo = worker.remember_buffers()
     try:
-        control = _accumulate(worker, exchange, part, scale, spent)
+        with worker.among(exchange.group, part.ghost):
+            control = _accumulate(worker, exchange, part, scale, spent)
         began = perf_counter()
         exchange.finish()
-        spent.exchange_s = perf_counter() - began
+        spent.exchange_s += perf_counter() - began
     except BaseException:
         undo()
         raise
@@ -115,8 +118,11 @@ def take_step(worker: Worker, exchange: Exchange, part: Part, total_steps: int) 
 def _accumulate(
     worker: Worker, exchange: Exchange, part: Part, scale: float, spent: Spent
 ) -> torch.Tensor:
-    """Forward and backward over all pieces; the last one's backward overlaps the exchange."""
-    total = _Sums(worker.task.metrics)
+    """Forward and backward over all pieces; the last one's backward overlaps the exchange.
+
+    Not where layers meet: there, what all ranks sum in backward must come in one order.
+    """
+    total, early = _Sums(worker.task.metrics), worker.meeting is None
     for piece in range(part.pieces):
         began = perf_counter()
         batch = part.fetch()
@@ -127,25 +133,40 @@ def _accumulate(
             break
         began = perf_counter()
         loss = forward(worker, batch)
-        total.add(loss)
-        spent.samples += len(batch[0])
+        if not part.ghost:
+            total.add(loss)
+            spent.samples += len(batch[0])
         forwarded = perf_counter()
-        spent.forward_s += forwarded - began
+        spent.forward_s += forwarded - began - _met(worker, spent)
         if last:
-            exchange.begin(total.control(exchange, part))
+            exchange.begin(total.control(exchange, part), early)
         (loss.sum * scale if scale != 1.0 else loss.sum).backward()
         devices.synchronize(worker.device)
-        spent.backward_s += perf_counter() - forwarded
+        spent.backward_s += perf_counter() - forwarded - _met(worker, spent)
+    if part.ghost:
+        worker.optimizer.zero_grad(set_to_none=True)
     exchange.close_backward()
-    spent.hidden_s = exchange.under_way_s
+    spent.hidden_s = exchange.under_way_s if early else 0.0
     return total.sent
 
 
+def _met(worker: Worker, spent: Spent) -> float:
+    """Seconds that layers waited for other ranks': they belong to the exchange."""
+    waited_s = 0.0 if worker.meeting is None else worker.meeting.take_waited_s()
+    spent.exchange_s += waited_s
+    return waited_s
+
+
 def forward(worker: Worker, batch: Batch) -> Loss:
+    """The loss of a piece. A sample alone goes through the plain model, spared by hooks that a
+    compiled one would not see."""
     worker.last_piece = len(batch[0])
     batch = move(batch, worker.device, worker.dtype)
     with devices.autocast(worker.job.train.precision, worker.device):
-        return worker.task.loss(worker.forward, batch, training=True)
+        if len(batch[0]) > 1 or not worker.normed or worker.meeting is not None:
+            return worker.task.loss(worker.forward, batch, training=True)
+        with spared(worker.model):
+            return worker.task.loss(worker.model, batch, training=True)
 
 
 class _Sums:

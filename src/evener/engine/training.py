@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from evener.config.schema import Job
 from evener.data.order import Order
 from evener.data.sources import DataSet
 from evener.engine.keeper import Keeper
+from evener.engine.pieces import Cutting, cutting
 from evener.engine.report import Reporter
 from evener.engine.worker import Worker
 from evener.placement import TRAIN
@@ -37,10 +38,19 @@ class Training:
     purpose: str = TRAIN
     profiled: dict[int, Speed] = field(default_factory=dict)  # what a profile says of each rank
     part: tuple[float, float] = (0.0, 1.0)  # of the batch that this rank may take
-    micro_batch: int | None = None  # most samples at once; falls where memory does not do
+    fits: int | None = None  # most samples at once, once memory has proved too small for a share
     aside: Aside | None = None  # while this rank is parked
     last_lead: int = -1
     saved_at: float = field(default_factory=time.monotonic)
+    compared: bool = False  # with the other replicas, at least once
+    said: set[str] = field(default_factory=lambda: {""})  # notes that the record has from here
+
+    def cutting(self, ranks: int) -> Cutting:
+        """How one of `ranks` puts its part of a batch through the model."""
+        way = cutting(self.job.train, self.worker.normed, ranks)
+        if self.fits is None or way.together:
+            return way
+        return replace(way, size=min(self.fits, way.size or self.fits))
 
     @property
     def stopping_early(self) -> bool:

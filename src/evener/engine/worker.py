@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from evener.checkpoint.snapshot import MODEL, OPTIMIZER, Snapshot
 from evener.config.schema import Job
+from evener.engine.batchnorm import Meeting, norms, synchronise
+from evener.engine.buffers import Buffers, moving_buffers
 from evener.engine.optimizer import build_optimizer
 from evener.engine.progress import Progress
 from evener.engine.task import Task
@@ -30,12 +33,13 @@ class Worker:
     device: torch.device
     dtype: torch.dtype
     parameters: list[nn.Parameter]  # those that learn; walked every step, so listed once
-    buffers: dict[str, Tensor]  # those that move in a forward pass
+    buffers: Buffers  # those that move in a forward pass
+    normed: bool  # it has batch normalisation
+    meeting: Meeting | None  # where that meets the other ranks', if it does
     progress: Progress = field(default_factory=Progress)
     has_state: bool = False
     samples_since_merge: float = 0.0
     last_piece: int = 0  # samples that went through the model at once
-    _before: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def step(self) -> int:
@@ -82,39 +86,20 @@ class Worker:
 
     def remember_buffers(self) -> Callable[[], None]:
         """Buffers move in the forward pass; the result moves them back if the step is not to be."""
-        if not self._before:
-            self._before = {k: v.clone() for k, v in self.buffers.items()}
-        for name, buffer in self.buffers.items():
-            self._before[name].copy_(buffer)
-
-        def undo() -> None:
-            for name, buffer in self.buffers.items():
-                buffer.copy_(self._before[name])
-
-        return undo
+        return self.buffers.remember()
 
     def merge_buffers(self, group: Group) -> None:
-        """Level what BatchNorm gathered on each rank: the mean, by samples seen since the last.
-
-        Nothing changes here unless every sum arrived.
-        """
-        buffers = self.buffers
-        if group.size == 1 or not buffers or self.progress.merged_step == self.progress.step:
+        """Level what each rank's batch normalisation gathered, by samples seen since the last."""
+        current = self.progress.merged_step == self.progress.step
+        if group.size == 1 or not self.buffers.tensors or current:
             return
-        weight = self.samples_since_merge
-        flat = torch.cat(
-            [b.detach().double().flatten().cpu() * weight for b in buffers.values()]
-            + [torch.tensor([weight], dtype=torch.float64)]
-        )
-        group.sum(flat)
+        self.buffers.merge(group, self.samples_since_merge)
         self.samples_since_merge = 0.0
         self.progress.merged_step = self.progress.step
-        total = float(flat[-1])
-        if total <= 0:
-            return
-        means = (flat[:-1] / total).split([b.numel() for b in buffers.values()])
-        for buffer, mean in zip(buffers.values(), means, strict=True):
-            buffer.copy_(mean.view_as(buffer))
+
+    def among(self, group: Group, ghost: bool) -> AbstractContextManager[None]:
+        """A step with the others: where layers meet those of other ranks, they do so within."""
+        return nullcontext() if self.meeting is None else self.meeting.held(group, ghost)
 
 
 def build_worker(job: Job, model: nn.Module, task: Task, device: torch.device) -> Worker:
@@ -122,11 +107,14 @@ def build_worker(job: Job, model: nn.Module, task: Task, device: torch.device) -
     dtype = torch.float64 if job.train.precision == "fp64" else torch.float32
     model = model.to(device=device, dtype=dtype)
     model.train()
+    meeting = synchronise(model) if job.train.batchnorm == "sync" else None
     forward = torch.compile(model) if job.train.compile else model
     optimizer = build_optimizer(job.train, model.parameters(), device)
     learning = [p for p in model.parameters() if p.requires_grad]
-    moving = _float_buffers(model)
-    return Worker(job, model, forward, optimizer, task, device, dtype, learning, moving)
+    return Worker(
+        job, model, forward, optimizer, task, device, dtype, learning,
+        moving_buffers(model), bool(norms(model)), meeting,
+    )  # fmt: skip
 
 
 def _model_state(model: nn.Module) -> dict[str, Tensor]:
@@ -135,11 +123,6 @@ def _model_state(model: nn.Module) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = dict(model.named_parameters())
     tensors |= {k: v for k, v in model.named_buffers() if k in kept}
     return tensors
-
-
-def _float_buffers(model: nn.Module) -> dict[str, Tensor]:
-    kept = _model_state(model)
-    return {k: v for k, v in model.named_buffers() if k in kept and v.is_floating_point()}
 
 
 def _copy(tensor: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evener.membership import words
+from evener.membership.callers import Callers
 from evener.membership.follower import Follower
 from evener.membership.generation import Ballot, Generation
 from evener.membership.peers import Peers
@@ -53,6 +54,7 @@ class Membership:
         self._first_up_at: float | None = None  # of all ranks we know of
         self._turned_away: dict[str, int] = {}  # agents with their ranks, not waited for
         self._strangers: dict[str, float] = {}  # agents in another generation, since when
+        self._callers = Callers()
         self._pleaded: tuple[str, bool] | None = None
         self._pleaded_at = now
         self._beat_at = now
@@ -204,7 +206,8 @@ class Membership:
         elif self.leader != self._me:
             return
         elif self._round is None:
-            self._lead(plea.urgent)
+            if plea.urgent or self._callers.heard(plea.sender, self._now):
+                self._lead(plea.urgent)
         elif plea.urgent and not self._round.urgent:
             self._make_urgent()
         elif plea.sender not in self._round.readys:
@@ -286,14 +289,10 @@ class Membership:
 
     def _stranger(self) -> str | None:
         """Who stays in another generation than the leader's; others leave it to the leader."""
-        patience_s = 2 * self._settings.heartbeat_s
-        found = (
-            agent
-            for agent, since in self._strangers.items()
-            if self._now - since > patience_s and self._peers.is_alive(agent)
-        )
-        stranger = next(found, None)
-        return stranger if self.leader == self._me else None
+        since = self._now - 2 * self._settings.heartbeat_s
+        found = [a for a, at in self._strangers.items() if at < since and self._peers.is_alive(a)]
+        mine = found if self.leader == self._me else []
+        return next((a for a in mine if self._callers.heard(a, self._now)), None)
 
     # --------------------------------------------------------------------- as one who is asked
 
@@ -364,6 +363,7 @@ class Membership:
         for agent in opened.readys:
             if agent != self._me:
                 self._send(agent, words.Go(self._me, generation))
+        self._callers.decided(opened.readys, self._now)
         self._accept(generation)
 
     def _still_wanted(self) -> Wanted | None:

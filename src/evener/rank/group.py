@@ -123,16 +123,17 @@ class Group:
         return wait
 
     def _see_through(self, work: Any) -> None:
+        """In looks. What ended just after one is asked again: it may have ended well."""
         while True:
             try:
                 work.wait(timedelta(seconds=_LOOK_S))
             except RuntimeError:
-                if work.is_completed():
-                    raise
-                self._raise_if_parted()
-            else:
-                self._works.discard(work)
-                return
+                if not work.is_completed():
+                    self._raise_if_parted()
+                    continue
+                work.wait()  # at once: it raises what went wrong, if anything did
+            self._works.discard(work)
+            return
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         self.sum_async(tensor)()
