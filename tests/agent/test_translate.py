@@ -18,7 +18,7 @@ MEMBER = Member("a00", 0, 2, "127.0.0.1", 4000)
 GENERATION = Generation(BALLOT, (MEMBER, Member("a01", 1, 0, "127.0.0.1", 4001)), 7, 0)
 LETTERS: list[Letter] = [
     words.Heartbeat("a00", BALLOT, None, -1, False),
-    words.Heartbeat("a00", BALLOT, BALLOT, 7, True),
+    words.Heartbeat("a00", BALLOT, BALLOT, 7, True, ("a00",), met=True),
     words.Plea("a00", "a rank is up", True),
     words.Prepare("a01", BALLOT, False),
     words.Ready("a00", BALLOT, (words.Standing(MEMBER, 7),), GENERATION, ("a02",)),

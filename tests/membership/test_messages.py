@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from evener.membership import words
 from evener.membership.generation import Ballot, Generation
 from tests.membership.bench import SETTINGS, Bench, after, forms, halts, member, sent
@@ -198,8 +200,9 @@ def test_a_newcomer_whose_first_generation_never_met_has_none() -> None:
         bench.tell("b", words.RankHalted(1, 0, Ballot(number + 1, "a"), -1))
 
 
-def test_who_agreed_to_a_generation_of_others_does_not_agree_to_two() -> None:
-    """An agent without ranks is asked, too: it remembers what it agreed to."""
+@pytest.mark.parametrize("met", [True, False])
+def test_a_generation_of_others_counts_once_they_say_that_they_met(met: bool) -> None:
+    """An agent without ranks is asked, too. From one that never met others may have turned back."""
     bench = Bench("ab", ranks=2)
     bench.train(A0, B1)
     bench.tell("b", words.RankDown(1, 0))
@@ -207,9 +210,13 @@ def test_who_agreed_to_a_generation_of_others_does_not_agree_to_two() -> None:
     bench.halted(A0, step=2)
     bench.deliver()
     assert bench.members() == (A0,)
+    if met:
+        bench.formed(bench.generation, 2)
+    bench.wait(SETTINGS.heartbeat_s)
 
     outputs = bench.hear("b", words.Prepare("a", after(bench.generation.ballot), True))
 
     (ready,) = sent(outputs, words.Ready)
     assert isinstance(ready, words.Ready)
-    assert ready.last == bench.generation
+    assert ready.last is not None
+    assert (ready.last == bench.generation) is met

@@ -32,6 +32,7 @@ PAST_PARKING = {
     "a state that was given up was still counted on": 0,
     "a word that a rank is back was taken for an old one": 16,
     "the only one who trained fell silent, and the parked waited": 103135,
+    "the parked outvoted the others by a generation that never met": 306954,
     "one who had trained and one who was parked lost sight of the only one who trains": 105262,
 }
 

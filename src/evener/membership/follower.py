@@ -46,13 +46,19 @@ class Follower:
     def note_training(self) -> None:
         """A group that has met is the last generation that this agent can vouch for.
 
-        One that never met says nothing: others may have gone on from the one before. An agent
-        without a rank in it cannot know, and has agreed to it all the same.
+        One that never met says nothing: others may have gone on from the one before.
         """
-        if self.current is not None and self._last is not self.current:
-            theirs_alone = self._me not in self.current.agents
-            if theirs_alone or self.ranks.all_formed(self.current.ballot):
-                self._last = self.current
+        if self.current is not None and self.ranks.all_formed(self.current.ballot):
+            self._last = self.current
+
+    def others_met(self) -> None:
+        """In the group that we agreed to. Without a rank in it we only know what we are told."""
+        self._last = self.current
+
+    @property
+    def met(self) -> bool:
+        """Whether the current generation is one that this agent can vouch for."""
+        return self.current is not None and self._last is self.current
 
     def slept(self, for_s: float) -> None:
         self._kept_at += for_s

@@ -184,6 +184,8 @@ class Membership:
         if beat.done:
             self._finish()
         ours = None if self.current is None else self.current.ballot
+        if self._is_ours(beat) and beat.met:
+            self._follower.others_met()
         if beat.current is None or self._is_ours(beat):
             self._strangers.pop(beat.sender, None)
         else:
@@ -391,8 +393,8 @@ class Membership:
     def _heartbeat(self) -> words.Heartbeat:
         ours = self.current
         ballot, agents = (None, ()) if ours is None else (ours.ballot, ours.agents)
-        step = self._ranks.step
-        return words.Heartbeat(self._me, self.promised, ballot, step, self._done, agents)
+        step, met = self._ranks.step, self._follower.met
+        return words.Heartbeat(self._me, self.promised, ballot, step, self._done, agents, met)
 
     def _send(self, to: str, message: Message) -> None:
         self._out.append(Send(to, message))

@@ -14,7 +14,7 @@ class Heartbeat:
     """I live. `promised` is the highest ballot I answered, `step` my ranks' last commit.
 
     `agents` are those of `current`: a leader that started again, and reached a number of its past
-    again, tells by them that this is not its own generation.
+    again, tells by them that this is not its own generation. `met`: the group of `current` stood.
     """
 
     sender: str
@@ -23,6 +23,7 @@ class Heartbeat:
     step: int
     done: bool
     agents: tuple[str, ...] = ()
+    met: bool = False
 
 
 @dataclass(frozen=True, slots=True)
