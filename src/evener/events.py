@@ -8,9 +8,11 @@ Everything a person is shown is `state.fold` of these.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Union, get_args
+
+from evener import travel
 
 VERSION = 1
 
@@ -336,16 +338,8 @@ def to_dict(record: Record) -> dict[str, Any]:
         "time": record.time,
         "source": record.source,
         "number": record.number,
-        **{k: _finite(v) for k, v in asdict(record.event).items()},
+        **{k: travel.finite(v) for k, v in asdict(record.event).items()},
     }
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def from_dict(values: Mapping[str, Any]) -> Record | None:
@@ -360,52 +354,16 @@ def from_dict(values: Mapping[str, Any]) -> Record | None:
     known: dict[str, Any] = {}
     for name, hint in _HINTS[kind]:
         if name in values:
-            known[name] = _read(values[name], hint)
-            if not _FITS[hint](known[name]):
+            known[name] = travel.read(values[name], hint)
+            if not travel.fits(known[name], hint):
                 raise ValueError(f"damaged {kind.__name__} event: {name} is no {hint}")
     try:
         time, number = float(values["time"]), int(values["number"])
-        if not (math.isfinite(time) and _whole(number)):
+        if not (math.isfinite(time) and travel.whole(number)):
             raise ValueError(f"time {time} or number {number} is out of range")
         return Record(event=kind(**known), time=time, source=str(values["source"]), number=number)
     except (TypeError, KeyError, OverflowError) as error:
         raise ValueError(f"damaged {kind.__name__} event: {error}") from error
 
 
-def _read(value: Any, hint: str) -> Any:
-    """JSON's lists are our tuples; its null, where a number must stand, was not finite."""
-    if hint == "float" and value is None:
-        return math.nan
-    if hint == "dict[str, float]" and isinstance(value, dict):
-        return {k: math.nan if v is None else v for k, v in value.items()}
-    if hint == "tuple[float, ...]" and isinstance(value, list):
-        return tuple(math.nan if v is None else v for v in value)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and -(2**63) <= value < 2**63  # what SQLite holds
-
-
-def _real(value: Any) -> bool:
-    return isinstance(value, float) or _whole(value)
-
-
-def _table(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-_FITS: dict[str, Callable[[Any], bool]] = {
-    "str": lambda v: isinstance(v, str),
-    "bool": lambda v: isinstance(v, bool),
-    "int": _whole,
-    "float": _real,
-    "int | None": lambda v: v is None or _whole(v),
-    "float | None": lambda v: v is None or _real(v),
-    "tuple[int, ...]": lambda v: isinstance(v, tuple) and all(map(_whole, v)),
-    "tuple[float, ...]": lambda v: isinstance(v, tuple) and all(map(_real, v)),
-    "dict[str, float]": lambda v: _table(v) and all(map(_real, v.values())),
-    "dict[str, Any]": _table,
-    "dict[str, Any] | None": lambda v: v is None or _table(v),
-}
 _HINTS = {kind: tuple((f.name, str(f.type)) for f in fields(kind)) for kind in KINDS.values()}
