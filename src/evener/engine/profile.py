@@ -16,6 +16,7 @@ from time import perf_counter
 import torch
 
 from evener import contract
+from evener.engine import memory
 from evener.engine.rehearse import rehearse
 from evener.engine.search import Search
 from evener.engine.training import Training
@@ -28,7 +29,6 @@ from evener.rank.group import Group
 
 ROUND_S, LONGEST_ROUND_S = 0.4, 6.0
 BUDGET_S = 40.0  # for all rounds together
-MOST_MEMORY = 0.85  # of what there is, which the next size may come to
 OPTIMIZER_STEPS = 5
 
 
@@ -80,19 +80,14 @@ class Bench:
             raise Called(Done("stopped", 0) if stop else None)
         return numbers
 
-    def _neighbours(self) -> list[int]:
-        """The members on this rank's machine: those that answer at its address."""
-        hosts = [m.host for m in self.group.generation.members]
-        return [i for i, host in enumerate(hosts) if host == hosts[self.group.index]]
-
     # -------------------------------------------------------------------------- the rank
 
     def _rounds(self) -> Search:
         """Each round every rank repeats its own size for the same time."""
         total = self.training.job.train.global_batch
         search = Search(total, math.ceil(total / self.group.size))
-        self.memory_limit = self._memory_limit()
-        self.began, self.memory_before = perf_counter(), self._memory()
+        self.memory_limit = memory.limit_bytes(self.training, self.group)
+        self.began, self.memory_before = perf_counter(), memory.peak_bytes(self.training)
         while any(wanted := self._meet(0.0 if search.over else max(search.expected_s, 1e-9))):
             span_s = min(max(ROUND_S, 1.5 * max(wanted)), LONGEST_ROUND_S)
             self._round(search, span_s)
@@ -102,7 +97,7 @@ class Bench:
         try:
             took_s = self._typical_s(search.size, span_s)
         except (RuntimeError, MemoryError) as error:
-            if search.over or not search.points or not _is_full(error):
+            if search.over or not search.points or not memory.is_full(error):
                 raise
             search.give_up("there is no memory for more")
             return
@@ -130,18 +125,9 @@ class Bench:
         """Whether there is time and memory for twice as many samples."""
         if perf_counter() - self.began + 3 * search.expected_s > BUDGET_S:
             search.give_up("larger sizes would take too long to measure")
-        peak = self._memory()
-        if peak + (peak - self.memory_before) > MOST_MEMORY * self.memory_limit:
+        peak = memory.peak_bytes(self.training)
+        if peak + (peak - self.memory_before) > memory.MOST * self.memory_limit:
             search.give_up("there is no memory for more")
-
-    def _memory(self) -> int:
-        return devices.peak_memory_bytes(self.training.worker.device)
-
-    def _memory_limit(self) -> float:
-        device = self.training.worker.device
-        if device.type == "cuda":
-            return float(torch.cuda.get_device_properties(device).total_memory)
-        return probe().memory_bytes / len(self._neighbours()) or float("inf")
 
     def _tell_speed(self, search: Search) -> None:
         speed, worker = search.speed, self.training.worker
@@ -154,7 +140,7 @@ class Bench:
                 fixed_s=speed.fixed_s + self._optimizer_s(),
                 per_sample_s=speed.per_sample_s,
                 parameters=sum(p.numel() for p in worker.parameters),
-                memory_bytes=self._memory(),
+                memory_bytes=memory.peak_bytes(self.training),
                 note=search.over,
             )
         )
@@ -180,7 +166,7 @@ class Bench:
     def _machine(self) -> None:
         """One rank of each machine measures it, with the threads of all that are there."""
         threads = self._meet(torch.get_num_threads())
-        here = self._neighbours()
+        here = memory.neighbours(self.group)
         if here[0] != self.group.index:
             return
         of_all = max(1, int(min(sum(threads[i] for i in here), probe().cpus)))
@@ -212,9 +198,3 @@ class Bench:
             self.training.reporter.emit(there)
             back = LinkMeasured(b, a, found.back_bytes_per_s, found.latency_s)
             self.training.reporter.emit(back)
-
-
-def _is_full(error: BaseException) -> bool:
-    """torch says with a plain RuntimeError that a processor's memory is full."""
-    full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return full or "not enough memory" in str(error) or "alloc" in str(error).lower()
