@@ -29,3 +29,15 @@ def a_mean(model: Any, batch: Any) -> Any:
 def explodes_on_labels(model: Any, batch: Any) -> Any:
     images, labels = batch
     return model(images).sum() * torch.inf, labels.numel()
+
+
+def squares_of_few(model: Any, batch: Any) -> Any:
+    """Of a device on which nine samples are too many."""
+    inputs, targets = batch
+    if len(inputs) > 8:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    return (model(inputs) - targets).pow(2).sum(), targets.numel()
+
+
+def squares_of_none(model: Any, batch: Any) -> Any:
+    raise torch.OutOfMemoryError("CUDA out of memory")

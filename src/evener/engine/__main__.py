@@ -134,7 +134,7 @@ def _guarded(work: Callable[[], Any]) -> EvenerError | None:
         traceback.print_exc()
         return OutOfMemory(
             str(error).splitlines()[0] if str(error) else "out of memory",
-            fix="lower train.micro_batch: the share is then computed in smaller pieces",
+            fix="train a smaller model, or where there is more memory",
         )
     except Exception as error:  # noqa: BLE001  (the top of a process: everything is reported)
         traceback.print_exc()

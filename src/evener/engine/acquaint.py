@@ -9,23 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from evener import shares
 from evener.engine import memory
 from evener.engine.balance import Limit
 from evener.engine.knowledge import Knowledge
 from evener.engine.rehearse import rehearse
 from evener.engine.training import Training
-from evener.rank.group import Group
+from evener.rank.group import Group, gather
 from evener.shares import Speed
 
 FEW = 4
 REPEATS = 2
 ENOUGH_S = 0.5  # a rehearsal that took so long need not be repeated
 QUANTUM = 8  # samples, on an accelerator
-
-Rehearsal = tuple[int, float]  # samples, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +51,7 @@ def _tell_own(
     own = training.profiled.pop(training.rank, None)
     line = (own.fixed_s, own.per_sample_s) if own else (0.0, 0.0)
     quantum = 1 if training.worker.device.type == "cpu" else QUANTUM
-    rows = _gathered(group, [*line, *training.part, quantum])
+    rows = gather(group, [*line, *training.part, quantum])
     for rank, (fixed_s, per_sample_s, *_) in zip(ranks, rows, strict=True):
         if per_sample_s > 0:
             known.speeds[rank] = Speed(fixed_s, per_sample_s)
@@ -68,7 +64,7 @@ def _rehearse(training: Training, group: Group, known: Knowledge, ranks: Sequenc
     few = max(1, min(FEW, total // len(ranks)))
     grown: dict[int, int] = {}  # memory, by samples at once
     first = _first(training, group, few, grown) if new else 0.0
-    for rank, (time_s,) in zip(ranks, _gathered(group, [first]), strict=True):
+    for rank, (time_s,) in zip(ranks, gather(group, [first]), strict=True):
         if time_s > 0:
             known.speeds[rank] = Speed(0.0, time_s / few)
     guessed = shares.solve([known.speeds[r] for r in ranks], total)
@@ -76,7 +72,7 @@ def _rehearse(training: Training, group: Group, known: Knowledge, ranks: Sequenc
     if new:
         memory.look_ahead(training, group, share, grown)
     second = _timed(training, group, share) if new and share > few else 0.0
-    for index, (n, start_s, near_s) in enumerate(_gathered(group, [share, first, second])):
+    for index, (n, start_s, near_s) in enumerate(gather(group, [share, first, second])):
         if near_s > 0:
             known.speeds[ranks[index]] = shares.from_rehearsals((few, start_s), (int(n), near_s))
 
@@ -104,11 +100,3 @@ def _best(once: Callable[[], float]) -> float:
     while len(taken) < REPEATS and sum(taken) < ENOUGH_S:
         taken.append(once())
     return min(taken)
-
-
-def _gathered(group: Group, row: Sequence[float]) -> list[list[float]]:
-    """Every member's row, in the order of the group."""
-    table = torch.zeros(group.size, len(row), dtype=torch.float64)
-    table[group.index] = torch.tensor(row, dtype=torch.float64)
-    group.sum(table)
-    return [list(map(float, each)) for each in table.tolist()]

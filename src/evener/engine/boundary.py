@@ -60,7 +60,7 @@ def _validate(
     worker, source = training.worker, training.data.validation
     assert source is not None
     began = perf_counter()
-    result = validation.validate(worker, group, source, weights)
+    result = validation.validate(worker, group, source, weights, training.fits)
     best = validation.take_in(worker.progress, training.job, result)
     event = Validated(
         step=worker.progress.step,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from evener.engine.level import pass_on
 from evener.engine.training import Training
 from evener.events import Alert, ReplicasCompared
-from evener.rank.group import Group
+from evener.rank.group import Group, gather
 
 TOLERANCE = 1e-5  # of the weights' norm: rounding of fp32 is far below, harm to training far above
 SLICES = 8  # of a tensor: element i is in slice i % SLICES
@@ -44,9 +44,7 @@ def due(every: int, step: int) -> bool:
 def compare(training: Training, group: Group) -> None:
     """Compare all replicas and mend what is astray; all ranks come here at the same step."""
     own = likeness(training.worker.model.parameters())
-    table = torch.zeros(group.size, len(own), dtype=torch.float64)
-    table[group.index] = own
-    verdict = judge(group.sum(table).tolist())
+    verdict = judge(gather(group, own.tolist()))
     pass_on(training, group, verdict.source, verdict.astray)
     _tell(training, group, verdict)
 

@@ -37,7 +37,7 @@ def run(training: Training) -> Done:
         except GroupBroken as broken:
             training.link.say(Broken(generation.ballot, str(broken)))
             continue
-        except (RuntimeError, MemoryError) as error:
+        except memory.FAILURES as error:
             if not memory.is_full(error):
                 raise
             memory.halve(training, error)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import torch
 
 from evener.engine.training import Training
+from evener.errors import CodeRaised, OutOfMemory
 from evener.events import Alert
 from evener.probe import probe
 from evener.rank import device as devices
 from evener.rank.group import Group
 
 MOST = 0.85  # of the memory there is: the rest is for what nobody foresaw
+FAILURES = (RuntimeError, MemoryError, CodeRaised)  # what may tell that memory is full
 _FULL = ("not enough memory", "can't allocate memory")  # of a processor, in torch's plain words
 
 
@@ -33,16 +35,22 @@ def neighbours(group: Group) -> list[int]:
 
 
 def is_full(error: BaseException) -> bool:
+    """Whoever asked for the memory, the user's code included."""
+    if isinstance(error, CodeRaised) and error.__cause__ is not None:
+        error = error.__cause__
     full = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return full or any(words in str(error) for words in _FULL)
 
 
 def halve(training: Training, error: BaseException) -> None:
-    """Put half as much through the model at once from now on; raises `error` again where a single
-    sample is too much."""
+    """Put half as much through the model at once from now on."""
     size = training.worker.last_piece
     if size <= 1:
-        raise error
+        raise OutOfMemory(
+            f"rank {training.rank} has no memory for a single sample: {_first_line(error)}",
+            where=f"rank {training.rank}, {training.worker.device}",
+            fix="train a smaller model, or where there is more memory; leave this machine out",
+        ) from error
     if training.worker.device.type == "cuda":
         torch.cuda.empty_cache()
     _take(training, size // 2, f"its memory did not do for {size} samples at once")
@@ -62,6 +70,10 @@ def look_ahead(training: Training, group: Group, share: int, grown: dict[int, in
 
 def peak_bytes(training: Training) -> int:
     return devices.peak_memory_bytes(training.worker.device)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _take(training: Training, size: int, why: str) -> None:

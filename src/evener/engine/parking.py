@@ -17,6 +17,7 @@ from evener.shares import Speed
 
 PROBE_S = 30.0  # between two looks at its own speed
 PROBE_TAKES_S = 1.0  # about as long as a look may take
+PROBES = 3  # of a rank that has become fast, each with as many samples as the one before allows
 RETRY_S = 600.0  # who is held up by the exchange cannot see by itself whether that is better
 
 
@@ -30,15 +31,10 @@ class Aside:
     exchange_s: float
     waited_s: float = 0.0
 
-    @property
-    def by_exchange(self) -> bool:
-        """Whether it would help if gradients cost nothing to exchange."""
-        return helps(self.own, self.others, self.total)
-
     def has_use(self) -> bool:
-        if self.by_exchange:
-            return self.waited_s >= RETRY_S
-        return helps(self.own, self.others, self.total, self.exchange_s)
+        """With the exchange as it was; or without it, once that may be another."""
+        exchange_s = 0.0 if self.waited_s >= RETRY_S else self.exchange_s
+        return helps(self.own, self.others, self.total, exchange_s)
 
 
 def park(training: Training, group: Group, known: Knowledge, partings: list[Parting]) -> None:
@@ -79,6 +75,7 @@ def await_work(training: Training) -> Generation | None:
         except TimeoutError:
             _look(training, training.aside)
         else:
+            training.profiled[training.rank] = training.aside.own
             training.aside = None
             return generation
     return training.link.await_form(training.worker.step)
@@ -86,13 +83,14 @@ def await_work(training: Training) -> Generation | None:
 
 def _look(training: Training, aside: Aside) -> None:
     """Measure anew, with few samples, and ask to come back where that pays."""
-    samples = max(1, min(int(PROBE_TAKES_S / aside.own.per_sample_s), aside.total))
     size = training.cutting(len(aside.others) + 1).size
-    taken_s = rehearse(training.worker, training.data.train, samples, size)
-    if shares.departs(aside.own, samples, taken_s):
+    for _ in range(PROBES):
+        samples = max(1, min(int(PROBE_TAKES_S / aside.own.per_sample_s), aside.total))
+        taken_s = rehearse(training.worker, training.data.train, samples, size)
+        if not shares.departs(aside.own, samples, taken_s):
+            break
         aside.own = shares.fit(aside.own, [(samples, taken_s)])
     aside.waited_s += PROBE_S
     if aside.has_use():
         aside.waited_s = 0.0
-        training.profiled[training.rank] = aside.own
         training.link.return_to_work()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
 
 import torch
@@ -96,7 +96,7 @@ class Bench:
     def _round(self, search: Search, span_s: float) -> None:
         try:
             took_s = self._typical_s(search.size, span_s)
-        except (RuntimeError, MemoryError) as error:
+        except memory.FAILURES as error:
             if search.over or not search.points or not memory.is_full(error):
                 raise
             search.give_up("there is no memory for more")
@@ -172,18 +172,8 @@ class Bench:
         of_all = max(1, int(min(sum(threads[i] for i in here), probe().cpus)))
         folder = contract.cache_folder() / "bench"
         found = hardware.measure(self.training.worker.device, of_all, folder)
-        self.training.reporter.emit(
-            MachineProfiled(
-                agent=self.group.generation.members[self.group.index].agent,
-                device=found.device,
-                threads=found.threads,
-                memory_bytes_per_s=found.memory_bytes_per_s,
-                matmul_flop_per_s=found.matmul_flop_per_s,
-                disk_read_bytes_per_s=found.disk_read_bytes_per_s,
-                disk_write_bytes_per_s=found.disk_write_bytes_per_s,
-                note=found.note,
-            )
-        )
+        agent = self.group.generation.members[self.group.index].agent
+        self.training.reporter.emit(MachineProfiled(agent, **asdict(found)))
 
     # -------------------------------------------------------------------------- the links
 

@@ -36,9 +36,9 @@ class Training:
     reporter: Reporter
     keeper: Keeper
     purpose: str = TRAIN
-    profiled: dict[int, Speed] = field(default_factory=dict)  # what a profile says of each rank
+    profiled: dict[int, Speed] = field(default_factory=dict)  # what is known besides the record
     part: tuple[float, float] = (0.0, 1.0)  # of the batch that this rank may take
-    fits: int | None = None  # most samples at once, once memory has proved too small for a share
+    fits: int | None = None  # most samples at once, where memory does not do for a share
     aside: Aside | None = None  # while this rank is parked
     last_lead: int = -1
     saved_at: float = field(default_factory=time.monotonic)

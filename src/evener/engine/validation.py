@@ -33,13 +33,16 @@ class Result:
         return self.loss if metric == "loss" else self.metrics.get(metric)
 
 
-def validate(worker: Worker, group: Group, source: Source, weights: tuple[int, ...]) -> Result:
-    """Pass the set once. `weights` are the training shares: the fast take more here too."""
+def validate(
+    worker: Worker, group: Group, source: Source, weights: tuple[int, ...], fits: int | None = None
+) -> Result:
+    """Pass the set once. `weights` are the training shares: the fast take more here too. `fits`
+    is how many samples at once this rank has memory for, if that is known."""
     worker.merge_buffers(group)
     cuts = [0, *np.cumsum(shares.split([float(w) for w in weights], len(source)))]
     start, stop = list(pairwise(int(c) for c in cuts))[group.index]
     size = worker.job.validation.batch or max(1, weights[group.index])
-    totals = _pass(worker, source, _requests(start, stop, size))
+    totals = _pass(worker, source, _requests(start, stop, min(size, fits or size)))
     group.sum(totals)
     loss, count, *metrics = totals.tolist()
     means = {n: v / count for n, v in zip(worker.task.metrics, metrics, strict=True)}
@@ -62,6 +65,7 @@ def _pass(worker: Worker, source: Source, requests: Iterator[Request]) -> torch.
         with torch.no_grad(), Stream(source, requests, data.workers, data.prefetch) as stream:
             for _, batch in stream:
                 assert batch is not None
+                worker.last_piece = len(batch[0])
                 with devices.autocast(worker.job.train.precision, worker.device):
                     moved = move(batch, worker.device, worker.dtype)
                     loss = worker.task.loss(worker.forward, moved, training=False)

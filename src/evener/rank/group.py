@@ -16,7 +16,7 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -230,6 +230,14 @@ def form(
         group.close()
         raise
     return group
+
+
+def gather(group: Group, row: Sequence[float]) -> list[list[float]]:
+    """Every member's row of so many numbers, in the order of the group."""
+    table = torch.zeros(group.size, len(row), dtype=torch.float64)
+    table[group.index] = torch.tensor(row, dtype=torch.float64)
+    rows: list[list[float]] = group.sum(table).tolist()
+    return rows
 
 
 def send_bytes(group: Group, data: bytes, to: int) -> None:

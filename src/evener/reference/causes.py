@@ -258,7 +258,8 @@ CAUSES: dict[str, Cause] = {
     "E605": Cause(
         "A rank needed more memory than its machine or its GPU has, and ended or was ended by the "
         "system.",
-        "set `train.micro_batch`: a step is then computed in smaller pieces, with the same "
-        'result. Fewer `--workers` on the machine, or `precision = "bf16"`, help as well.',
+        "a share that does not fit is computed in smaller pieces by itself, and a message says so. "
+        "Where that did not do: a smaller model, fewer `--workers` on the machine, "
+        '`precision = "bf16"`, or `train.micro_batch` from the start.',
     ),
 }
