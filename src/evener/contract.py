@@ -32,6 +32,9 @@ CACHE_VARIABLE = PREFIX + "CACHE"  # a person's own: where downloads are kept
 # started again. A user's stop is another signal.
 AWAY_SIGNAL, AWAY_STATUS = "SIGPWR", 75
 
+# An agent asks a rank with it to write into its log where all its threads are.
+STACK_SIGNAL = "SIGQUIT"
+
 # Names inside a run's folder: rundir gives them meaning, containers mount them.
 DB_NAME = "run.db"
 CONFIGS, LOGS, CHECKPOINTS = "configs", "logs", "checkpoints"

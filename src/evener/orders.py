@@ -108,6 +108,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulse:
+    """Said again and again while the rank is in a group: how often it has got on, and whether it
+    now waits for others or for a disk."""
+
+    beats: int
+    resting: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Wind:
     """Stop for good at the next boundary all ranks agree on, with a checkpoint."""
 
@@ -138,7 +147,7 @@ class Failed:
 
 Order = (
     Hello | Take | Built | Halt | Halted | Form | Formed | Broken | Parked | Unparked | Recall
-    | Progress | Wind | Report | Done | Failed
+    | Progress | Pulse | Wind | Report | Done | Failed
 )  # fmt: skip
 _KINDS: dict[str, type[Any]] = {k.__name__: k for k in Order.__args__}
 

@@ -39,11 +39,12 @@ def verdict(
 ) -> str:
     """What is found after `after_s` of nothing new."""
     states = {"stopping": False, "over": False} | view
-    found = ""
+    found = None
     for now in (0.0, after_s):
+        process.heart.heard(int(now), resting=True, now=now)
         look = vigil.View(now, CONFIG, pace or stepping(1.0), **states)
         found = vigil.judge(process, look, others_move=others_move)
-    return found
+    return found.why if found else ""
 
 
 def stepping(each_s: float) -> vigil.Pace:
@@ -137,4 +138,48 @@ def test_a_machine_of_a_tenth_of_a_processor_has_ten_times_as_long_to_start() ->
         )
         for now in (0.0, 600.0, 601.0)
     ]
-    assert found == ["", "", "did not call its agent within 600 s"]
+    assert found == [None, None, vigil.Verdict("did not call its agent within 600 s")]
+
+
+def judged(process: RankProcess, now: float, **view: bool) -> vigil.Verdict | None:
+    states = {"stopping": False, "over": False} | view
+    return vigil.judge(process, vigil.View(now, CONFIG, stepping(1.0), **states), others_move=True)
+
+
+def beating(**facts: Any) -> RankProcess:
+    """One that got on every two seconds, until 10 s."""
+    process = rank(**facts)
+    process.heart.begin(0.0)
+    for beats in range(6):
+        process.heart.heard(beats, resting=False, now=2.0 * beats)
+    return process
+
+
+def test_who_shows_no_sign_of_getting_on_hangs() -> None:
+    assert judged(beating(), 10 + 30) is None
+    found = judged(beating(), 10 + 31)
+    assert found == vigil.Verdict("made no progress for 31 s; its log says where it hung", True)
+    assert judged(beating(), 10 + 31, compiles=True) is None
+    assert judged(beating(suspended=True, training=True), 10 + 2.9) is None
+    assert judged(beating(training=False), 3600) is None  # nothing is expected of it
+
+
+def test_who_waits_for_others_does_not_hang() -> None:
+    process = beating()
+    process.heart.heard(5, resting=True, now=3600)
+    assert judged(process, 3601) is None
+
+
+def test_a_hang_is_longer_than_ten_times_what_was_usual() -> None:
+    process = beating()
+    process.heart.heard(6, resting=False, now=10 + 20)
+    assert judged(process, 30 + 200) is None
+    assert judged(process, 30 + 201) is not None
+
+
+def test_a_first_step_may_take_minutes() -> None:
+    process = rank()
+    process.heart.begin(0.0)
+    process.heart.heard(0, resting=False, now=1.0)
+    assert judged(process, 301) is None
+    assert judged(process, 302) is not None

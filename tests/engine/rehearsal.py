@@ -22,6 +22,7 @@ from evener.engine.training import Training
 from evener.membership.generation import Ballot, Generation, Member
 from evener.orders import Done, Order, Take
 from evener.rank.group import Group, StoreHost
+from evener.rank.pulse import Pulse
 from evener.rundir.layout import RunDir
 
 
@@ -39,6 +40,7 @@ class StageLink:
         self.on_broken: Callable[[Ballot], None] = lambda _: None
         self.on_recall: Callable[[tuple[int, ...]], None] = lambda _: None
         self.parked = False
+        self.pulse = Pulse()
         self._waits = False  # the stage knows that it stands
         self._formed = Ballot(0, "")
 

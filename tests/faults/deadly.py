@@ -1,11 +1,13 @@
-"""Data and a loss that kill their own rank, once, in a named phase of a named step.
+"""Data and a loss that kill their own rank, once, in a named phase of a named step; or hang there.
 
 What shall die is said in the environment, as `RANK:STEP:PHASE`, with a file that the one death
-creates: whoever comes after finds it and lives.
+creates: whoever comes after finds it and lives. DEADLY_HOW is "kill", or "hang" for a loop without
+an end that keeps all other threads of the process from running.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -39,7 +41,16 @@ def _die_in(phase: str) -> None:
         Path(os.environ["DEADLY_ONCE"]).touch(exist_ok=False)
     except FileExistsError:
         return
+    {"kill": _kill, "hang": _hold_all_threads}[os.environ.get("DEADLY_HOW", "kill")]()
+
+
+def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _hold_all_threads() -> None:
+    while True:
+        ctypes.PyDLL(None).sleep(600)  # which a signal ends
 
 
 def _in_optimizer(*_: Any) -> None:

@@ -53,6 +53,21 @@ def test_a_rank_killed_in_any_phase_costs_nothing(
     assert runs.difference(run, unbroken) < TOLERANCE
 
 
+def test_a_rank_that_hangs_is_replaced_and_its_stack_kept(tmp_path: Path, unbroken: RunDir) -> None:
+    job = runs.write_job(tmp_path, steps=STEPS, pause_s=0.06)
+    done = runs.evener(
+        tmp_path, "run", str(job), "-o", "membership.hang_s=2",
+        DEADLY="1:50:forward", DEADLY_ONCE=str(tmp_path / "hung"), DEADLY_HOW="hang",
+    )  # fmt: skip
+    run = runs.run_of(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (lost,) = runs.events(run, RankLost)
+    assert lost.rank == 1
+    assert "made no progress for" in lost.reason
+    assert "_hold_all_threads" in run.rank_log(1).read_text()
+    assert runs.difference(run, unbroken) < TOLERANCE
+
+
 def test_the_lost_rank_comes_back_from_the_standby(tmp_path: Path) -> None:
     job = runs.write_job(tmp_path, steps=1_000_000, pause_s=0.01)
     run = runs.run_of(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -10,7 +11,8 @@ import pytest
 
 from evener import orders
 from evener.membership.generation import Ballot, Generation, Member
-from evener.orders import Form, Halt, Halted, Order, Parked, Unparked, Wind
+from evener.orders import Form, Halt, Halted, Order, Parked, Pulse, Unparked, Wind
+from evener.rank import link as link_module
 from evener.rank.link import Link
 from evener.wire.line import Line
 
@@ -146,3 +148,21 @@ def test_the_end_does_not_reach_who_stands_with_a_state(agent: FakeLine, link: L
         link.await_form(7, patience_s=0.01)
 
     assert link.stop_asked == "it is late"
+
+
+def test_a_rank_in_a_group_tells_how_it_gets_on(
+    agent: FakeLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "PULSE_S", 0.01)
+    quick = Link(cast("Line", agent))
+    agent.asked.get(timeout=10)
+    quick.pulse.beat()
+    time.sleep(0.1)
+    assert not [o for o in agent.said if isinstance(o, Pulse)]  # it stands: nothing is expected
+    agent.tell(Form(generation(FIRST)))
+    with quick.pulse.rest():
+        deadline = time.monotonic() + 10
+        while Pulse(1, resting=True) not in agent.said:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    quick.close()

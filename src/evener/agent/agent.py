@@ -120,7 +120,7 @@ class Agent:
 
         ranks, letters = Ranks(me, self._run, mine.ranks, start), self._peers.broadcast
         voice = Voice(self._sink.put, self._sink.forward, self._tell, self._end, letters)
-        return Crew(me, host, self._job.membership, ranks, voice, self._plan.purpose)
+        return Crew(me, host, self._job, ranks, voice, self._plan.purpose)
 
     # ---------------------------------------------------------------------------- the loop
 

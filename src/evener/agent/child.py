@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evener import errors
+from evener import contract, errors
 
 _TAIL_BYTES = 16_384
 
@@ -66,6 +66,13 @@ class Child:
         with self._reaping:
             if not self._reaped:
                 self._kill_group()
+
+    def dump_stack(self) -> None:
+        """Ask for the stacks of its threads, in its log: nothing, where systems cannot ask."""
+        if sys.platform != "win32":
+            with self._reaping, contextlib.suppress(ProcessLookupError):
+                if not self._reaped:
+                    os.kill(self.pid, getattr(signal, contract.STACK_SIGNAL))
 
     def follow(self, log: Path) -> None:
         """From now on the process writes to the end of `log`."""

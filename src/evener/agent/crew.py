@@ -14,9 +14,10 @@ from typing import Any
 from evener import orders, placement
 from evener.agent import deaths, ending, translate, vigil
 from evener.agent.child import Child
+from evener.agent.heart import AwakeClock
 from evener.agent.ranks import RankProcess, Ranks, Slot, Stage
 from evener.agent.translate import Letter, Over, Return
-from evener.config.schema import Membership as MembershipConfig
+from evener.config.schema import Job
 from evener.errors import EvenerError
 from evener.events import Alert, Event, RankLost, RankStarted
 from evener.membership import Generation, words
@@ -63,12 +64,13 @@ class Crew:
         self,
         me: str,
         host: str,
-        config: MembershipConfig,
+        job: Job,
         ranks: Ranks,
         voice: Voice,
         purpose: str = placement.TRAIN,
     ) -> None:
-        self._me, self._host, self._config = me, host, config
+        self._me, self._host, self._config = me, host, job.membership
+        self._compiles = job.train.compile
         self._ranks, self._voice, self._purpose = ranks, voice, purpose
         self.step = -1
         self._data_ready = False
@@ -78,9 +80,10 @@ class Crew:
         self._company = False  # ranks of other agents train with ours
         self._deaths = 0  # since the last step
         self._oom_kills = deaths.oom_kills()
-        self._standby_tries = STANDBY_TRIES if config.standby else 0
+        self._standby_tries = STANDBY_TRIES if job.membership.standby else 0
         self._pace = vigil.Pace()
         self._cpus = quota_cpus()
+        self._clock = AwakeClock(time.monotonic())
 
     # ------------------------------------------------------------------------ what is asked
 
@@ -210,10 +213,11 @@ class Crew:
         self._settle()
 
     def _reacted(self, process: RankProcess, slot: Slot, order: Order) -> None:
-        now = time.monotonic()
+        now = self._clock.at(time.monotonic())
         match order:
             case orders.Formed(ballot, step):
                 process.training = True
+                process.heart.begin(now)
                 process.answered(ballot)
                 self._pace.begin(step, now)
             case orders.Halted(ballot):
@@ -226,6 +230,8 @@ class Crew:
                 log.info("rank %d: its group broke: %s", slot.plan.rank, why)
             case Progress(step):
                 self._progress(step, now)
+            case orders.Pulse(beats, resting):
+                process.heart.heard(beats, resting, now)
         meaning = translate.to_input(order, slot.plan.rank, slot.life)
         if meaning is not None and process.stage is Stage.UP and not process.down:
             self._voice.tell(meaning)
@@ -259,8 +265,11 @@ class Crew:
 
     def tick(self, now: float) -> None:
         """Ends what does not end, answer or move by itself."""
+        now = self._clock.tick(now)
         over = self._ended_elsewhere or self._ranks.through or self._dismissed
-        view = vigil.View(now, self._config, self._pace, bool(self._stopping), over, self._cpus)
+        stopping = bool(self._stopping)
+        how = (now, self._config, self._pace, stopping, over, self._cpus, self._compiles)
+        view = vigil.View(*how)
         moving = [p for p in self._ranks if p.training and not p.child.suspended]
         for process in self._ranks:
             if process.child.ended:
@@ -269,8 +278,10 @@ class Crew:
                 continue
             others_move = self._company or any(p is not process for p in moving)
             verdict = vigil.judge(process, view, others_move=others_move)
-            if verdict:
-                process.condemn(verdict)
+            if verdict is None:
+                process.acquit()
+            else:
+                process.condemn(verdict.why, verdict.stack, now)
         self._settle()
 
     def _tell_down(self, process: RankProcess) -> None:

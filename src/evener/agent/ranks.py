@@ -13,11 +13,14 @@ from pathlib import Path
 
 from evener import orders
 from evener.agent.child import Child
+from evener.agent.heart import Heart
 from evener.membership.generation import Ballot, Member
 from evener.orders import Done, Order
 from evener.placement import RankPlan
 from evener.rundir.layout import RunDir
 from evener.wire.channel import Channel
+
+STACK_S = 1.0  # for a process that hangs to write where
 
 
 class Stage(Enum):
@@ -56,6 +59,7 @@ class RankProcess:
     left: bool = False  # its connection has ended
     down: bool = False  # membership knows that it is gone
     urged: Ballot | None = None  # asked to break its group for this ballot, not answered yet
+    heart: Heart = field(default_factory=Heart)
     since: dict[str, float] = field(default_factory=dict)  # when it was first found in a state
     verdict: str = ""  # why we ended it ourselves
 
@@ -63,10 +67,19 @@ class RankProcess:
         if self.channel is not None:
             self.channel.send(orders.to_dict(order))
 
-    def condemn(self, verdict: str) -> None:
-        """End it; `verdict` is what a person will read."""
-        self.verdict = self.verdict or verdict
+    def condemn(self, why: str, stack: bool, now: float) -> None:
+        """End it. `why` is what a person will read; `stack`: it is to write first where it is."""
+        if stack:
+            if "stack" not in self.since:
+                self.child.dump_stack()
+            if self.lasts("stack", True, now) <= STACK_S:
+                return
+        self.verdict = self.verdict or why
         self.child.kill()
+
+    def acquit(self) -> None:
+        """It has come to itself before it was ended."""
+        self.since.pop("stack", None)
 
     def urge(self, ballot: Ballot) -> None:
         self.urged = ballot

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
+from evener.agent.heart import UNSTEPPED_S
 from evener.agent.ranks import RankProcess, Stage
 from evener.config.schema import Membership as MembershipConfig
 
@@ -21,7 +22,6 @@ PART_S = 30.0  # for a process to end once it has said that its work is done
 TOGETHER_S = 60.0  # between the first rank's end and the last one's
 ASIDE_S = 2.0  # for a parked rank to hear of the end: it has no state that could be lost
 WIND_S = 120.0  # for a last step and a checkpoint of a large model on a slow disk
-UNSTEPPED_S = 300.0  # before the first step nobody knows how long one takes
 
 
 class Pace:
@@ -57,16 +57,46 @@ class View:
     stopping: bool
     over: bool  # some rank of the run has done all its work
     cpus: float = 1.0  # of the machine: under a small quota all takes longer
+    compiles: bool = False  # a step may take minutes, at any time
 
     @property
     def hello_s(self) -> float:
         return HELLO_S / min(self.cpus, 1.0)
 
+    @property
+    def hang_s(self) -> float:
+        return max(self.config.hang_s, UNSTEPPED_S) if self.compiles else self.config.hang_s
 
-def judge(process: RankProcess, view: View, *, others_move: bool) -> str:
-    """Why the process must end, or "" for one that may go on."""
-    now, config = view.now, view.config
-    halt_s = config.halt_s + view.pace.patience_s
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a process must end, and whether its stack tells more."""
+
+    why: str
+    stack: bool = False
+
+
+def judge(process: RankProcess, view: View, *, others_move: bool) -> Verdict | None:
+    """Why the process must end, or None for one that may go on."""
+    stuck = _stuck(process, view)
+    why = stuck or _late(process, view, others_move=others_move)
+    return Verdict(why, stack=bool(stuck)) if why else None
+
+
+def _stuck(process: RankProcess, view: View) -> str:
+    """It does not do what it was told, or nothing at all; not because it was suspended."""
+    halt_s, still_s = _halt_s(view), view.now - process.heart.moved_s
+    if process.lasts("urged", process.urged is not None, view.now) > halt_s:
+        return f"did not stop within {halt_s:.0f} s of being told to"
+    still = process.training and still_s > process.heart.patience_s(view.hang_s)
+    if still and not process.child.suspended:
+        return f"made no progress for {still_s:.0f} s; its log says where it hung"
+    return ""
+
+
+def _late(process: RankProcess, view: View, *, others_move: bool) -> str:
+    """It does not call, end or move by itself in time."""
+    now, config, halt_s = view.now, view.config, _halt_s(view)
     working = process.stage in (Stage.BUILDING, Stage.UP)
     suspended = others_move and process.training and process.child.suspended
     if process.lasts("starting", process.stage is Stage.STARTING, now) > view.hello_s:
@@ -74,8 +104,6 @@ def judge(process: RankProcess, view: View, *, others_move: bool) -> str:
     left = process.left and process.stage is not Stage.PARTED
     if process.lasts("left", left, now) > CALL_S:
         return "closed its line to the agent"
-    if process.lasts("urged", process.urged is not None, now) > halt_s:
-        return f"did not stop within {halt_s:.0f} s of being told to"
     if process.lasts("suspended", suspended, now) > config.dead_s:
         return f"was suspended for longer than {config.dead_s:g} s"
     aside = view.over and working and process.parked
@@ -90,3 +118,7 @@ def judge(process: RankProcess, view: View, *, others_move: bool) -> str:
     if process.lasts("parted", process.stage is Stage.PARTED, now) > PART_S:
         return f"did not end within {PART_S:g} s of saying so"
     return ""
+
+
+def _halt_s(view: View) -> float:
+    return view.config.halt_s + view.pace.patience_s

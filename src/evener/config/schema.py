@@ -192,6 +192,11 @@ class Membership(Section):
     halt_s: Seconds = Field(
         10.0, description="For ranks to reach a boundary they agree on, before the step is broken."
     )
+    hang_s: Seconds = Field(
+        30.0,
+        description="A rank that shows no sign of getting on for so long, and for ten times as "
+        "long as it ever did, is replaced; its stack is then in its log.",
+    )
     standby: bool = Field(
         True, description="Keep one process per machine ready to replace a lost rank."
     )

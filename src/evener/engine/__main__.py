@@ -6,8 +6,10 @@ a person should read goes to the agent, which ends the run with it; its tracebac
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -52,6 +54,9 @@ def main() -> None:
     environment = contract.from_environ(RankEnv)
     assert isinstance(environment, RankEnv)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    faulthandler.enable()
+    if sys.platform != "win32":
+        faulthandler.register(getattr(signal, contract.STACK_SIGNAL))
     own = versions.greeting(Versions(versions.EVENER, str(torch.__version__)))
     hello = {"role": "rank", "agent": environment.agent, **own}
     line = Line.connect(environment.agent_address, environment.secret, hello, HANDSHAKE_S)

@@ -40,7 +40,8 @@ def attend(training: Training, group: Group, weights: tuple[int, ...], asks: Ask
     ):
         best, metric = _validate(training, group, weights)
     if _sample_due(training, at_end):
-        _sample(training, group)
+        with group.pulse.rest():
+            _sample(training, group)
     every = job.checkpoint.every_steps
     wanted = (
         asks.save
@@ -51,7 +52,8 @@ def attend(training: Training, group: Group, weights: tuple[int, ...], asks: Ask
         or (every is not None and progress.step > 0 and progress.step % every == 0)
     )
     if wanted and progress.saved_step != progress.step:
-        _save(training, group, metric, best)
+        with group.pulse.rest():
+            _save(training, group, metric, best)
 
 
 def _validate(

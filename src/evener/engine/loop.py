@@ -50,7 +50,8 @@ def run(training: Training) -> Done:
 def _generation(training: Training, generation: Generation) -> Done | None:
     index = [m.rank for m in generation.members].index(training.rank)
     timeout_s = training.job.membership.form_s
-    group = form(generation, index, training.store_port, timeout_s, training.link.on_break)
+    link, port = training.link, training.store_port
+    group = form(generation, index, port, timeout_s, link.on_break, link.pulse)
     try:
         if training.purpose == BENCH:
             return profile.measure(training, group)

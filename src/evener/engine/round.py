@@ -10,7 +10,7 @@ import torch
 
 from evener.data.loader import Request, Stream
 from evener.data.order import Batch
-from evener.engine import boundary, export, parking
+from evener.engine import boundary, export, parking, task
 from evener.engine.balance import Balance, Look
 from evener.engine.exchange import Exchange
 from evener.engine.muster import Muster, Parting
@@ -95,7 +95,7 @@ class Round:
         batch = training.order.batch(progress.cursor)
         pieces = self._pieces(progress.step, batch)
         part = Part(
-            lambda: next(batches)[1], len(pieces.spans), pieces.spans[0][0], self._own_asks(),
+            lambda: self._next(batches), len(pieces.spans), pieces.spans[0][0], self._own_asks(),
             self.before, pieces.ghost,
         )  # fmt: skip
         outcome = take_step(training.worker, self.exchange, part, training.total_steps)
@@ -111,6 +111,10 @@ class Round:
         self._publish(outcome, batch)
         self._check_sanity()
         return outcome
+
+    def _next(self, batches: Iterator[boundary.Loaded]) -> task.Batch | None:
+        self.group.pulse.beat()
+        return next(batches)[1]
 
     def _tell_time(self) -> None:
         """Where the time of the step before went: who was waited for is known one step later."""
@@ -163,9 +167,10 @@ class Round:
         if not (finished or self.asks.stop):
             return None
         if self.group.index == 0:
-            training.keeper.wait()
-            if finished:
-                training.reporter.emit(export.final(training.keeper.run, training.worker))
+            with self.group.pulse.rest():
+                training.keeper.wait()
+                if finished:
+                    training.reporter.emit(export.final(training.keeper.run, training.worker))
         self.group.sum(torch.zeros(1))  # nobody is done before the lead has written
         return Done("finished" if finished else "stopped", progress.step)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -42,7 +42,8 @@ def validate(
     cuts = [0, *np.cumsum(shares.split([float(w) for w in weights], len(source)))]
     start, stop = list(pairwise(int(c) for c in cuts))[group.index]
     size = worker.job.validation.batch or max(1, weights[group.index])
-    totals = _pass(worker, source, _requests(start, stop, min(size, fits or size)))
+    requests = _requests(start, stop, min(size, fits or size))
+    totals = _pass(worker, source, requests, group.pulse.beat)
     group.sum(totals)
     loss, count, *metrics = totals.tolist()
     means = {n: v / count for n, v in zip(worker.task.metrics, metrics, strict=True)}
@@ -56,7 +57,9 @@ def _requests(start: int, stop: int, size: int) -> Iterator[Request]:
         yield Request(step=0, epoch=0, ids=np.arange(first, min(first + size, stop)))
 
 
-def _pass(worker: Worker, source: Source, requests: Iterator[Request]) -> torch.Tensor:
+def _pass(
+    worker: Worker, source: Source, requests: Iterator[Request], beat: Callable[[], None]
+) -> torch.Tensor:
     """Sums of loss, count and metrics over this rank's part."""
     data = worker.job.data
     totals = torch.zeros(2 + len(worker.task.metrics), dtype=torch.float64)
@@ -65,6 +68,7 @@ def _pass(worker: Worker, source: Source, requests: Iterator[Request]) -> torch.
         with torch.no_grad(), Stream(source, requests, data.workers, data.prefetch) as stream:
             for _, batch in stream:
                 assert batch is not None
+                beat()
                 worker.last_piece = len(batch[0])
                 with devices.autocast(worker.job.train.precision, worker.device):
                     moved = move(batch, worker.device, worker.dtype)

@@ -30,6 +30,7 @@ from torch.distributed import ProcessGroupGloo as _ProcessGroupGloo
 
 from evener import contract
 from evener.membership.generation import Generation
+from evener.rank.pulse import Pulse
 
 ProcessGroupGloo: Any = _ProcessGroupGloo  # torch's stub leaves out what it is made of
 # The net under a collective; membership notices silence long before and breaks the group.
@@ -63,10 +64,13 @@ class StoreHost:
 class Group:
     """The ranks of one generation, able to sum tensors and to pass them along."""
 
-    def __init__(self, generation: Generation, index: int, own_store_port: int) -> None:
+    def __init__(
+        self, generation: Generation, index: int, own_store_port: int, pulse: Pulse | None = None
+    ) -> None:
         self.generation = generation
         self.index = index
         self.size = len(generation.members)
+        self.pulse = pulse or Pulse()
         self._host = generation.members[index].host
         self._own_store_port = own_store_port
         self._group: Any = None
@@ -117,7 +121,7 @@ class Group:
             self._works.add(work)
 
         def wait() -> None:
-            with self._translated():
+            with self._translated(), self.pulse.rest():
                 self._see_through(work)
 
         return wait
@@ -161,9 +165,10 @@ class Group:
 
         thread = threading.Thread(target=wait, daemon=True)
         thread.start()
-        while thread.is_alive():
-            thread.join(_LOOK_S)
-            self._raise_if_parted()
+        with self.pulse.rest():
+            while thread.is_alive():
+                thread.join(_LOOK_S)
+                self._raise_if_parted()
         if errors:
             raise errors[0]
 
@@ -220,9 +225,10 @@ def form(
     own_store_port: int,
     timeout_s: float,
     register: Callable[[Callable[[], None]], None],
+    pulse: Pulse | None = None,
 ) -> Group:
     """The formed group of `generation`. `register` receives what breaks it, before any wait."""
-    group = Group(generation, index, own_store_port)
+    group = Group(generation, index, own_store_port, pulse)
     register(group.break_up)
     try:
         group.form(timeout_s)

@@ -16,10 +16,12 @@ from collections.abc import Callable
 from evener import orders
 from evener.membership.generation import Ballot, Generation
 from evener.orders import Form, Halt, Halted, Order, Parked, Take, Unparked, Wind
+from evener.rank.pulse import Pulse
 from evener.wire.line import Line
 
 log = logging.getLogger("evener.rank")
 AGENT_GONE_EXIT = 75
+PULSE_S = 1.0
 
 
 class Link:
@@ -35,7 +37,9 @@ class Link:
         self._formed = Ballot(0, "")  # the last generation it was told to form
         self._break: Callable[[], None] | None = None
         self._wind: str | None = None
-        self._closing = False
+        self._closing = threading.Event()
+        self.pulse = Pulse()
+        threading.Thread(target=self._tell_pulse, name="pulse", daemon=True).start()
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
 
     # ------------------------------------------------------------- asked by the main thread
@@ -96,16 +100,22 @@ class Link:
         return self._wind
 
     def close(self, timeout_s: float = 5.0) -> None:
-        self._closing = True
+        self._closing.set()
         self._line.flush(timeout_s)
         self._line.close()
+
+    def _tell_pulse(self) -> None:
+        """On a thread of its own: who hangs cannot say so."""
+        while not self._closing.wait(PULSE_S):
+            if self._standing_at is None:
+                self.say(orders.Pulse(self.pulse.beats, self.pulse.resting))
 
     # -------------------------------------------------------------------- the orders' thread
 
     def _listen(self) -> None:
         while (frame := self._line.receive()) is not None:
             self._obey(orders.from_dict(frame))
-        if not self._closing:
+        if not self._closing.is_set():
             log.error("the agent is gone; this rank ends")
             os._exit(AGENT_GONE_EXIT)
 
