@@ -94,10 +94,8 @@ class Trials:
 
         `meanwhile` is called beside it, on a thread, and may do something to the run.
         """
-        name = f"trial-{next(self._numbers)}"
-        run = RunDir(self.folder / "experiments" / name)
-        self._runs.append(run)
-        words = [str(job), "--name", name, "--on", on]
+        run = self._next()
+        words = ["run", str(job), "--name", run.name, "--on", on]
         with ThreadPoolExecutor(1) as pool:
             beside = pool.submit(meanwhile, run) if meanwhile else None
             trial = self._run(run, words, overrides, until, limit_s)
@@ -105,10 +103,26 @@ class Trials:
                 beside.result()
         return trial
 
+    def start(self, job: Path | str, overrides: Sequence[str] = (), *, on: str = "local") -> RunDir:
+        """`evener run JOB -o ... --detach`: a run that goes on until `end`."""
+        run = self._next()
+        words = ["run", str(job), "--name", run.name, "--on", on, "--detach"]
+        harness.run(_command(words, overrides), cwd=self.folder)
+        return run
+
+    def end(self, run: RunDir) -> None:
+        """`evener stop --now`."""
+        harness.run([sys.executable, "-m", "evener", "stop", run.name, "--now"], cwd=self.folder)
+
     def resume(self, stopped: Trial, overrides: Sequence[str] = (), limit_s: float = 900) -> Trial:
-        """`evener run NAME --resume`, to its end."""
-        words = [stopped.run.name, "--resume"]
+        """`evener resume NAME`, to its end."""
+        words = ["resume", stopped.run.name]
         return self._run(stopped.run, words, overrides, "finished", limit_s)
+
+    def _next(self) -> RunDir:
+        run = RunDir(self.folder / "experiments" / f"trial-{next(self._numbers)}")
+        self._runs.append(run)
+        return run
 
     def _run(
         self,
@@ -118,18 +132,21 @@ class Trials:
         until: str,
         limit_s: float,
     ) -> Trial:
-        command: list[str | Path] = [sys.executable, "-m", "evener", "run", *words]
-        for override in overrides:
-            command += ["-o", override]
         started = time.time()
         accepted = (0, 130) if until == "stopped" else (0,)
+        command = _command(words, overrides)
         said = harness.run(command, cwd=self.folder, limit_s=limit_s, accepted=accepted)
-        with Store.open(run.db, write=False) as store:
-            trial = Trial(run, started, tuple(store.records()))
+        trial = look(run, started)
         ends = trial.events(RunEnded)
         if not ends or ends[-1].outcome != until or not trial.commits:
             raise harness.MeasureError(f"the run did not end so: {ends[-1:]}\n{said[-2000:]}")
         return trial
+
+
+def look(run: RunDir, started: float = 0.0) -> Trial:
+    """What the record has so far."""
+    with Store.open(run.db, write=False) as store:
+        return Trial(run, started, tuple(store.records()))
 
 
 def weights(trial: Trial) -> dict[str, Any]:
@@ -137,3 +154,10 @@ def weights(trial: Trial) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     return load_file(trial.run.export_file)
+
+
+def _command(words: Sequence[str], overrides: Sequence[str]) -> list[str | Path]:
+    command: list[str | Path] = [sys.executable, "-m", "evener", *words]
+    for override in overrides:
+        command += ["-o", override]
+    return command

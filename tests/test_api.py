@@ -38,8 +38,9 @@ device = "cpu"
 def request_for(tmp_path: Path) -> Any:
     (tmp_path / "tiny.toml").write_text(JOB)
 
-    def make(job: str = "tiny.toml", *overrides: str, **rest: Any) -> RunRequest:
-        return RunRequest(job, overrides, folder=tmp_path, **rest)
+    def make(job: str = "", *overrides: str, **rest: Any) -> RunRequest:
+        meant = job or ("tiny" if rest.get("resume") else "tiny.toml")
+        return RunRequest(meant, overrides, folder=tmp_path, **rest)
 
     return make
 
@@ -173,14 +174,12 @@ def test_a_run_that_is_going_is_not_resumed(request_for: Any) -> None:
         api.prepare(request_for(resume=True), FakeLauncher([True]))
 
 
-def test_a_resume_is_asked_for_by_job_name_or_folder(request_for: Any, tmp_path: Path) -> None:
+def test_a_resume_is_asked_for_by_name_or_folder(request_for: Any, tmp_path: Path) -> None:
     run = api.start_run(request_for(name="mine"), FakeLauncher())
     ended(run, "stopped")
     launcher = FakeLauncher()
     for request in (
-        request_for("tiny.toml", name="mine", resume=True),
         request_for("mine", resume=True),
-        request_for("experiments/mine", resume=True),
         request_for(str(tmp_path / "experiments/mine"), resume=True),
     ):
         assert api.prepare(request, launcher).run.path.resolve() == run.path
@@ -206,7 +205,7 @@ def test_the_stored_job_goes_on_whatever_became_of_the_file(
 def test_a_resume_may_adjust_how_it_trains(request_for: Any, override: str) -> None:
     run = api.start_run(request_for(), FakeLauncher())
     ended(run, "stopped")
-    ready = api.prepare(request_for("tiny.toml", override, resume=True), FakeLauncher())
+    ready = api.prepare(request_for("tiny", override, resume=True), FakeLauncher())
     key, value = override.split("=")
     section, name = key.split(".")
     assert getattr(getattr(ready.job, section), name) == float(value)
@@ -227,7 +226,7 @@ def test_a_resume_may_adjust_how_it_trains(request_for: Any, override: str) -> N
 def test_a_resume_cannot_train_something_else(request_for: Any, override: str, key: str) -> None:
     ended(api.start_run(request_for(), FakeLauncher()), "stopped")
     with pytest.raises(errors.BadCombination) as caught:
-        api.prepare(request_for("tiny.toml", override, resume=True), FakeLauncher())
+        api.prepare(request_for("tiny", override, resume=True), FakeLauncher())
     assert caught.value.where == f"-o {key}"
 
 

@@ -59,7 +59,7 @@ def test_a_run_without_processes_and_without_an_end_has_vanished(tmp_path: Path)
     assert now.phase == "failed"
     assert now.error is not None
     assert now.error["code"] == "E604"
-    assert "evener run demo --resume" in now.error["fix"]
+    assert "evener resume demo" in now.error["fix"]
     with Store.open(run.db, write=False) as store:
         assert not any(isinstance(r.event, events.RunEnded) for r in store.records())
 

@@ -44,7 +44,7 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a person asks for. `job` is a job file, a recipe, or with `resume` a run's name."""
+    """What a person asks for. `job` is a job file or a recipe; with `resume` a run, by its name."""
 
     job: str
     overrides: tuple[str, ...] = ()
@@ -160,7 +160,7 @@ def _code_folders(loaded: LoadedJob, request: RunRequest) -> tuple[str, ...]:
 
 def _resumed(request: RunRequest, launcher: Launcher | None) -> Ready:
     """The stored job goes on, whatever became of the job file; overrides may still adjust it."""
-    run = _run_to_resume(request)
+    run = layout.find(_runs(request), request.job)
     launcher = launcher or launcher_of(run)
     if launcher.alive(run):
         raise errors.RunActive(
@@ -174,7 +174,7 @@ def _resumed(request: RunRequest, launcher: Launcher | None) -> Ready:
         raise errors.NothingToResume(
             f"{run.name} finished, at step {state.step}",
             where=str(run.path),
-            fix="without --resume a new run is started",
+            fix="`evener run JOB` starts a new run",
         )
     file = str(run.job_file.absolute())
     stored = load_job(file, (), request.folder).job
@@ -195,19 +195,8 @@ def _resumed(request: RunRequest, launcher: Launcher | None) -> Ready:
     return _debugged(ready) if request.debug else ready
 
 
-def _run_to_resume(request: RunRequest) -> RunDir:
-    """By --name; or JOB is the name of a run; or JOB is a job, whose run has the job's name."""
-    root = request.root or request.folder / Job.model_fields["log"].default.dir
-    if request.name:
-        return layout.find(root, request.name)
-    for run in (RunDir(root / request.job), RunDir(request.folder / request.job)):
-        if run.job_file.is_file():
-            return run
-    try:
-        loaded = _load(request.job, request)
-    except errors.JobNotFound:
-        return layout.find(root, request.job)  # says which run may have been meant
-    return layout.find(_root(request, loaded), loaded.name)
+def _runs(request: RunRequest) -> Path:
+    return request.root or request.folder / Job.model_fields["log"].default.dir
 
 
 def _load(source: str, request: RunRequest) -> LoadedJob:

@@ -152,7 +152,7 @@ def vanished(state: RunState, known: EvenerError | None = None) -> RunEnded:
     error = known or RunVanished(
         "every process of the run is gone, and none could say why",
         where=state.run,
-        fix=f"look into `evener logs {state.run}`; go on with `evener run {state.run} --resume`",
+        fix=f"look into `evener logs {state.run}`; go on with `evener resume {state.run}`",
     )
     return RunEnded(outcome="failed", step=state.step, error=error.to_dict())
 

@@ -76,13 +76,12 @@ def test_a_full_disk_ends_the_run_in_words_and_damages_nothing(
     assert shell.place.left(shell.folder) == []
     assert {e.outcome for e in events(run, RunEnded)} == {"failed"}
     assert not any("Traceback" in log.read_text() for log in run.logs.glob("*.log"))
-    found = checkpoint.newest(run.checkpoints)
-    assert found is not None
-    saved, damaged = found
+    saved, damaged = checkpoint.newest(run.checkpoints)
+    assert saved is not None
     assert damaged == []
     (run.path / "filler").unlink()
     (shell.folder / "mine.py").write_text(GREEDY.replace("not filler.exists()", "False"))
-    resumed = shell.evener("run", "job", "--resume")
+    resumed = shell.evener("resume", "job")
     assert resumed.returncode == 0, said(resumed)
     assert saved.step >= 40
 

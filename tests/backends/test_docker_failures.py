@@ -57,7 +57,7 @@ def test_a_container_that_cannot_be_started_leaves_the_others_neither(
     assert docker_shell.evener("stop").returncode == 0
     docker.engine.call("create", "--name", taken, BASE, "true")
     try:
-        done = docker_shell.evener("run", "job", "--resume")
+        done = docker_shell.evener("resume", "job")
         assert (done.returncode, "E512" in done.stderr) == (6, True), said(done)
         assert "Traceback" not in done.stdout + done.stderr
         assert docker_shell.place.left(docker_shell.folder) == []
@@ -74,6 +74,6 @@ def test_the_next_start_clears_away_what_a_killed_one_left(
     docker.kill_janitors(docker_shell.folder)
     docker.engine.call("kill", *docker.containers(run).values())
     assert docker_shell.place.left(docker_shell.folder)
-    resumed = docker_shell.evener("run", "job", "--resume", "-o", "train.steps=20")
+    resumed = docker_shell.evener("resume", "job", "-o", "train.steps=20")
     assert resumed.returncode == 0, said(resumed)
     assert docker_shell.place.left(docker_shell.folder) == []

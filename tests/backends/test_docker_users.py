@@ -56,9 +56,7 @@ def test_what_a_caller_trains_is_the_callers_and_the_secret_is_for_ranks_alone(
     stopped = shell.evener("stop")
     assert stopped.returncode == 0, said(stopped)
     check_steps(run)
-    resumed = shell.evener(
-        "run", "job", "--resume", "-o", f"train.steps={shells.last_step(run) + 10}"
-    )
+    resumed = shell.evener("resume", "job", "-o", f"train.steps={shells.last_step(run) + 10}")
     assert resumed.returncode == 0, said(resumed)
     made = [path for folder in (run.path, shell.cache) for path in (folder, *folder.rglob("*"))]
     assert {(p.stat().st_uid, p.stat().st_gid) for p in made} == {(CALLER, CALLER)}

@@ -11,6 +11,7 @@ import pytest
 
 from evener import checkpoint
 from evener.events import GenerationFormed, RankLost, RankStarted, RunEnded, StepCommitted
+from evener.rundir import checkpoints
 from evener.rundir.layout import RunDir
 from tests.backends import shell as shells
 from tests.backends.places import Place
@@ -34,7 +35,7 @@ def test_a_run_goes_to_its_end_and_leaves_files_and_nothing_else(shell: Shell) -
     assert all(run.rank_log(rank).is_file() for rank in (0, 1))
     assert run.agent_log("a00").read_text(encoding="utf-8")
     assert run.export_file.is_file()
-    assert checkpoint.newest(run.checkpoints) is not None
+    assert checkpoints.entries(run.checkpoints)
     owners = {path.stat().st_uid for path in run.path.rglob("*")}
     assert owners == {os.getuid()}
     assert not _readable_by_others(run)
@@ -67,14 +68,14 @@ def test_a_detached_run_is_seen_stopped_and_resumed_from_other_shells(shell: She
     assert status["step"] >= 10
     for rank in (0, 1):
         assert shell.evener("logs", "--rank", str(rank)).returncode == 0
-    again = shell.evener("run", "job", "--resume")
+    again = shell.evener("resume", "job")
     assert (again.returncode, "E402" in again.stderr) == (5, True)
     stopped = shell.evener("stop")
     assert stopped.returncode == 0, said(stopped)
     assert shell.place.left(shell.folder) == []
     assert json.loads(shell.evener("ps", "--json").stdout) == []
     here = _stopped(run)
-    resumed = shell.evener("run", "job", "--resume", "-o", f"train.steps={here + MORE}")
+    resumed = shell.evener("resume", "job", "-o", f"train.steps={here + MORE}")
     assert resumed.returncode == 0, said(resumed)
     assert check_steps(run, here + MORE) == len(events(run, StepCommitted))
     assert shell.place.left(shell.folder) == []
@@ -84,9 +85,9 @@ def _stopped(run: RunDir) -> int:
     """The step at which a run was stopped; its checkpoint is there."""
     [ended] = events(run, RunEnded)
     assert ended.outcome == "stopped"
-    newest = checkpoint.newest(run.checkpoints)
+    newest, _ = checkpoint.newest(run.checkpoints)
     assert newest is not None
-    assert newest[0].step == ended.step == check_steps(run)
+    assert newest.step == ended.step == check_steps(run)
     return ended.step
 
 

@@ -12,6 +12,7 @@ import torch
 from evener import checkpoint
 from evener.checkpoint import Snapshot, disk
 from evener.errors import CheckpointDamaged, DiskFull
+from evener.rundir import checkpoints
 
 
 def snapshot(step: int = 7) -> Snapshot:
@@ -58,17 +59,22 @@ def test_damage_is_seen_and_the_one_before_is_used(tmp_path: Path, name: str, da
         file.unlink()
     with pytest.raises(CheckpointDamaged):
         checkpoint.read(newest.path)
-    found = checkpoint.newest(tmp_path)
-    assert found is not None
-    assert found[0].step == 5
+    assert newest_step(tmp_path) == (5, 1)
+
+
+def newest_step(root: Path) -> tuple[int | None, int]:
+    """With how many were set aside on the way to it."""
+    found, aside = checkpoint.newest(root)
+    return found.step if found else None, len(aside)
 
 
 def test_a_damaged_one_is_set_aside_not_deleted(tmp_path: Path) -> None:
     entry = checkpoint.write(tmp_path, snapshot())
     (entry.path / "model.safetensors").write_bytes(b"nonsense")
-    assert checkpoint.newest(tmp_path) is None
+    assert newest_step(tmp_path) == (None, 1)
     assert not entry.path.exists()
     assert [p.name.startswith(".damaged-") for p in tmp_path.iterdir()] == [True]
+    assert checkpoints.aside(tmp_path) == [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("point", range(5))
@@ -91,11 +97,11 @@ def test_a_crash_at_any_file_leaves_the_older_one(
     with pytest.raises(DiskFull):
         checkpoint.write(tmp_path, snapshot(9))
     monkeypatch.undo()
-    assert [e.step for e in checkpoint.entries(tmp_path)] == [5]
+    assert [e.step for e in checkpoints.entries(tmp_path)] == [5]
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000005"]
-    found = checkpoint.newest(tmp_path)
+    found, _ = checkpoint.newest(tmp_path)
     assert found is not None
-    assert_equal(found[0], snapshot(5))
+    assert_equal(found, snapshot(5))
 
 
 def test_writing_a_step_again_replaces_it(tmp_path: Path) -> None:
@@ -105,14 +111,6 @@ def test_writing_a_step_again_replaces_it(tmp_path: Path) -> None:
     entry = checkpoint.write(tmp_path, changed)
     assert_equal(checkpoint.read(entry.path), changed)
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000007"]
-
-
-def test_pruning_keeps_what_it_is_told(tmp_path: Path) -> None:
-    for step in (1, 2, 3, 4):
-        checkpoint.write(tmp_path, snapshot(step))
-    gone = checkpoint.prune(tmp_path, [2, 4])
-    assert [e.step for e in gone] == [1, 3]
-    assert [e.step for e in checkpoint.entries(tmp_path)] == [2, 4]
 
 
 def test_leftovers_of_a_crash_are_swept(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from evener.cli import main, run
+from evener.cli import main, training
 from evener.config.load import load_job, recipes
 from evener.errors import RanksLost
 from evener.state import RunState
@@ -47,12 +47,12 @@ def test_a_dry_run_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_exit_status_says_how_a_run_ended() -> None:
-    run._end(RunState("finished"))
+    training._end(RunState("finished"))
     with pytest.raises(typer.Exit) as stopped:
-        run._end(RunState("stopped"))
+        training._end(RunState("stopped"))
     assert stopped.value.exit_code == 130
     with pytest.raises(RanksLost, match="rank 2 died"):
-        run._end(RunState("failed", error=RanksLost("rank 2 died").to_dict()))
+        training._end(RunState("failed", error=RanksLost("rank 2 died").to_dict()))
 
 
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

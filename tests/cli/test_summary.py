@@ -34,11 +34,11 @@ def test_it_says_what_was_reached_where_it_is_and_what_to_do_with_it(run: RunDir
     assert 'evener sample demo --prompt "..."' in text
     assert "evener eval demo" in text
     assert "evener export demo --format safetensors" in text
-    assert "--resume" not in text
+    assert "resume" not in text
 
 
 def test_a_stopped_run_can_go_on(run: RunDir) -> None:
-    assert "  go on    evener run demo --resume" in lines(run, Script(outcome="stopped"))
+    assert "  go on    evener resume demo" in lines(run, Script(outcome="stopped"))
 
 
 def test_what_a_hard_stop_cost_is_said(run: RunDir) -> None:

@@ -45,12 +45,12 @@ def test_ctrl_c_stops_with_a_checkpoint_and_resume_goes_on_to_the_end(tmp_path: 
         assert process.wait(LONG_S) == 130, said
     assert "stopping with a checkpoint" in said
     assert "linear-regression stopped at step" in said
-    assert "evener run linear-regression --resume" in said
+    assert "evener resume linear-regression" in said
 
     status = json.loads(evener(tmp_path, "status", "--json").stdout)
     assert status["phase"] == "stopped"
     epochs = status["step"] // status["steps_per_epoch"] + 2
-    call = ("run", "linear-regression", "--resume", "--json", "-o", f"train.epochs={epochs}")
+    call = ("resume", "linear-regression", "--json", "-o", f"train.epochs={epochs}")
     resumed = evener(tmp_path, *call)
     assert resumed.returncode == 0, resumed.stderr
     events = [json.loads(line) for line in resumed.stdout.splitlines()]
@@ -59,7 +59,7 @@ def test_ctrl_c_stops_with_a_checkpoint_and_resume_goes_on_to_the_end(tmp_path: 
     steps = [e["step"] for e in events if e["kind"] == "StepCommitted"]
     assert min(steps) > status["step"]
     assert max(steps) == epochs * status["steps_per_epoch"]
-    assert evener(tmp_path, "run", "linear-regression", "--resume").returncode == 5
+    assert evener(tmp_path, "resume", "linear-regression").returncode == 5
     measured = json.loads(evener(tmp_path, "eval", "--json").stdout)
     assert measured["loss"] < 1.0
 
@@ -73,11 +73,11 @@ def test_a_detached_run_is_seen_and_stopped_from_another_shell(tmp_path: Path) -
     try:
         [row] = json.loads(evener(tmp_path, "ps", "--json").stdout)
         assert row["run"] == "linear-regression"
-        busy = evener(tmp_path, "run", "linear-regression", "--resume")
+        busy = evener(tmp_path, "resume", "linear-regression")
         assert busy.returncode == 5
         assert "E402" in busy.stderr
     finally:
         stopped = evener(tmp_path, "stop", "linear-regression")
     assert stopped.returncode == 0
-    assert "go on with: evener run linear-regression --resume" in stopped.stdout
+    assert "go on with: evener resume linear-regression" in stopped.stdout
     assert json.loads(evener(tmp_path, "ps", "--json").stdout) == []

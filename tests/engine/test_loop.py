@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from evener import checkpoint
 from evener.config.schema import Job
 from evener.engine import round as rounds
 from evener.engine import validation
 from evener.engine.keeper import Keeper
 from evener.errors import CodeReturnedWrong, Diverged
 from evener.rank.group import GroupBroken
+from evener.rundir import checkpoints
 from tests.engine.rehearsal import Player, Stage, job
 
 TOLERANCE = 1e-12
@@ -135,7 +135,7 @@ def test_a_break_that_some_hear_of_too_late(
     for kind, wanted in (("StepCommitted", range(1, 41)), ("Validated", (10, 20, 30, 40))):
         told = {e["step"] for p in stage.players for e in p.link.events(kind)}
         assert sorted(told) == list(wanted)
-    kept = checkpoint.entries(tmp_path / "broken" / "checkpoints")
+    kept = checkpoints.entries(tmp_path / "broken" / "checkpoints")
     assert {20, 40} <= {e.step for e in kept}
 
 
@@ -159,7 +159,7 @@ def test_a_checkpoint_that_died_with_its_lead_is_written_by_the_next(
         second.link.breaker()
         stage.form([second])
         stage.finish([second])
-    assert [e.step for e in checkpoint.entries(tmp_path / "checkpoints")] == [20, 40]
+    assert [e.step for e in checkpoints.entries(tmp_path / "checkpoints")] == [20, 40]
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 5])
@@ -270,7 +270,7 @@ def test_a_loss_that_is_a_mean_is_refused(tmp_path: Path) -> None:
 def test_checkpoints_fall_due_and_old_ones_go(tmp_path: Path) -> None:
     kept = job(checkpoint={"every_steps": 2, "keep_last": 2, "keep_best": 0})
     train(kept, tmp_path, 2)
-    assert [e.step for e in checkpoint.entries(tmp_path / "checkpoints")] == [10, 12]
+    assert [e.step for e in checkpoints.entries(tmp_path / "checkpoints")] == [10, 12]
 
 
 def test_the_best_checkpoint_stays(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_the_best_checkpoint_stays(tmp_path: Path) -> None:
     _, stage = train(kept, tmp_path, 2)
     validated = stage.players[0].link.events("Validated")
     best = min(validated, key=lambda e: float(e["loss"]))["step"]
-    assert {best, 12} == {e.step for e in checkpoint.entries(tmp_path / "checkpoints")}
+    assert {best, 12} == {e.step for e in checkpoints.entries(tmp_path / "checkpoints")}
 
 
 def test_batch_statistics_are_levelled(tmp_path: Path) -> None:

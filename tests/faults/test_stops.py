@@ -26,7 +26,7 @@ def test_ctrl_c_stops_with_a_checkpoint_and_resume_ends_where_it_would_have(
     stopped = runs.wait_for(run, RunEnded)
     assert stopped.outcome == "stopped"
     assert 20 <= stopped.step < 150
-    again = runs.evener(tmp_path, "run", str(job), "--resume", "--workers", "1")
+    again = runs.evener(tmp_path, "resume", "harm", "--workers", "1")
     assert again.returncode == 0, again.stdout + again.stderr
     steps = [e.step for e in runs.events(run, StepCommitted)]
     assert steps == list(range(1, 151))  # none lost, none twice
@@ -65,7 +65,7 @@ def test_a_detached_run_is_watched_and_stopped_from_another_shell(tmp_path: Path
     runs.wait_for(run, StepCommitted, step=10)
     assert "training" in runs.evener(tmp_path, "ps").stdout
     assert "harm" in runs.evener(tmp_path, "status").stdout
-    second = runs.evener(tmp_path, "run", str(job), "--resume")
+    second = runs.evener(tmp_path, "resume", "harm")
     assert second.returncode == 5
     assert "E402" in second.stderr
     assert runs.evener(tmp_path, "stop").returncode == 0
@@ -79,6 +79,6 @@ def test_a_second_run_of_that_name_gets_another_folder(tmp_path: Path) -> None:
     assert first.returncode == second.returncode == 0
     assert "harm-2" in second.stdout
     assert (tmp_path / "experiments" / "harm-2" / "model.safetensors").exists()
-    resumed = runs.evener(tmp_path, "run", str(job), "--resume")
+    resumed = runs.evener(tmp_path, "resume", "harm")
     assert resumed.returncode == 5
     assert "E403" in resumed.stderr

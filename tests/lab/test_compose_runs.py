@@ -165,7 +165,7 @@ def test_ctrl_c_and_up_again_lose_no_step(place: tuple[Path, str, Path, Path]) -
     assert first.returncode == 130, said
     stopped = max(out.steps())
 
-    refused = out.evener("run", "job", "--resume")
+    refused = out.evener("resume", "job")
     assert refused.returncode == 2
     assert "docker compose up" in refused.stderr
 

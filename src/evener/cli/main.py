@@ -38,6 +38,7 @@ class Verb:
 VERBS: dict[str, tuple[Verb, ...]] = {
     "Train": (
         Verb("run", "Train a job: a job file, or one of the recipes."),
+        Verb("resume", "Go on with a run that was stopped, or died."),
         Verb("plan", "Show who would train on what, and what each adds.", module="forecast"),
         Verb("bench", "Measure machines, and what each rank does of a job."),
         Verb("init", "Write a recipe to a file of your own."),
@@ -52,6 +53,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("stop", "Stop a run, with a checkpoint."),
     ),
     "Use what was learned": (
+        Verb("ckpt", "List a run's checkpoints, verify them, remove some."),
         Verb("sample", "Let a language model write."),
         Verb("eval", "Measure a checkpoint on the validation data.", module="evaluate"),
         Verb("export", "Write the model to a file, or a job for docker compose."),

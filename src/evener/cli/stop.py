@@ -43,7 +43,7 @@ def stop(
     state = watch.present(found, launcher)
     typer.echo(f"{found.name} {state.phase} at step {state.step}")
     if state.phase != "finished":
-        typer.echo(f"go on with: evener run {reference(found)} --resume")
+        typer.echo(f"go on with: evener resume {reference(found)}")
 
 
 def _gone(run: RunDir, launcher: Launcher) -> bool:

@@ -77,7 +77,7 @@ def _commands(run: RunDir, state: RunState, trained_text: bool) -> list[tuple[st
     name = shlex.quote(reference(run))
     rows = []
     if state.phase != "finished":
-        rows.append(("go on", f"evener run {name} --resume"))
+        rows.append(("go on", f"evener resume {name}"))
     if state.phase == "failed":
         rows.append(("look", f"evener logs {name}"))
     if state.checkpoints:

@@ -18,7 +18,7 @@ def check_same_training(stored: Job, wished: Job) -> None:
         raise BadCombination(
             f"{key} was {before!r} when the run began; a resumed run cannot make it {after!r}",
             where=f"-o {key}",
-            fix="start a new run without --resume, or leave this override out",
+            fix="start a new run with `evener run`, or leave this override out",
         )
 
 

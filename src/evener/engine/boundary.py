@@ -23,6 +23,7 @@ from evener.errors import NoCheckpoint
 from evener.events import Alert, TextSampled, Validated
 from evener.models.generate import generate
 from evener.rank.group import Group
+from evener.rundir import checkpoints
 
 Loaded = tuple[Request, Batch | None]
 
@@ -116,16 +117,15 @@ def _save(training: Training, group: Group, metric: float | None, best: bool) ->
 
 def restore(worker: Worker, keeper: Keeper) -> None:
     """A source's first state: the newest checkpoint that verifies, else the fresh weights."""
-    found = checkpoint.newest(keeper.run.checkpoints)
-    if found is None:
-        if list(keeper.run.checkpoints.glob(".damaged-*")):
+    snapshot, damaged = checkpoint.newest(keeper.run.checkpoints)
+    if snapshot is None:
+        if checkpoints.aside(keeper.run.checkpoints):
             raise NoCheckpoint(
                 "every checkpoint of the run is damaged",
                 where=str(keeper.run.checkpoints),
                 fix="begin a new run; the damaged ones are kept beside, under .damaged-*",
             )
         return
-    snapshot, damaged = found
     worker.restore(snapshot)
     worker.progress.balance = {}  # whoever wrote it may have been on other machines
     for path in damaged:

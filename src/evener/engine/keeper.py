@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from evener import checkpoint
-from evener.checkpoint import Entry, Snapshot
+from evener.checkpoint import Snapshot
 from evener.config import schema
-from evener.engine.progress import RISING
 from evener.errors import MachineError
 from evener.events import Alert, CheckpointDropped, CheckpointWritten, Event
+from evener.rundir import checkpoints
+from evener.rundir.checkpoints import Entry
 from evener.rundir.layout import RunDir
 
 
@@ -33,7 +34,7 @@ class Keeper:
     @property
     def newest_step(self) -> int:
         """The step of the last checkpoint, on disk or on its way there; -1 where there is none."""
-        found = checkpoint.entries(self.run.checkpoints)
+        found = checkpoints.entries(self.run.checkpoints)
         under_way = self._thread is not None and self._thread.is_alive()
         return max(found[-1].step if found else -1, self._writing if under_way else -1)
 
@@ -56,7 +57,8 @@ class Keeper:
         try:
             entry = checkpoint.write(self.run.checkpoints, snapshot, metric)
             self._report(entry, perf_counter() - began, best)
-            for gone in checkpoint.prune(self.run.checkpoints, self._kept()):
+            keep = checkpoints.to_keep(checkpoints.entries(self.run.checkpoints), self.config)
+            for gone in checkpoints.prune(self.run.checkpoints, keep):
                 self.emit(CheckpointDropped(gone.step, self._relative(gone)))
         except (MachineError, OSError) as error:
             what = error.what if isinstance(error, MachineError) else str(error)
@@ -67,18 +69,5 @@ class Keeper:
         size = entry.size_bytes
         self.emit(CheckpointWritten(entry.step, path, size, seconds, best, entry.metric))
 
-    def _kept(self) -> list[int]:
-        found = checkpoint.entries(self.run.checkpoints)
-        newest = [e.step for e in found[-self.config.keep_last :]]
-        return newest + [e.step for e in ranked(found, self.config.metric)][: self.config.keep_best]
-
     def _relative(self, entry: Entry) -> str:
         return entry.path.relative_to(self.run.path).as_posix()
-
-
-def ranked(entries: list[Entry], metric: str) -> list[Entry]:
-    """Those with a metric, best first."""
-    sign = -1.0 if metric in RISING else 1.0
-    return sorted(
-        (e for e in entries if e.metric is not None), key=lambda e: sign * (e.metric or 0)
-    )

@@ -18,21 +18,22 @@ from typing import Any
 import torch
 
 from evener import checkpoint
-from evener.checkpoint import Entry, Snapshot
+from evener.checkpoint import Snapshot
 from evener.checkpoint.snapshot import MODEL
 from evener.config.load import job_from_json
 from evener.config.schema import Job
 from evener.data.sources import DataSet, open_data
 from evener.engine import export, validation
-from evener.engine.keeper import ranked
 from evener.engine.task import build_task
 from evener.engine.worker import Worker, build_worker
-from evener.errors import BadCombination, EvenerError, NoCheckpoint, RankFailed
+from evener.errors import BadCombination, EvenerError, RankFailed
 from evener.membership.generation import Ballot, Generation, Member
 from evener.models import build_model
 from evener.models.generate import generate
 from evener.rank.device import open_device
 from evener.rank.group import Group
+from evener.rundir import checkpoints
+from evener.rundir.checkpoints import Entry
 from evener.rundir.layout import RunDir
 
 Arguments = dict[str, Any]
@@ -96,7 +97,7 @@ def evaluate(run: RunDir, arguments: Arguments) -> Any:
 
 def write_export(run: RunDir, arguments: Arguments) -> Any:
     """The weights as one file: `format`, `output`, `checkpoint`."""
-    entry = choose(run, str(arguments.get("checkpoint") or "last"), _job(run))
+    entry = _entry(run, arguments, _job(run))
     snapshot = checkpoint.read(entry.path)
     suffix = "." + str(arguments.get("format", "safetensors"))
     default = run.path / f"model-step{entry.step}{suffix}"
@@ -106,28 +107,9 @@ def write_export(run: RunDir, arguments: Arguments) -> Any:
     return {"step": entry.step, "path": str(path), "size_bytes": size}
 
 
-def choose(run: RunDir, wanted: str, job: Job) -> Entry:
-    """`last`, `best` or a step number."""
-    entries = checkpoint.entries(run.checkpoints)
-    if wanted == "last":
-        chosen = entries[-1:]
-    elif wanted == "best":
-        chosen = ranked(entries, job.checkpoint.metric)[:1] or entries[-1:]
-    else:
-        chosen = [e for e in entries if str(e.step) == wanted]
-    if not chosen:
-        steps = ", ".join(str(e.step) for e in entries) or "none"
-        raise NoCheckpoint(
-            f"there is no checkpoint {wanted!r}",
-            where=str(run.checkpoints),
-            fix=f"name one of these steps: {steps}" if entries else "train past its first one",
-        )
-    return chosen[0]
-
-
 def _open(run: RunDir, arguments: Arguments) -> tuple[Worker, DataSet, Entry]:
     job = _job(run)
-    entry = choose(run, str(arguments.get("checkpoint") or "last"), job)
+    entry = _entry(run, arguments, job)
     snapshot: Snapshot = checkpoint.read(entry.path)
     data = open_data(job)
     task = build_task(job.train, data.shape)
@@ -135,6 +117,11 @@ def _open(run: RunDir, arguments: Arguments) -> tuple[Worker, DataSet, Entry]:
     worker = build_worker(job, build_model(job.model, data.shape), task, device)
     worker.restore(snapshot)
     return worker, data, entry
+
+
+def _entry(run: RunDir, arguments: Arguments, job: Job) -> Entry:
+    wanted = arguments.get("checkpoint") or "last"
+    return checkpoints.choose(run.checkpoints, wanted, job.checkpoint.metric)
 
 
 def _job(run: RunDir) -> Job:

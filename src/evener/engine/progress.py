@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-RISING = ("accuracy", "top5")  # metrics of which more is better
+from evener.rundir.checkpoints import RISING
 
 
 @dataclass(slots=True)

@@ -140,7 +140,7 @@ class Head:
             vanished = errors.RunVanished(
                 f"{end}, and none told how the run ended",
                 where=f"step {step}",
-                fix="logs/ has their last words; `evener run NAME --resume` goes on from there",
+                fix="logs/ has their last words; `evener resume NAME` goes on from there",
             )
             log.error("%s", vanished)
             self._keeper.end_run(RunEnded("failed", step, vanished.what, vanished.to_dict()))

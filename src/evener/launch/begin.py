@@ -44,7 +44,7 @@ def begin(
         raise errors.RunActive(
             f"{run.name} has gone on outside of docker compose (as {plan.place})",
             where=str(run.plan_file),
-            fix=f"go on there: `evener run {run.name} --resume`",
+            fix=f"go on there: `evener resume {run.name}`",
         )
     before = _state(run)
     if before.begun_at is not None and before.phase != "finished":

@@ -16,7 +16,7 @@ CAUSES: dict[str, Cause] = {
         "Something happened that evener has no better name for: a mistake in evener itself, or "
         "in a library under it. Your job, your data and the run's folder are as they were.",
         "call the same once more as `evener --debug ...`, and report what it prints together "
-        "with the job file. Training can go on: `evener run RUN --resume`.",
+        "with the job file. Training can go on: `evener resume RUN`.",
     ),
     "E101": Cause(
         "`evener run`, `init` or `config show` got a name that is neither a file here nor a "
@@ -127,7 +127,7 @@ CAUSES: dict[str, Cause] = {
     "E303": Cause(
         "Your function raised an exception. The message has the exception and the line of your "
         "code; every rank would meet the same, so the run does not try again.",
-        "mend your code and start anew, or `--resume` if training had begun. The whole "
+        "mend your code and start anew, or `evener resume` if training had begun. The whole "
         "traceback is in `evener logs RUN`.",
     ),
     "E401": Cause(
@@ -140,12 +140,12 @@ CAUSES: dict[str, Cause] = {
         "The run is still training, so it cannot be resumed: two trainings would write into "
         "one folder.",
         "`evener status RUN` shows it, `evener stop RUN` ends it with a checkpoint. For a "
-        "second training of the same job, leave `--resume` out: it gets a folder of its own.",
+        "second training of the same job, `evener run` it again: it gets a folder of its own.",
     ),
     "E403": Cause(
-        "`--resume` was asked for a run that finished, or that never got as far as anything to "
-        "go on from.",
-        "start the job without `--resume`. To train a finished run for longer, start a new one "
+        "`evener resume` was asked for a run that finished, or that never got as far as anything "
+        "to go on from.",
+        "start the job with `evener run`. To train a finished run for longer, start a new one "
         "with more steps.",
     ),
     "E404": Cause(
@@ -162,7 +162,7 @@ CAUSES: dict[str, Cause] = {
         "`configs/job.json`. For weights, name the model they belong to.",
     ),
     "E406": Cause(
-        "`sample`, `eval`, `export` or `--resume` needs a checkpoint, and the run has none "
+        "`sample`, `eval`, `export` or `resume` needs a checkpoint, and the run has none "
         "that is whole: it ended before its first one, or the step that was named was not kept.",
         "the message lists the steps there are. `checkpoint.every_s` and "
         "`checkpoint.every_steps` say how often one is written; `evener stop` always leaves "
@@ -177,7 +177,7 @@ CAUSES: dict[str, Cause] = {
         "A disk is full, or your quota on it is used up: of the run's folder, or of the cache. "
         "What was written whole before stays whole.",
         "free space, or move: `-o log.dir=FOLDER` for runs, `EVENER_CACHE` for data, and lower "
-        "`checkpoint.keep_last`. Then `evener run RUN --resume`.",
+        "`checkpoint.keep_last`. Then `evener resume RUN`.",
     ),
     "E502": Cause(
         "The job needs a package that is not installed here: torch to train at all, Pillow for "
@@ -234,13 +234,13 @@ CAUSES: dict[str, Cause] = {
         "A rank met an exception that is neither your code's nor one that evener knows. "
         "Another try would meet it again, so the run ended.",
         "`evener logs RUN` has the traceback. From the last checkpoint on nothing is lost: "
-        "`evener run RUN --resume` once the cause is gone.",
+        "`evener resume RUN` once the cause is gone.",
     ),
     "E602": Cause(
         "Ranks of a machine died `membership.max_restarts` times without one step in between: "
         "something kills them each time, most often a lack of memory.",
         "`evener logs RUN` shows how they ended. Lower `train.micro_batch` or `--workers`, "
-        "mend the cause, then `evener run RUN --resume`.",
+        "mend the cause, then `evener resume RUN`.",
     ),
     "E603": Cause(
         "The gradients were infinite or no numbers for `train.max_skipped` steps in a row. "
@@ -252,7 +252,7 @@ CAUSES: dict[str, Cause] = {
     "E604": Cause(
         "The run was going, and now none of its processes is left, nor did they say why: the "
         "machine was switched off, or something killed them all at once.",
-        "`evener run RUN --resume` goes on from the last checkpoint. If the machine was not "
+        "`evener resume RUN` goes on from the last checkpoint. If the machine was not "
         "switched off, `evener logs RUN --agent` may have last words.",
     ),
     "E605": Cause(

@@ -208,7 +208,7 @@ def disk_full(path: Path) -> errors.DiskFull:
     return errors.DiskFull(
         "no space is left on the disk of the run",
         where=str(path),
-        fix="free some space, then go on with `evener run NAME --resume`",
+        fix="free some space, then go on with `evener resume NAME`",
     )
 
 
