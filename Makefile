@@ -21,7 +21,7 @@ check: setup
 	$(BIN)/lint-imports
 
 bench: setup
-	@failed=0; for b in exactness overhead learning start docker; do \
+	@failed=0; for b in exactness overhead learning start docker uneven; do \
 	  $(BIN)/python benchmarks/$$b.py --quick || failed=1; done; exit $$failed
 
 # pin what is installed here and tested; the build of torch is left to the machine

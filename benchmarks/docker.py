@@ -2,8 +2,8 @@
 
 Two containers against two local agents of one rank each: the same processes in the same group, so
 that what lies between them is Docker's. A full run measures one local agent with both ranks as
-well, which is what `evener run` does by itself. Steps and starts come from the same runs, with the
-image there and the steps of overhead.py.
+well, which is what `evener run` does by itself. For the steps the sides take turns of some seconds,
+each frozen while another moves; starts are runs of their own, with the image there.
 
 It takes the engine that `docker info` answers for; where none does, the one of the tests, which
 needs root on Linux. The first time an engine is used, its image is built: two minutes more.
@@ -19,16 +19,21 @@ from typing import Any
 import harness
 import jobs
 import lab
-import overhead
+import turns
 from evener.config.schema import Image
+from evener.rundir.layout import RunDir
 from harness import Case, Settings
-from trial import Trial, Trials
+from trial import Trials
 
 CONTAINERS = 2
-STEPS, QUICK_STEPS = 400, 160
-TURNS, QUICK_TURNS = 8, 3
+TURNS, QUICK_TURNS, TURN_S = 40, 8, 3.0
+# A standby imports torch beside the ranks for ten seconds; shares settle.
+WARM_S, WARM_STEPS = 12.0, 40
+STARTS, QUICK_STARTS = 8, 3
+ENDLESS = 10**6  # steps of a run that is ended when it has been measured
 STEP_TARGET, START_TARGET_S, REBUILD_TARGET_S, IMAGE_TARGET_GB = 1.05, 6.0, 5.0, 1.5
 DOCKER, LOCAL, ONE_AGENT = "docker", "local", "one agent"
+Sides = dict[str, tuple[str, int]]
 MINE = """
 [model]
 name = "mine:build"
@@ -51,7 +56,8 @@ def build(shape):
 
 
 def measure(settings: Settings) -> Iterator[Case]:
-    turns, steps = (QUICK_TURNS, QUICK_STEPS) if settings.quick else (TURNS, STEPS)
+    rounds = QUICK_TURNS if settings.quick else TURNS
+    starts = QUICK_STARTS if settings.quick else STARTS
     with lab.engine(), Trials() as trials:
         base = Image().start
         image = lab.image_table()
@@ -59,15 +65,11 @@ def measure(settings: Settings) -> Iterator[Case]:
         trials.write("gpt.toml", jobs.GPT + image)
         trials.write("mine.toml", MINE + image)
         tag = lab.build(trials, "gpt.toml")
-        notes = {"engine": lab.about_engine(trials), "containers": CONTAINERS, "steps": steps}
-        runs = harness.interleave(_sides(trials, steps, full=not settings.quick), turns)
-        yield step_case(
-            {side: [overhead.typical(trial.step_s) for trial in runs[side]] for side in runs}, notes
-        )
-        yield start_case(
-            {side: [trial.first_step_s for trial in runs[side]] for side in runs}, notes
-        )
-        rebuilt = harness.spread([_rebuild_s(trials) for _ in range(turns)])
+        notes = {"engine": lab.about_engine(trials), "containers": CONTAINERS}
+        where = _sides(full=not settings.quick)
+        yield step_case(_steps(trials, where, rounds), notes | {"turn_s": TURN_S})
+        yield start_case(_starts(trials, where, starts), notes)
+        rebuilt = harness.spread([_rebuild_s(trials) for _ in range(starts)])
         sides = {"build s": rebuilt}
         yield Case("rebuild", rebuilt.median, REBUILD_TARGET_S, "s", sides=sides)
         size = int(lab.docker(trials, "image", "inspect", "--format={{.Size}}", tag)) / 1e9
@@ -91,13 +93,29 @@ def start_case(taken: dict[str, list[float]], notes: dict[str, Any]) -> Case:
     return Case("start", later.median, START_TARGET_S, "s", sides=sides, notes=notes)
 
 
-def _sides(trials: Trials, steps: int, *, full: bool) -> dict[str, Callable[[], Trial]]:
-    def train(on: str, agents: int) -> Trial:
-        split = [f"local.workers={CONTAINERS}", f"local.agents={agents}"]
-        return trials.train("gpt.toml", [f"train.steps={steps}", *split], on=on)
+def _sides(*, full: bool) -> dict[str, tuple[str, int]]:
+    """Where each side's ranks are, and with how many agents."""
+    sides = {DOCKER: ("docker", CONTAINERS), LOCAL: ("local", CONTAINERS)}
+    return sides | ({ONE_AGENT: ("local", 1)} if full else {})
 
-    sides = {DOCKER: lambda: train("docker", CONTAINERS), LOCAL: lambda: train("local", CONTAINERS)}
-    return sides | ({ONE_AGENT: lambda: train("local", 1)} if full else {})
+
+def _steps(trials: Trials, sides: Sides, rounds: int) -> dict[str, list[float]]:
+    def start(on: str, agents: int) -> Callable[[], RunDir]:
+        return lambda: trials.start("gpt.toml", _split(agents, ENDLESS), on=on)
+
+    starts = {side: start(*where) for side, where in sides.items()}
+    return turns.step_s(trials, starts, turns.Pattern(rounds, TURN_S, WARM_S, WARM_STEPS))
+
+
+def _starts(trials: Trials, sides: Sides, starts: int) -> dict[str, list[float]]:
+    def start(on: str, agents: int) -> Callable[[], float]:
+        return lambda: trials.train("gpt.toml", _split(agents, 2), on=on).first_step_s
+
+    return harness.interleave({side: start(*where) for side, where in sides.items()}, starts)
+
+
+def _split(agents: int, steps: int) -> list[str]:
+    return [f"train.steps={steps}", f"local.workers={CONTAINERS}", f"local.agents={agents}"]
 
 
 # -------------------------------------------------------------------------------- images

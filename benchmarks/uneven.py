@@ -2,8 +2,9 @@
 
 Four containers with processor quotas of 0.8, 0.4, 0.2 and 0.2, one thread each, train together:
 by evener's balance, by equal shares, and by plain torchrun with DistributedDataParallel. What each
-does by itself is measured in the same rounds: the same container alone, on its own share. Beside
-it stands the ceiling: what the best shares would come to by the speeds that evener fitted.
+does by itself, alone on its own share, is measured in turns of some seconds with what they do
+together: who waits is frozen. (Only torchrun is measured by itself, afterwards.) Beside it stands
+the ceiling: what the best shares would come to by the speeds that evener fitted.
 
 Then the fastest is slowed down in mid-run, a fifth of 0.02 joins and has to be left out, and the
 weights of a run whose shares move are held against those of a single process.
@@ -20,7 +21,7 @@ import secrets
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,15 @@ import exactness
 import harness
 import jobs
 import lab
+import turns
+from evener.errors import EvenerError
 from evener.events import RankParked, SharesChanged, SpeedsFitted
 from evener.launch.containers import cap
 from evener.rundir.layout import RunDir
 from evener.shares import Speed, solve, step_time
 from evener.watch import present
 from harness import Case, MeasureError, Settings
-from trial import Trial, Trials
+from trial import Trial, Trials, look
 
 QUOTAS = (0.8, 0.4, 0.2, 0.2)
 SNAIL = 0.02
@@ -45,9 +48,11 @@ SLOWDOWN = 2.0
 STEADY_STEPS = 600
 WARM_STEPS = 12  # after which shares stand, and every rank has what it needs in its caches
 BATCHES = {"gpt": 256, "resnet18": 32}  # steps of half a second and more
-STEPS, QUICK_STEPS = {"gpt": 40, "resnet18": 30}, {"gpt": 18}
-SOLO_STEPS, QUICK_SOLO_STEPS = 14, 8
-TURNS, QUICK_TURNS = 3, 1
+TORCHRUN_STEPS, TORCHRUNS = 14, 3
+FULL = turns.Pattern(turns=16, span_s=8.0, warm_steps=WARM_STEPS)
+QUICK = turns.Pattern(turns=3, span_s=6.0, warm_steps=WARM_STEPS)
+ENDLESS = "train.steps=1000000"  # of a run that is ended when it has been measured
+PARKED_S = 300.0
 # A standby imports torch for many seconds of a quota of 0.2: a cost of the start, not of a step.
 STILL = "\n[membership]\nstandby = false\njoin_s = 300\nform_s = 60\n"
 MACHINE = "\n[[machines]]\ncpus = {cpus}\n"
@@ -65,11 +70,18 @@ class Bench:
     quick: bool
 
     def train(self, model: str, quotas: Sequence[float], *overrides: str, **more: Any) -> Trial:
-        """A run of `model` in containers with these quotas."""
+        """A run of `model` in containers with these quotas, to its end."""
+        return self.trials.train(self._job(model, quotas), overrides, on="docker", **more)
+
+    def start(self, model: str, quotas: Sequence[float], *overrides: str) -> RunDir:
+        """One that goes on until it is ended."""
+        words = (*overrides, ENDLESS)
+        return self.trials.start(self._job(model, quotas), words, on="docker")
+
+    def _job(self, model: str, quotas: Sequence[float]) -> Path:
         machines = "".join(MACHINE.format(cpus=cpus) for cpus in quotas)
-        name = f"{model}-{len(quotas)}.toml"
-        self.trials.write(name, JOBS[model] + STILL + machines + self.image)
-        return self.trials.train(name, overrides, on="docker", **more)
+        text = JOBS[model] + STILL + machines + self.image
+        return self.trials.write(f"{model}-{len(quotas)}.toml", text)
 
 
 def measure(settings: Settings) -> Iterator[Case]:
@@ -91,72 +103,67 @@ def measure(settings: Settings) -> Iterator[Case]:
 
 
 def _together(bench: Bench, model: str) -> Case:
-    batch, steps = BATCHES[model], (QUICK_STEPS if bench.quick else STEPS)[model]
-    shares = _shares(batch)
-    common = (f"train.global_batch={batch}", f"train.steps={steps}")
-    ceilings: list[float] = []
-
-    def evener() -> float:
-        trial = bench.train(model, QUOTAS, *common)
-        ceilings.append(trial.events(SpeedsFitted)[-1].possible_samples_per_s)
-        return speed(trial.step_s, batch)
-
-    def equal() -> float:
-        few = f"train.steps={SOLO_STEPS}"
-        trial = bench.train(model, QUOTAS, *common, few, "balance.policy=equal")
-        return speed(trial.step_s, batch)
-
-    sides: dict[str, Callable[[], float]] = {
-        "solo": lambda: _alone(bench, model, shares),
-        "evener": evener,
-    }
+    batch, pattern = BATCHES[model], QUICK if bench.quick else FULL
+    trainings: dict[str, Training] = {"evener": Training(QUOTAS, batch)}
+    for quota in QUOTAS:
+        trainings[f"alone {quota}"] = Training((quota,), round(batch * quota / sum(QUOTAS)))
     if not bench.quick:
-        sides["equal"] = equal
-        sides["torchrun"] = lambda: speed(_torchrun(bench, model, batch), batch)
-    taken = harness.interleave(sides, QUICK_TURNS if bench.quick else TURNS)
-    parts = {side: harness.ratios(taken, side, "solo") for side in sides if side != "solo"}
-    ceiling = [c / s for c, s in zip(ceilings, taken["solo"], strict=True)]
-    parts["ceiling"] = harness.spread(ceiling)
-    spreads = {f"{side} /s": harness.spread(values) for side, values in taken.items()}
-    return Case(
-        f"{model}-sum",
-        parts["evener"].median,
-        SUM_TARGET,
-        "x",
-        at_most=False,
-        sides={**parts, **spreads},
-        notes={"quotas": QUOTAS, "shares alone": shares, "batch": batch, "steps": steps},
-    )
+        trainings["equal"] = Training(QUOTAS, batch, ("balance.policy=equal",))
+    runs: dict[str, RunDir] = {}
+
+    def start(side: str) -> RunDir:
+        what = trainings[side]
+        batch = f"train.global_batch={what.batch}"
+        runs[side] = bench.start(model, what.quotas, batch, *what.more)
+        return runs[side]
+
+    sides = {side: functools.partial(start, side) for side in trainings}
+    taken = turns.step_s(bench.trials, sides, pattern)
+    rates = {side: [trainings[side].batch / s for s in taken[side]] for side in taken}
+    possible = look(runs["evener"]).events(SpeedsFitted)[-1].possible_samples_per_s
+    beside = {"ceiling": [possible]}
+    if not bench.quick:
+        beside["torchrun"] = [_torchrun(bench, model, batch) for _ in range(TORCHRUNS)]
+    notes = {"quotas": QUOTAS, "batch": batch, "turn_s": pattern.span_s}
+    return sum_case(f"{model}-sum", rates, beside, notes)
 
 
-def _shares(batch: int) -> list[int]:
-    """What each is to do alone: its part by quota."""
-    return [round(batch * quota / sum(QUOTAS)) for quota in QUOTAS]
+@dataclass(frozen=True, slots=True)
+class Training:
+    """On which quotas, with how many samples a step."""
+
+    quotas: Sequence[float]
+    batch: int
+    more: Sequence[str] = ()
 
 
-def _alone(bench: Bench, model: str, shares: Sequence[int]) -> float:
-    """The sum of what each does by itself; of two that are alike one is measured."""
-    machines = list(zip(QUOTAS, shares, strict=True))
-    speeds = {each: _solo(bench, model, *each) for each in dict.fromkeys(machines)}
-    return sum(speeds[each] for each in machines)
-
-
-def _solo(bench: Bench, model: str, quota: float, share: int) -> float:
-    steps = QUICK_SOLO_STEPS if bench.quick else SOLO_STEPS
-    wanted = (f"train.global_batch={share}", f"train.steps={steps}")
-    return speed(bench.train(model, (quota,), *wanted).step_s, share)
-
-
-def speed(step_s: Sequence[float], samples: int) -> float:
-    """Samples per second, by the typical step of the second half."""
-    return samples / statistics.median(step_s[len(step_s) // 2 :])
+def sum_case(
+    name: str,
+    rates: dict[str, list[float]],
+    beside: dict[str, list[float]],
+    notes: dict[str, Any],
+) -> Case:
+    """`rates` in samples per second, turn by turn: of each machine alone, and together. What was
+    measured `beside` the turns is held against the typical sum."""
+    alone = [rates[f"alone {quota}"] for quota in QUOTAS]
+    sums = [sum(turn) for turn in zip(*alone, strict=True)]
+    together = {side: taken for side, taken in rates.items() if not side.startswith("alone")}
+    parts = {
+        side: harness.spread([rate / whole for rate, whole in zip(taken, sums, strict=True)])
+        for side, taken in together.items()
+    }
+    typical = statistics.median(sums)
+    parts |= {k: harness.spread([v / typical for v in values]) for k, values in beside.items()}
+    spreads = {f"{side} /s": harness.spread(taken) for side, taken in (rates | beside).items()}
+    figure, sides = parts["evener"].median, {**parts, **spreads}
+    return Case(name, figure, SUM_TARGET, "x", at_most=False, sides=sides, notes=notes)
 
 
 # ------------------------------------------------------------------------------ torchrun
 
 
-def _torchrun(bench: Bench, model: str, batch: int) -> list[float]:
-    """Seconds of each step of DDP in four containers like those of the runs."""
+def _torchrun(bench: Bench, model: str, batch: int) -> float:
+    """Samples per second of DDP in four containers like those of the runs."""
     folder, name = Path(__file__).parent / "baselines", f"{TORCHRUN}-{secrets.token_hex(3)}"
     docker = functools.partial(lab.docker, bench.trials)
     names = [f"{name}-{i}" for i in range(len(QUOTAS))]
@@ -170,10 +177,18 @@ def _torchrun(bench: Bench, model: str, batch: int) -> list[float]:
                 *("--volume", f"{folder}:/baselines:ro", "--env=OMP_NUM_THREADS=1", bench.tag),
                 *("python", "-m", "torch.distributed.run", f"--nnodes={len(QUOTAS)}"),
                 *(f"--node-rank={i}", f"--master-addr={names[0]}", "--master-port=29400"),
-                *("/baselines/loop.py", model, "--steps", str(SOLO_STEPS), "--batch", str(batch)),
+                *(
+                    "/baselines/loop.py",
+                    model,
+                    "--steps",
+                    str(TORCHRUN_STEPS),
+                    "--batch",
+                    str(batch),
+                ),
             )
         docker("wait", names[0])
-        return list(harness.last_json(docker("logs", names[0]))["step_s"])
+        step_s: list[float] = harness.last_json(docker("logs", names[0]))["step_s"]
+        return batch / statistics.median(step_s[len(step_s) // 2 :])
     finally:
         docker("rm", "--force", *names)
         docker("network", "rm", name)
@@ -248,25 +263,33 @@ def _steady(bench: Bench) -> Case:
 
 def _parked(bench: Bench) -> Case:
     """A fifth machine that cannot help against the four without it."""
-    batch = BATCHES["gpt"]
-    wanted = (f"train.global_batch={batch}", f"train.steps={STEPS['gpt']}")
+    batch = f"train.global_batch={BATCHES['gpt']}"
     reasons: list[str] = []
 
-    def run(quotas: Sequence[float]) -> float:
-        trial = bench.train("gpt", quotas, *wanted)
-        reasons.extend(f"rank {e.rank}: {e.reason}" for e in trial.events(RankParked))
-        return statistics.median(trial.step_s[len(trial.step_s) // 2 :])
+    def five() -> RunDir:
+        run = bench.start("gpt", (*QUOTAS, SNAIL), batch)
+        reasons.append(_reason(run))
+        return run
 
-    sides = {"five": lambda: run((*QUOTAS, SNAIL)), "four": lambda: run(QUOTAS)}
-    taken = harness.interleave(sides, TURNS)
-    if len(reasons) < TURNS:
-        raise MeasureError(f"the fifth machine was not parked every time: {reasons}")
+    sides = {"five": five, "four": lambda: bench.start("gpt", QUOTAS, batch)}
+    taken = turns.step_s(bench.trials, sides, FULL)
     ratio = harness.ratios(taken, "five", "four")
     spreads = {f"{side} s": harness.spread(values) for side, values in taken.items()}
     return Case(
         "parked", ratio.median, PARK_TARGET, "x",
         sides={"ratio": ratio, **spreads}, notes={"quota": SNAIL, "why": reasons[0]},
     )  # fmt: skip
+
+
+def _reason(run: RunDir) -> str:
+    """Why a rank was parked, as soon as one was."""
+    deadline = time.monotonic() + PARKED_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(EvenerError):
+            for event in look(run).events(RankParked):
+                return f"rank {event.rank}: {event.reason}"
+        time.sleep(0.5)
+    raise MeasureError("the fifth machine was not parked")
 
 
 if __name__ == "__main__":

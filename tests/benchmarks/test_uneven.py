@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,21 +12,18 @@ from evener.rundir.layout import RunDir
 from trial import Trial
 
 
-def test_a_speed_is_that_of_the_second_half() -> None:
-    assert uneven.speed([9.0, 9.0, 0.5, 0.5], 50) == 100.0
-
-
-def test_machines_that_are_alike_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def solo(bench: Any, model: str, quota: float, share: int) -> float:
-        asked.append(quota)
-        return quota * 100
-
-    monkeypatch.setattr(uneven, "_solo", solo)
-    bench: Any = None
-    assert uneven._alone(bench, "gpt", uneven._shares(256)) == pytest.approx(160.0)
-    assert asked == [0.8, 0.4, 0.2]
+def test_what_they_do_together_is_held_against_the_sum_turn_by_turn() -> None:
+    rates = {
+        "evener": [90.0, 45.0, 92.0],
+        "alone 0.8": [50.0, 25.0, 50.0],  # the machine was half as fast in the second turn
+        "alone 0.4": [30.0, 15.0, 30.0],
+        "alone 0.2": [10.0, 5.0, 10.0],  # there are two of them
+    }
+    case = uneven.sum_case("gpt-sum", rates, {"ceiling": [95.0]}, {})
+    assert case.figure == pytest.approx(0.9)
+    assert not case.ok
+    assert case.sides["ceiling"].median == pytest.approx(0.95)
+    assert case.sides["evener /s"].count == 3
 
 
 def test_the_new_optimum_is_that_of_the_lines_before_with_the_first_slowed() -> None:

@@ -1,0 +1,146 @@
+"""Runs that take turns: all are there at once, but only one of them moves at any time.
+
+The speed of a small shared machine drifts by a tenth from one minute to the next. Where a few per
+cent matter, two runs one after the other cannot be told apart; two that change every few seconds
+can, because they meet the same drift. Who waits is frozen whole: agents, ranks, head.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import harness
+import lab
+from evener import contract
+from evener.launch import base, containers
+from evener.rundir.layout import RunDir
+from evener.watch import present
+from trial import Trials, look
+
+EDGE_S = 0.3  # of a turn's begin that is not looked at: it has the others' freezing in it
+LEAST_STEPS = 5  # of a turn
+START_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """How often, for how long, and from when on: a run counts once it is warm."""
+
+    turns: int
+    span_s: float
+    warm_s: float = 0.0  # since its start
+    warm_steps: int = 0
+
+
+@dataclass(slots=True)
+class Side:
+    """A run, and how it is frozen and thawed."""
+
+    run: RunDir
+    freeze: Callable[[], None]
+    thaw: Callable[[], None]
+    spans: list[tuple[float, float]] = field(default_factory=list)  # its turns, by the wall clock
+
+
+def step_s(
+    trials: Trials, starts: Mapping[str, Callable[[], RunDir]], pattern: Pattern
+) -> dict[str, list[float]]:
+    """Seconds of a typical step of each side, turn by turn. `starts` start runs that go on and
+    come back at once."""
+    sides: dict[str, Side] = {}
+    try:
+        for name, start in starts.items():
+            sides[name] = _warmed(trials, start(), pattern)
+            sides[name].freeze()
+        for turn in range(pattern.turns):
+            order = list(sides.values())[:: 1 if turn % 2 == 0 else -1]
+            for side in order:
+                _move(side, pattern.span_s)
+    finally:
+        for side in sides.values():
+            side.thaw()
+    taken = {name: _typical(side) for name, side in sides.items()}
+    for side in sides.values():
+        trials.end(side.run)
+    return taken
+
+
+def _move(side: Side, span_s: float) -> None:
+    side.thaw()
+    began = time.time()
+    time.sleep(span_s)
+    side.spans.append((began + EDGE_S, time.time()))
+    side.freeze()
+
+
+def _warmed(trials: Trials, run: RunDir, pattern: Pattern) -> Side:
+    """The run, when it trains as it will."""
+    ready = time.monotonic() + pattern.warm_s
+    while time.monotonic() < ready + START_S:
+        with contextlib.suppress(Exception):
+            if present(run).step >= pattern.warm_steps and time.monotonic() > ready:
+                return _side(trials, run)
+        time.sleep(0.2)
+    raise harness.MeasureError(f"{run.name} does not train")
+
+
+def _typical(side: Side) -> list[float]:
+    commits = [at for at, _ in look(side.run).commits]
+    return [_median(side.run, commits, span) for span in side.spans]
+
+
+def _median(run: RunDir, commits: Sequence[float], span: tuple[float, float]) -> float:
+    """Of the steps that lie in a turn as a whole."""
+    began, ended = span
+    steps = [b - a for a, b in itertools.pairwise(commits) if began <= a and b <= ended]
+    if len(steps) < LEAST_STEPS:
+        raise harness.MeasureError(f"{run.name} made only {len(steps)} steps in a turn")
+    return statistics.median(steps)
+
+
+# ------------------------------------------------------------------------------- freezing
+
+
+def _side(trials: Trials, run: RunDir) -> Side:
+    label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
+    handle = base.read_handle(run)
+    if handle is None or not handle.processes:
+        names = lab.docker(trials, "ps", "--quiet", "--filter", label).split()
+        return Side(
+            run,
+            lambda: _quietly(trials, "pause", names),
+            lambda: _quietly(trials, "unpause", names),
+        )
+    roots = [process.pid for process in handle.processes]
+    return Side(run, lambda: _signal(roots, signal.SIGSTOP), lambda: _signal(roots, signal.SIGCONT))
+
+
+def _quietly(trials: Trials, verb: str, names: Sequence[str]) -> None:
+    lab.docker(trials, verb, *names)
+
+
+def _signal(roots: Sequence[int], number: signal.Signals) -> None:
+    for pid in _families(roots):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _families(roots: Sequence[int]) -> Iterator[int]:
+    """The processes and all that they started: parents before children."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    left = [pid for pid in roots if Path(f"/proc/{pid}").exists()]
+    while left:
+        yield (pid := left.pop())
+        left += children.get(pid, [])
