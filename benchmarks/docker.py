@@ -3,7 +3,8 @@
 Two containers against two local agents of one rank each: the same processes in the same group, so
 that what lies between them is Docker's. A full run measures one local agent with both ranks as
 well, which is what `evener run` does by itself. For the steps the sides take turns of some seconds,
-each frozen while another moves; starts are runs of their own, with the image there.
+each frozen while another moves, and shares stay equal, for those of the two sides would move apart
+with the machine's noise; starts are runs of their own, with the image there.
 
 It takes the engine that `docker info` answers for; where none does, the one of the tests, which
 needs root on Linux. The first time an engine is used, its image is built: two minutes more.
@@ -26,10 +27,10 @@ from harness import Case, Settings
 from trial import Trials
 
 CONTAINERS = 2
-TURNS, QUICK_TURNS, TURN_S = 40, 8, 3.0
+TURNS, QUICK_TURNS, TURN_S = 30, 8, 3.0
 # A standby imports torch beside the ranks for ten seconds; shares settle.
 WARM_S, WARM_STEPS = 12.0, 40
-STARTS, QUICK_STARTS = 8, 3
+STARTS, QUICK_STARTS = 6, 3
 ENDLESS = 10**6  # steps of a run that is ended when it has been measured
 STEP_TARGET, START_TARGET_S, REBUILD_TARGET_S, IMAGE_TARGET_GB = 1.05, 6.0, 5.0, 1.5
 DOCKER, LOCAL, ONE_AGENT = "docker", "local", "one agent"
@@ -115,7 +116,8 @@ def _starts(trials: Trials, sides: Sides, starts: int) -> dict[str, list[float]]
 
 
 def _split(agents: int, steps: int) -> list[str]:
-    return [f"train.steps={steps}", f"local.workers={CONTAINERS}", f"local.agents={agents}"]
+    split = [f"local.workers={CONTAINERS}", f"local.agents={agents}"]
+    return [f"train.steps={steps}", "balance.policy=equal", *split]
 
 
 # -------------------------------------------------------------------------------- images
