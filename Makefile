@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: setup
 	$(BIN)/evener run demo
 
+# two at once: most tests wait for processes, not for a processor
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # the tests that start no processes: seconds
 unit: setup

@@ -42,12 +42,17 @@ class Pattern:
 
 @dataclass(slots=True)
 class Side:
-    """A run, and how it is frozen and thawed."""
+    """A run, and the processes that it was started as."""
 
     run: RunDir
-    freeze: Callable[[], None]
-    thaw: Callable[[], None]
+    roots: list[int]
     spans: list[tuple[float, float]] = field(default_factory=list)  # its turns, by the wall clock
+
+    def freeze(self) -> None:
+        _signal(self.roots, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        _signal(self.roots, signal.SIGCONT)
 
 
 def step_s(
@@ -87,7 +92,7 @@ def _warmed(trials: Trials, run: RunDir, pattern: Pattern) -> Side:
     while time.monotonic() < ready + START_S:
         with contextlib.suppress(Exception):
             if present(run).step >= pattern.warm_steps and time.monotonic() > ready:
-                return _side(trials, run)
+                return Side(run, _roots(trials, run))
         time.sleep(0.2)
     raise harness.MeasureError(f"{run.name} does not train")
 
@@ -109,22 +114,15 @@ def _median(run: RunDir, commits: Sequence[float], span: tuple[float, float]) ->
 # ------------------------------------------------------------------------------- freezing
 
 
-def _side(trials: Trials, run: RunDir) -> Side:
-    label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
+def _roots(trials: Trials, run: RunDir) -> list[int]:
+    """The processes that the run was started as. An engine is on this machine, so that those in
+    its containers are seen here too; its own `pause` gives up on one that is short of processor."""
     handle = base.read_handle(run)
-    if handle is None or not handle.processes:
-        names = lab.docker(trials, "ps", "--quiet", "--filter", label).split()
-        return Side(
-            run,
-            lambda: _quietly(trials, "pause", names),
-            lambda: _quietly(trials, "unpause", names),
-        )
-    roots = [process.pid for process in handle.processes]
-    return Side(run, lambda: _signal(roots, signal.SIGSTOP), lambda: _signal(roots, signal.SIGCONT))
-
-
-def _quietly(trials: Trials, verb: str, names: Sequence[str]) -> None:
-    lab.docker(trials, verb, *names)
+    if handle is not None and handle.processes:
+        return [process.pid for process in handle.processes]
+    label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
+    names = lab.docker(trials, "ps", "--quiet", "--filter", label).split()
+    return [int(pid) for pid in lab.docker(trials, "inspect", "-f={{.State.Pid}}", *names).split()]
 
 
 def _signal(roots: Sequence[int], number: signal.Signals) -> None:

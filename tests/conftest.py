@@ -77,10 +77,20 @@ def wheels() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two workers (`make test`), one gets all that needs the engine, for there is one of it;
+    the tests of any other file stay together, and so do their fixtures."""
+    items.sort(key=lambda item: not _needs_engine(item))  # first, for they take longest
+    for item in items:
+        group = "engine" if _needs_engine(item) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
     wanting = [item for item in items if item.get_closest_marker("gpu")]
     if wanting and not _has_cuda():
         for item in wanting:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device; this machine has none"))
+
+
+def _needs_engine(item: pytest.Item) -> bool:
+    return "daemon" in getattr(item, "fixturenames", ())
 
 
 def _has_cuda() -> bool:
