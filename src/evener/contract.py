@@ -63,6 +63,7 @@ class AgentEnv:
     peers: str = ""  # "id=host:port,..." of the agents known at the start
     expected_agents: int = 1
     revived: int = 0  # 1 where an engine starts it again as long as its status is not 0
+    hosts: int = 0  # 1 where it may start the head again: the run's folder is on its own disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +85,16 @@ class HeadEnv:
     fd: int = -1
     listen: str = LOOPBACK + ":0"
     expected_agents: int = 1
+    of_agent: int = 0  # 1 where an agent has started it: it ends with that
 
 
 Told = TypeVar("Told", AgentEnv, RankEnv, HeadEnv)
 
 
 def to_environ(record: AgentEnv | RankEnv | HeadEnv) -> dict[str, str]:
-    """The variables that carry `record` into a child process."""
-    return {PREFIX + f.name.upper(): str(getattr(record, f.name)) for f in fields(record)}
+    """The variables that carry `record` into a child process: all that is not as usual."""
+    told = ((f, getattr(record, f.name)) for f in fields(record))
+    return {PREFIX + f.name.upper(): str(value) for f, value in told if value != f.default}
 
 
 def from_environ(kind: type[Told], environ: Mapping[str, str] | None = None) -> Told:

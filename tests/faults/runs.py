@@ -120,14 +120,19 @@ def events(run: RunDir, kind: type[E]) -> list[E]:
 
 
 def wait_for(run: RunDir, kind: type[E], **wanted: Any) -> E:
-    """The first such event; every wait ends."""
+    """The first event with such numbers, or more, and such words; every wait ends."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         for event in events(run, kind):
-            if all(getattr(event, k) >= v for k, v in wanted.items()):
+            if all(_reaches(getattr(event, k), v) for k, v in wanted.items()):
                 return event
         time.sleep(0.05)
     raise AssertionError(f"no {kind.__name__} {wanted} within {PATIENCE_S} s")
+
+
+def _reaches(value: Any, wanted: Any) -> bool:
+    """A number that is as high, or a text that has the words."""
+    return wanted in value if isinstance(wanted, str) else bool(value >= wanted)
 
 
 def pid_of(run: RunDir, rank: int) -> int:

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from evener.events import (
+    Alert,
     GenerationFormed,
     RankLost,
     RankStarted,
     RunEnded,
     StepCommitted,
 )
+from evener.launch import base
 from evener.rundir.layout import RunDir
 from tests.faults import runs
 from tests.faults.deadly import PHASES
@@ -113,3 +115,25 @@ def test_two_agents_share_a_run_and_one_may_die(tmp_path: Path) -> None:
     assert (ended.outcome, ended.step) == ("finished", 400)
     steps = {e.step for e in runs.events(run, StepCommitted)}
     assert steps == set(range(1, 401))
+
+
+def test_a_head_that_is_killed_is_started_again_by_whichever_agent_is_left(tmp_path: Path) -> None:
+    job = runs.write_job(tmp_path, workers=2, agents=2, steps=1_000_000, pause_s=0.01)
+    run = runs.run_of(tmp_path)
+    with runs.started(tmp_path, "run", str(job)) as process:
+        runs.wait_for(run, StepCommitted, step=20)
+        handle = base.read_handle(run)
+        assert handle is not None
+        pids = {each.purpose: each.pid for each in handle.processes}
+        os.kill(pids["head"], signal.SIGKILL)
+        runs.wait_for(run, Alert, text="the head was gone: agent a00")
+        os.kill(pids["agent a00"], signal.SIGKILL)  # and with it the head that it hosts
+        formed = runs.wait_for(run, GenerationFormed, generation=2)
+        assert formed.ranks == (1,)
+        runs.wait_for(run, Alert, text="the head was gone: agent a01")
+        runs.wait_for(run, StepCommitted, step=formed.step + 20)
+        assert runs.evener(tmp_path, "stop").returncode == 0
+        process.wait(runs.PATIENCE_S)
+    ended = runs.wait_for(run, RunEnded)
+    steps = {e.step for e in runs.events(run, StepCommitted)}
+    assert steps == set(range(1, ended.step + 1))

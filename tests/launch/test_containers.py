@@ -40,7 +40,7 @@ def test_the_head() -> None:
         "--stop-timeout=60", "--publish=127.0.0.1::7070",
         "--mount=type=bind,source=/runs/first,target=/runs/first",
         "--mount=type=bind,source=/runs/first/configs/secret,target=/run/secrets/evener,readonly",
-        "--env=EVENER_EXPECTED_AGENTS=2", "--env=EVENER_FD=-1",
+        "--env=EVENER_EXPECTED_AGENTS=2",
         "--env=EVENER_LISTEN=0.0.0.0:7070", "--env=EVENER_RUN_DIR=/runs/first",
         "--env=EVENER_SECRET_FILE=/run/secrets/evener",
         "evener:123", "python", "-P", "-m", "evener.head",

@@ -84,11 +84,9 @@ def test_rendering_shows_everything_but_the_secret_and_touches_nothing(tmp_path:
         "EVENER_FIRST_RANK": "0",
         "EVENER_RANKS": "2",
         "EVENER_HEAD": "127.0.0.1:***",
-        "EVENER_FD": "-1",
-        "EVENER_LISTEN": "127.0.0.1:0",
         "EVENER_PEERS": "a01=127.0.0.1:***",
         "EVENER_EXPECTED_AGENTS": "2",
-        "EVENER_REVIVED": "0",
+        "EVENER_HOSTS": "1",
     }
     assert (second.env["EVENER_AGENT"], second.env["EVENER_FIRST_RANK"]) == ("a01", "2")
     assert second.log == run.logs / "agent_a01.log"

@@ -16,6 +16,7 @@ from evener import contract, errors, placement
 from evener.agent import revival
 from evener.agent.agent import Agent
 from evener.agent.child import Programs
+from evener.agent.hosting import Hosting
 from evener.agent.translate import Left, Over
 from evener.config.load import job_from_json
 from evener.contract import AgentEnv
@@ -50,7 +51,12 @@ def _run(env: AgentEnv, programs: Programs | None) -> int:
         return 0
     job = job_from_json(run.job_file.read_text(encoding="utf-8"))
     plan = _plan(run)
-    with Outbox(env.head, env.secret, env.agent, run.spool(env.agent)) as outbox:
+    place = [a.agent for a in plan.agents].index(env.agent)
+    with (
+        Hosting(env, run, place) as hosting,
+        Outbox(env.head, env.secret, env.agent, run.spool(env.agent)) as outbox,
+    ):
+        hosting.watch(outbox)
         end = asyncio.run(Agent(env, job, plan, outbox, programs).run())
     return _status(end, revived=bool(env.revived))
 

@@ -11,7 +11,7 @@ from evener import contract, errors
 from evener.contract import HeadEnv
 from evener.head import server
 from evener.head.keeper import Keeper
-from evener.lifeline import end_on
+from evener.lifeline import die_with_parent, end_on
 from evener.rundir.layout import RunDir
 from evener.rundir.recover import recover
 from evener.rundir.store import Store
@@ -22,6 +22,8 @@ log = logging.getLogger("evener.head")
 def main() -> int:
     end_on(contract.AWAY_SIGNAL, contract.AWAY_STATUS)
     env = contract.from_environ(HeadEnv)
+    if env.of_agent:
+        die_with_parent()
     run = RunDir(Path(env.run_dir))
     run.create()
     logging.basicConfig(

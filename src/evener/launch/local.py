@@ -125,6 +125,7 @@ def _agent_env(agent: AgentPlan, plan: Plan, run: RunDir) -> AgentEnv:
         head=f"{LOOPBACK}:{MASK}",
         peers=",".join(f"{a.agent}={LOOPBACK}:{MASK}" for a in plan.agents if a is not agent),
         expected_agents=len(plan.agents),
+        hosts=1,
     )
 
 

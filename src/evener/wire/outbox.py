@@ -107,6 +107,12 @@ class Outbox:
             self._change.notify_all()
             return self._change.wait_for(lambda: self._settled >= wanted, timeout_s)
 
+    @property
+    def away_s(self) -> float:
+        """For how long the head has not taken what it was sent; 0 while it does."""
+        since = self._away_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def _take(self, record: dict[str, Any]) -> None:
         if self._closing:
             log.warning("too late for the record: %s", record.get("kind"))
