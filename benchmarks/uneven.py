@@ -48,8 +48,8 @@ SLOWDOWN = 2.0
 STEADY_STEPS = 600
 WARM_STEPS = 12  # after which shares stand, and every rank has what it needs in its caches
 BATCHES = {"gpt": 256, "resnet18": 32}  # steps of half a second and more
-TORCHRUN_STEPS, TORCHRUNS = 14, 3
-FULL = turns.Pattern(turns=12, span_s=8.0, warm_steps=WARM_STEPS)
+TORCHRUN_STEPS, TORCHRUNS = 14, 2
+FULL = turns.Pattern(turns=8, span_s=10.0, warm_steps=WARM_STEPS)
 QUICK = turns.Pattern(turns=3, span_s=6.0, warm_steps=WARM_STEPS)
 ENDLESS = "train.steps=1000000"  # of a run that is ended when it has been measured
 PARKED_S = 300.0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,6 +50,11 @@ def press(number: int = signal.SIGINT) -> None:
     os.kill(os.getpid(), number)
 
 
+def pressed_meanwhile() -> None:
+    press()
+    time.sleep(10)
+
+
 def script(*steps: Callable[[], None] | Glance) -> Iterator[Glance]:
     """Glances, and what happens between them."""
     for step in steps:
@@ -59,7 +66,8 @@ def script(*steps: Callable[[], None] | Glance) -> Iterator[Glance]:
 
 def attended(*steps: Callable[[], None] | Glance) -> tuple[FakeLauncher, Notebook]:
     launcher, view = FakeLauncher(), Notebook()
-    last = attend(RUN, view, launcher, script(*steps))
+    with Interrupts() as interrupts:
+        last = attend(RUN, view, launcher, script(*steps), interrupts)
     assert last.phase == view.shown[-1].state.phase
     return launcher, view
 
@@ -101,8 +109,9 @@ def test_a_run_that_is_over_is_not_stopped() -> None:
 
 def test_the_third_press_leaves() -> None:
     launcher, view = FakeLauncher(), Notebook()
-    with pytest.raises(KeyboardInterrupt):
-        attend(RUN, view, launcher, script(GOING, press, GOING, press, GOING, press, GOING))
+    steps = script(GOING, press, GOING, press, GOING, press, GOING)
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
+        attend(RUN, view, launcher, steps, interrupts)
     assert launcher.stops == [False, True]
     assert not view.inside
 
@@ -113,3 +122,17 @@ def test_the_signals_are_given_back() -> None:
         press()
         assert interrupts.count == 1
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_start_is_broken_off_at_once() -> None:
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt), interrupts.breaking_off():
+        pressed_meanwhile()
+
+
+def test_a_press_that_the_start_swallowed_stops_what_was_started() -> None:
+    launcher, view = FakeLauncher(), Notebook()
+    with Interrupts() as interrupts:
+        with interrupts.breaking_off(), contextlib.suppress(KeyboardInterrupt):
+            pressed_meanwhile()
+        attend(RUN, view, launcher, script(GOING, GOING, OVER), interrupts)
+    assert launcher.stops == [False]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any, Protocol
 
@@ -50,6 +51,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.count = 0
+        self._raising = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -61,9 +63,20 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def breaking_off(self) -> Iterator[None]:
+        """Meanwhile the first one ends what is done. It is counted all the same: Python may lose
+        an exception that comes while it clears up, and then the run that was started is stopped.
+        """
+        self._raising = True
+        try:
+            yield
+        finally:
+            self._raising = False
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
-        if self.count > 2:
+        if self._raising or self.count > 2:
             raise KeyboardInterrupt
 
 
@@ -72,6 +85,7 @@ def attend(
     view: View,
     launcher: Launcher,
     glances: Iterable[Glance],
+    interrupts: Interrupts,
     *,
     gently: bool = True,
 ) -> RunState:
@@ -79,7 +93,7 @@ def attend(
     Where it has nothing to keep, the first one does."""
     state = EMPTY
     passed_on = 0
-    with Interrupts() as interrupts, view:
+    with view:
         for glance in glances:
             state = glance.state
             view.show(glance)
@@ -91,5 +105,5 @@ def attend(
     return state
 
 
-def follow(run: RunDir, view: View, launcher: Launcher) -> RunState:
-    return attend(run, view, launcher, watch.follow(run, launcher))
+def follow(run: RunDir, view: View, launcher: Launcher, interrupts: Interrupts) -> RunState:
+    return attend(run, view, launcher, watch.follow(run, launcher), interrupts)

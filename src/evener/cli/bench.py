@@ -79,13 +79,15 @@ def _measured(request: api.RunRequest, *, quiet: bool) -> Profiles:
     launcher = api.launcher_for(ready, console.note)
     for note in ready.notes:
         console.note(note)
-    try:
-        run = api.start(ready, launcher)
-    except KeyboardInterrupt:
-        bench.remove(ready.run)
-        raise
-    glances = watch.follow(run, launcher)
-    state = attach.attend(run, Notes(quiet=quiet), launcher, glances, gently=False)
+    with attach.Interrupts() as interrupts:
+        try:
+            with interrupts.breaking_off():
+                run = api.start(ready, launcher)
+        except KeyboardInterrupt:
+            bench.remove(ready.run)
+            raise
+        glances, notes = watch.follow(run, launcher), Notes(quiet=quiet)
+        state = attach.attend(run, notes, launcher, glances, interrupts, gently=False)
     try:
         return bench.finish(run, ready, launcher, state)
     except errors.EvenerError:

@@ -38,13 +38,15 @@ def train(request: RunRequest, *, detach: bool, dry_run: bool, as_json: bool) ->
         return
     for note in ready.notes:
         console.note(note)
-    started = api.start(ready, launcher)
-    if started.name != ready.name:
-        console.note(f"somebody was faster: this run is {started.name}")
-    if detach:
-        _leave(started, as_json)
-        return
-    state = attach.follow(started, attach.view(as_json), launcher)
+    with attach.Interrupts() as interrupts:
+        with interrupts.breaking_off():
+            started = api.start(ready, launcher)
+        if started.name != ready.name:
+            console.note(f"somebody was faster: this run is {started.name}")
+        if detach:
+            _leave(started, as_json)
+            return
+        state = attach.follow(started, attach.view(as_json), launcher, interrupts)
     if not launcher.alive(started):  # who only lost sight of a run must not remove it
         launcher.clean(started)
     if not as_json:
