@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,7 @@ log = logging.getLogger("evener.agent")
 AGAIN_S = 1.0  # without it; the agents after the first wait longer, one after the other
 LOOK_S = 0.2
 KNOCK_S = 1.0
+BACK_OFF_S, BACK_OFF_MOST_S = 2.0, 60.0  # after one that did not live
 END_S = 15.0  # for a head that we host to end, once all agents have
 
 
@@ -39,6 +41,7 @@ class Hosting:
         self._patience_s = AGAIN_S * (1 + place)
         self._closing = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
+        self._tries, self._not_before = 0, 0.0
         self._thread: threading.Thread | None = None
 
     def watch(self, outbox: Outbox) -> None:
@@ -67,10 +70,13 @@ class Hosting:
             if self._child is not None and self._child.poll() is not None:
                 log.warning("the head that was hosted here ended: %s", self._child.returncode)
                 self._child = None
-            if self._child is None and outbox.away_s > self._patience_s and self._is_free():
+            if self._child is None and self._wanted(outbox) and self._is_free():
                 self._host(outbox)
         if self._child is not None:
             self._see_off(self._child)
+
+    def _wanted(self, outbox: Outbox) -> bool:
+        return outbox.away_s > self._patience_s and time.monotonic() > self._not_before
 
     def _is_free(self) -> bool:
         """Whether nobody listens there, were it only a head that is slow or stands still."""
@@ -82,6 +88,8 @@ class Hosting:
 
     def _host(self, outbox: Outbox) -> None:
         env, run = self._env, self._run
+        pause_s = min(BACK_OFF_S * 2**self._tries, BACK_OFF_MOST_S)
+        self._tries, self._not_before = min(self._tries + 1, 10), time.monotonic() + pause_s
         told = HeadEnv(env.run_dir, env.secret, -1, env.head, env.expected_agents, of_agent=1)
         argv = (sys.executable, "-P", "-m", "evener.head")
         try:
