@@ -76,6 +76,7 @@ def wheels() -> Path:
         pytest.skip(str(reason))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of two workers (`make test`), one gets all that needs the engine, for there is one of it;
     the tests of any other file stay together, and so do their fixtures."""
