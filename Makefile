@@ -9,7 +9,7 @@ demo: setup
 
 # two at once: most tests wait for processes, not for a processor
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 # the tests that start no processes: seconds
 unit: setup

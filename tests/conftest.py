@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Two OpenMP threads that spin for one core are 25 times slower than one; before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,12 +15,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import hypothesis
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests import leaks
 
 if TYPE_CHECKING:
     from tests.lab.engine import Daemon
 
+WITH_ENGINE = ("tests/backends/", "tests/lab/")
 _hypothesis_home = tempfile.TemporaryDirectory(prefix="hypothesis-")
 
 
@@ -76,23 +78,25 @@ def wheels() -> Path:
         pytest.skip(str(reason))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Of two workers (`make test`), one gets all that needs the engine, for there is one of it;
     the tests of any other file stay together, and so do their fixtures."""
-    items.sort(key=lambda item: not _needs_engine(item))  # first, for they take longest
-    for item in items:
-        group = "engine" if _needs_engine(item) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "engine" if file.startswith(WITH_ENGINE) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(WITH_ENGINE))  # they take longest
     wanting = [item for item in items if item.get_closest_marker("gpu")]
     if wanting and not _has_cuda():
         for item in wanting:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device; this machine has none"))
-
-
-def _needs_engine(item: pytest.Item) -> bool:
-    """The tests of `backends` are of both places, and ask for an engine when they come to it."""
-    return item.path.parent.name == "backends" or "daemon" in getattr(item, "fixturenames", ())
 
 
 def _has_cuda() -> bool:
