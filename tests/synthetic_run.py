@@ -160,6 +160,7 @@ class FakeLauncher:
     stops: list[bool] = field(default_factory=list)
     started: list[Rendered] = field(default_factory=list)
     failure: BaseException | None = None
+    vanished_s: float = 3.0
     heads: list[HeadPlace] = field(default_factory=list)  # where it says the head is, in turn
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:

@@ -135,12 +135,12 @@ def test_following_a_run_that_vanishes_waits_a_little_then_says_so(tmp_path: Pat
     glances = list(follow(run, launcher, sleep=life.sleep, clock=life.clock))
     assert glances[-1].state.error is not None
     assert glances[-1].state.error["code"] == "E604"
-    assert watch.VANISHED_S <= life.now < watch.VANISHED_S + 1.0
+    assert FakeLauncher().vanished_s <= life.now < FakeLauncher().vanished_s + 1.0
 
 
 def test_processes_that_are_missing_for_a_moment_are_not_gone(tmp_path: Path) -> None:
     run = run_with(tmp_path, UNENDED)
-    nearly = int(watch.VANISHED_S / watch.POLL_S) - 1
+    nearly = int(FakeLauncher().vanished_s / watch.POLL_S) - 1
     life = Life(run, *[[]] * (2 * nearly + 2), TOLD)
     missing = [False] * nearly
     launcher = FakeLauncher([True, *missing, True, *missing, True, False])

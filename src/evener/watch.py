@@ -23,7 +23,6 @@ from evener.state import RunState
 from evener.wire.reading import Reading
 
 POLL_S = 0.2  # five looks a second are a moving picture; the database hardly notices
-VANISHED_S = 3.0  # without any process and without an end for so long: nobody will write one
 STARTING_S = 10.0  # from the record of a start to its first process
 RECOVER_S = 3.0  # between two looks for words that an agent could not deliver
 HEAD_AGAIN_S = 1.0  # between two tries to reach a head
@@ -79,6 +78,11 @@ class Watch:
             return False
         before, self._validated = self._validated, (record.event.step, record.event.loss)
         return self._validated == before
+
+    @property
+    def patience_s(self) -> float:
+        """Without any process and without an end for so long: nobody will write one."""
+        return self._launcher.vanished_s
 
     @property
     def alive(self) -> bool:
@@ -211,7 +215,7 @@ def follow(
                 last_recovered = clock()
             yield from watch.read()
             yield watch.glance
-            if not watch.glance.over and clock() - last_alive >= VANISHED_S:
+            if not watch.glance.over and clock() - last_alive >= watch.patience_s:
                 yield from watch.settle()
         ended = clock()
         while watch.alive and clock() - ended < PARTING_S:

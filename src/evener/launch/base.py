@@ -64,6 +64,11 @@ class HeadPlace:
 class Launcher(Protocol):
     """Starts runs in one kind of place."""
 
+    @property
+    def vanished_s(self) -> float:
+        """Nothing of a run is there, and nobody has said why: for so long it may still be back."""
+        ...
+
     def render(self, plan: Plan, run: RunDir) -> Rendered:
         """What `start` would start; decides, touches nothing."""
         ...

@@ -57,6 +57,7 @@ class DockerLauncher:
     reads: tuple[str, ...] = ()
     note: Callable[[str], None] = field(default=_silent)
     engine: Engine = field(default_factory=Engine)
+    vanished_s: float = 20.0  # an engine that comes back starts its containers one by one
     _looks: dict[Path, tuple[float, bool]] = field(default_factory=dict)
     _provided: list[str] = field(default_factory=list)  # the image, once it is there
 

@@ -51,6 +51,7 @@ class LocalLauncher:
     python: str = sys.executable
     head_module: str = "evener.head"
     agent_module: str = "evener.agent"
+    vanished_s: float = 3.0
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:
         head = HeadEnv(str(run.path.resolve()), MASK, expected_agents=len(plan.agents))

@@ -38,6 +38,7 @@ class ComposeLauncher:
     """Whoever has the folder and the engine can look and stop; starting is Compose's."""
 
     engine: Engine = field(default_factory=Engine)
+    vanished_s: float = 20.0  # an engine that comes back starts its containers one by one
     _looks: dict[Path, tuple[float, bool]] = field(default_factory=dict)
     _first: dict[Path, float] = field(default_factory=dict)
 
