@@ -14,6 +14,7 @@ import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class Pattern:
     span_s: float
     warm_s: float = 0.0  # since its start
     warm_steps: int = 0
+    at_once: bool = False  # all are started together, each slowed by the others: to save time
 
 
 @dataclass(slots=True)
@@ -62,9 +64,10 @@ def step_s(
     come back at once."""
     sides: dict[str, Side] = {}
     try:
-        for name, start in starts.items():
-            sides[name] = _warmed(trials, start(), pattern)
-            sides[name].freeze()
+        with ThreadPoolExecutor(len(starts) if pattern.at_once else 1) as pool:
+            frozen = pool.map(lambda start: _frozen(trials, start(), pattern), starts.values())
+            for name, side in zip(starts, frozen, strict=True):
+                sides[name] = side
         for turn in range(pattern.turns):
             order = list(sides.values())[:: 1 if turn % 2 == 0 else -1]
             for side in order:
@@ -84,6 +87,12 @@ def _move(side: Side, span_s: float) -> None:
     time.sleep(span_s)
     side.spans.append((began + EDGE_S, time.time()))
     side.freeze()
+
+
+def _frozen(trials: Trials, run: RunDir, pattern: Pattern) -> Side:
+    side = _warmed(trials, run, pattern)
+    side.freeze()
+    return side
 
 
 def _warmed(trials: Trials, run: RunDir, pattern: Pattern) -> Side:

@@ -50,7 +50,7 @@ WARM_STEPS = 12  # after which shares stand, and every rank has what it needs in
 BATCHES = {"gpt": 256, "resnet18": 32}  # steps of half a second and more
 TORCHRUN_STEPS, TORCHRUNS = 14, 2
 FULL = turns.Pattern(turns=8, span_s=10.0, warm_steps=WARM_STEPS)
-QUICK = turns.Pattern(turns=3, span_s=6.0, warm_steps=WARM_STEPS)
+QUICK = turns.Pattern(turns=3, span_s=6.0, warm_steps=WARM_STEPS, at_once=True)
 ENDLESS = "train.steps=1000000"  # of a run that is ended when it has been measured
 PARKED_S = 300.0
 # A standby imports torch for many seconds of a quota of 0.2: a cost of the start, not of a step.
@@ -81,7 +81,7 @@ class Bench:
     def _job(self, model: str, quotas: Sequence[float]) -> Path:
         machines = "".join(MACHINE.format(cpus=cpus) for cpus in quotas)
         text = JOBS[model] + STILL + machines + self.image
-        return self.trials.write(f"{model}-{len(quotas)}.toml", text)
+        return self.trials.write(f"{model}-{'-'.join(map(str, quotas))}.toml", text)
 
 
 def measure(settings: Settings) -> Iterator[Case]:
