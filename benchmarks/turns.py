@@ -63,19 +63,21 @@ def step_s(
     """Seconds of a typical step of each side, turn by turn. `starts` start runs that go on and
     come back at once."""
     sides: dict[str, Side] = {}
+
+    def begin(name: str) -> None:
+        sides[name] = _warmed(trials, starts[name](), pattern)
+        sides[name].freeze()
+
     try:
         with ThreadPoolExecutor(len(starts) if pattern.at_once else 1) as pool:
-            frozen = pool.map(lambda start: _frozen(trials, start(), pattern), starts.values())
-            for name, side in zip(starts, frozen, strict=True):
-                sides[name] = side
+            list(pool.map(begin, starts))
         for turn in range(pattern.turns):
-            order = list(sides.values())[:: 1 if turn % 2 == 0 else -1]
-            for side in order:
-                _move(side, pattern.span_s)
+            for name in list(starts)[:: 1 if turn % 2 == 0 else -1]:
+                _move(sides[name], pattern.span_s)
     finally:
         for side in sides.values():
             side.thaw()
-    taken = {name: _typical(side) for name, side in sides.items()}
+    taken = {name: _typical(sides[name]) for name in starts}
     for side in sides.values():
         trials.end(side.run)
     return taken
@@ -87,12 +89,6 @@ def _move(side: Side, span_s: float) -> None:
     time.sleep(span_s)
     side.spans.append((began + EDGE_S, time.time()))
     side.freeze()
-
-
-def _frozen(trials: Trials, run: RunDir, pattern: Pattern) -> Side:
-    side = _warmed(trials, run, pattern)
-    side.freeze()
-    return side
 
 
 def _warmed(trials: Trials, run: RunDir, pattern: Pattern) -> Side:

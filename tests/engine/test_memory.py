@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 
 from evener.engine import memory
 from evener.errors import OutOfMemory
+from evener.membership.generation import Ballot, Generation, Member
+from evener.rank.group import Group
 from tests.engine.rehearsal import Player, Stage, job
 
 ALL = {"policy": "fixed"}
@@ -66,25 +66,23 @@ def test_what_says_that_memory_is_full(error: BaseException, full: bool) -> None
 @pytest.mark.parametrize(
     ("grown", "share", "fits"),
     [
-        ({1: 100, 4: 400}, 8, None),  # 800 of 850
-        ({1: 100, 4: 400}, 20, 8),
-        ({1: 100, 4: 840}, 20, 4),
-        ({4: 400}, 20, None),  # one measurement says nothing
-        ({1: 400, 4: 400}, 10**6, None),  # nor do two alike
+        ({1: 0.1, 4: 0.4}, 8, None),  # 0.8 of the 0.85 that may be filled
+        ({1: 0.1, 4: 0.4}, 20, 8),
+        ({1: 0.1, 4: 0.84}, 20, 4),
+        ({4: 0.4}, 20, None),  # one measurement says nothing
+        ({1: 0.4, 4: 0.4}, 10**6, None),  # nor do two alike
     ],
 )
 def test_a_processor_takes_no_more_than_it_has_room_for(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    grown: dict[int, int],
-    share: int,
-    fits: int | None,
+    tmp_path: Path, grown: dict[int, float], share: int, fits: int | None
 ) -> None:
-    monkeypatch.setattr(memory, "limit_bytes", lambda *_: 1000.0)
+    """`grown` in parts of this machine's memory."""
     with Stage(job(), tmp_path, 1) as stage:
         (player,) = stage.players
-        group: Any = SimpleNamespace(size=1)
-        memory.look_ahead(player.training, group, share, grown)
+        alone = Group(Generation(Ballot(0, "a00"), (Member("a00", 0, 0, "", 0),), -1, 0), 0, 0)
+        there = memory.limit_bytes(player.training, alone)
+        used = {samples: int(part * there) for samples, part in grown.items()}
+        memory.look_ahead(player.training, alone, share, used)
         assert player.training.fits == fits
         player.training.reporter.flush(0)
         assert bool(notes(player)) == (fits is not None)

@@ -7,6 +7,7 @@ would start it again, whether it should.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
 import logging
 import sys
@@ -53,7 +54,7 @@ def _run(env: AgentEnv, programs: Programs | None) -> int:
     plan = _plan(run)
     place = [a.agent for a in plan.agents].index(env.agent)
     with (
-        Hosting(env, run, place) as hosting,
+        contextlib.closing(Hosting(env, run, place)) as hosting,
         Outbox(env.head, env.secret, env.agent, run.spool(env.agent)) as outbox,
     ):
         hosting.watch(outbox)

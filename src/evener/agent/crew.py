@@ -267,9 +267,9 @@ class Crew:
         """Ends what does not end, answer or move by itself."""
         now = self._clock.tick(now)
         over = self._ended_elsewhere or self._ranks.through or self._dismissed
-        stopping = bool(self._stopping)
-        how = (now, self._config, self._pace, stopping, over, self._cpus, self._compiles)
-        view = vigil.View(*how)
+        view = vigil.View(
+            now, self._config, self._pace, self.stopping, over, self._cpus, self._compiles
+        )
         moving = [p for p in self._ranks if p.training and not p.child.suspended]
         for process in self._ranks:
             if process.child.ended:

@@ -14,8 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from evener import contract
 from evener.contract import AgentEnv, HeadEnv
@@ -34,7 +32,7 @@ END_S = 15.0  # for a head that we host to end, once all agents have
 
 
 class Hosting:
-    """Use it in a `with` around the outbox: what that says last is still taken in."""
+    """Close it after the outbox: what that says last is still taken in."""
 
     def __init__(self, env: AgentEnv, run: RunDir, place: int) -> None:
         self._env, self._run = env, run
@@ -51,15 +49,8 @@ class Hosting:
             self._thread = threading.Thread(target=target, args=(outbox,), name="hosting")
             self._thread.start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """A head that we host ends first."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join()
@@ -90,7 +81,13 @@ class Hosting:
         env, run = self._env, self._run
         pause_s = min(BACK_OFF_S * 2**self._tries, BACK_OFF_MOST_S)
         self._tries, self._not_before = min(self._tries + 1, 10), time.monotonic() + pause_s
-        told = HeadEnv(env.run_dir, env.secret, -1, env.head, env.expected_agents, of_agent=1)
+        told = HeadEnv(
+            env.run_dir,
+            env.secret,
+            listen=env.head,
+            expected_agents=env.expected_agents,
+            of_agent=1,
+        )
         argv = (sys.executable, "-P", "-m", "evener.head")
         try:
             with run.head_log.open("ab") as file:

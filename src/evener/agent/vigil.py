@@ -1,7 +1,8 @@
 """When a process that lives counts as lost all the same: it does not answer, move or end.
 
 Nothing here guesses from slowness alone: a step may take minutes. What counts is a process that
-was asked and does not react, or that the system says is stopped, while others go on.
+was asked and does not react, that the system says is stopped while others go on, or that has not
+got on for many times as long as it ever did, though it waits for nobody.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def judge(process: RankProcess, view: View, *, others_move: bool) -> Verdict | N
 
 
 def _stuck(process: RankProcess, view: View) -> str:
-    """It does not do what it was told, or nothing at all; not because it was suspended."""
+    """It does not do what it was told, or nothing at all, though it is not suspended."""
     halt_s, still_s = _halt_s(view), view.now - process.heart.moved_s
     if process.lasts("urged", process.urged is not None, view.now) > halt_s:
         return f"did not stop within {halt_s:.0f} s of being told to"

@@ -24,6 +24,7 @@ from evener.config.schema import Job
 from evener.contract import RankEnv
 from evener.data.order import Order
 from evener.data.sources import open_data
+from evener.engine import memory
 from evener.engine.keeper import Keeper
 from evener.engine.loop import run as run_generations
 from evener.engine.report import Reporter
@@ -138,7 +139,7 @@ def _guarded(work: Callable[[], Any]) -> EvenerError | None:
     except (torch.OutOfMemoryError, MemoryError) as error:
         traceback.print_exc()
         return OutOfMemory(
-            str(error).splitlines()[0] if str(error) else "out of memory",
+            memory.first_line(error),
             fix="train a smaller model, or where there is more memory",
         )
     except Exception as error:  # noqa: BLE001  (the top of a process: everything is reported)

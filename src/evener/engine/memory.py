@@ -47,7 +47,7 @@ def halve(training: Training, error: BaseException) -> None:
     size = training.worker.last_piece
     if size <= 1:
         raise OutOfMemory(
-            f"rank {training.rank} has no memory for a single sample: {_first_line(error)}",
+            f"rank {training.rank} has no memory for a single sample: {first_line(error)}",
             where=f"rank {training.rank}, {training.worker.device}",
             fix="train a smaller model, or where there is more memory; leave this machine out",
         ) from error
@@ -72,7 +72,8 @@ def peak_bytes(training: Training) -> int:
     return devices.peak_memory_bytes(training.worker.device)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What it says, without the advice that torch adds."""
     return str(error).partition("\n")[0] or type(error).__name__
 
 
