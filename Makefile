@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit check bench constraints setup clean
+.PHONY: demo test unit check bench soak constraints setup clean
 
 demo: setup
 	$(BIN)/evener run demo
@@ -22,8 +22,13 @@ check: setup
 	$(BIN)/lint-imports
 
 bench: setup
-	@failed=0; for b in exactness overhead learning start docker uneven; do \
+	@failed=0; for b in exactness overhead learning start faults docker uneven; do \
 	  $(BIN)/python benchmarks/$$b.py --quick || failed=1; done; exit $$failed
+
+# an hour of faults, then a million histories of membership: MINUTES and SEEDS for less
+soak: setup
+	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),60)
+	$(BIN)/python -m tests.membership $(SEEDS)
 
 # pin what is installed here and tested; the build of torch is left to the machine
 constraints: setup

@@ -110,6 +110,10 @@ class Trials:
         harness.run(_command(words, overrides), cwd=self.folder)
         return run
 
+    def stop(self, run: RunDir) -> None:
+        """`evener stop`: at a boundary, with a checkpoint."""
+        harness.run([sys.executable, "-m", "evener", "stop", run.name], cwd=self.folder)
+
     def end(self, run: RunDir) -> None:
         """`evener stop --now`."""
         harness.run([sys.executable, "-m", "evener", "stop", run.name, "--now"], cwd=self.folder)

@@ -27,7 +27,7 @@ from evener.watch import present
 from trial import Trials, look
 
 EDGE_S = 0.3  # of a turn's begin that is not looked at: it has the others' freezing in it
-LEAST_STEPS = 3  # of a turn
+LEAST_STEPS = 2  # of a turn
 START_S = 300.0
 
 

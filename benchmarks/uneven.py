@@ -47,12 +47,16 @@ ANSWER_STEPS = 20  # in which a slowdown is to be answered
 SLOWDOWN = 2.0
 STEADY_STEPS = 600
 WARM_STEPS = 12  # after which shares stand, and every rank has what it needs in its caches
-BATCHES = {"gpt": 256, "resnet18": 32}  # steps of half a second and more
+BATCH, QUICK_BATCH = 192, 96  # of gpt: steps of half a second and more
+# Of the sums: what the exchange costs is the same for a small batch and a large one, and a machine
+# that has a fifth of a processor pays it with that fifth.
+SUM_BATCHES = {"gpt": 512, "resnet18": 128}
 TORCHRUN_STEPS, TORCHRUNS = 14, 2
 FULL = turns.Pattern(turns=8, span_s=10.0, warm_steps=WARM_STEPS)
-QUICK = turns.Pattern(turns=3, span_s=6.0, warm_steps=WARM_STEPS, at_once=True)
+SUMS = turns.Pattern(turns=6, span_s=20.0, warm_steps=WARM_STEPS)
+QUICK = turns.Pattern(turns=3, span_s=5.0, warm_steps=WARM_STEPS, at_once=True)
 ENDLESS = "train.steps=1000000"  # of a run that is ended when it has been measured
-PARKED_S = 300.0
+PARKED_S = 1200.0  # importing torch is minutes of such a quota
 # A standby imports torch for many seconds of a quota of 0.2: a cost of the start, not of a step.
 STILL = "\n[membership]\nstandby = false\njoin_s = 300\nform_s = 60\n"
 MACHINE = "\n[[machines]]\ncpus = {cpus}\n"
@@ -103,7 +107,7 @@ def measure(settings: Settings) -> Iterator[Case]:
 
 
 def _together(bench: Bench, model: str) -> Case:
-    batch, pattern = BATCHES[model], QUICK if bench.quick else FULL
+    batch, pattern = (QUICK_BATCH, QUICK) if bench.quick else (SUM_BATCHES[model], SUMS)
     trainings: dict[str, Training] = {"evener": Training(QUOTAS, batch)}
     for quota in QUOTAS:
         trainings[f"alone {quota}"] = Training((quota,), round(batch * quota / sum(QUOTAS)))
@@ -199,7 +203,7 @@ def _torchrun(bench: Bench, model: str, batch: int) -> float:
 
 def _slowed(bench: Bench) -> Case:
     """The fastest gets half of its quota; what the others then do with it is the new optimum."""
-    batch = BATCHES["gpt"]
+    batch = BATCH
     wanted = (f"train.global_batch={batch}", "train.steps=80")
     slowed_at: list[float] = []
     trial = bench.train("gpt", QUOTAS, *wanted, meanwhile=lambda run: _slow(bench, run, slowed_at))
@@ -263,7 +267,7 @@ def _steady(bench: Bench) -> Case:
 
 def _parked(bench: Bench) -> Case:
     """A fifth machine that cannot help against the four without it."""
-    batch = f"train.global_batch={BATCHES['gpt']}"
+    batch = f"train.global_batch={BATCH}"
     reasons: list[str] = []
 
     def five() -> RunDir:

@@ -156,6 +156,10 @@ class StoreDamaged(RunError):
     code, title = "E407", "The run's record cannot be read"
 
 
+class PromiseBroken(RunError):
+    code, title = "E408", "What the ranks of a run wrote contradicts a promise"
+
+
 class MachineError(EvenerError):
     exit_status = 6
 

@@ -176,6 +176,15 @@ class RankParked:
 
 
 @dataclass(frozen=True, slots=True)
+class RankLeftOut:
+    """A rank has died again and again soon after joining: its next process is not started yet."""
+
+    agent: str
+    rank: int
+    reason: str  # with the first cause
+
+
+@dataclass(frozen=True, slots=True)
 class Validated:
     """The whole validation set, every sample once."""
 
@@ -313,9 +322,9 @@ class ReplicasCompared:
 
 Event = Union[  # noqa: UP007  (get_args below wants a Union of all kinds)
     RunStarted, MachineSeen, DataPrepared, RankStarted, RankBuilt, RankLost, GenerationFormed,
-    StepCommitted, RankTimed, SharesChanged, SpeedsFitted, RankParked, Validated, TextSampled,
-    CheckpointWritten, CheckpointDropped, Exported, Alert, StopAsked, AgentEnded, RunEnded,
-    MachineProfiled, RankProfiled, LinkMeasured, ReplicasCompared,
+    StepCommitted, RankTimed, SharesChanged, SpeedsFitted, RankParked, RankLeftOut, Validated,
+    TextSampled, CheckpointWritten, CheckpointDropped, Exported, Alert, StopAsked, AgentEnded,
+    RunEnded, MachineProfiled, RankProfiled, LinkMeasured, ReplicasCompared,
 ]  # fmt: skip
 KINDS: dict[str, type[Any]] = {k.__name__: k for k in get_args(Event)}
 

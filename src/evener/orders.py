@@ -102,9 +102,11 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The rank has committed `step`. Throttled: for liveness, not for the record."""
+    """The rank has committed `step`, and takes so many samples of each. Throttled: for liveness,
+    not for the record."""
 
     step: int
+    samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)

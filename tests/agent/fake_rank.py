@@ -164,6 +164,10 @@ class FakeRank:
                 self.fail({"code": "E303", "what": "your code raised", "where": "x.py:1"})
             case ("step", "die-each-step"):
                 die()
+            case ("step", "fail-once") if self.step == 5 and self.take.life == 0:
+                self.fail({"code": "E303", "what": "your code raised", "where": "x.py:1"})
+            case ("step", "fail-from-5") if self.step >= 5:
+                self.fail({"code": "E303", "what": "your code raised", "where": "x.py:1"})
             case ("step", "exit") if self.step == 5 and self.take.life == 0:
                 sys.stderr.write("the last words\n")
                 os._exit(3)

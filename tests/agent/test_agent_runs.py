@@ -17,6 +17,7 @@ from evener.events import (
     DataPrepared,
     GenerationFormed,
     MachineSeen,
+    RankLeftOut,
     RankLost,
     RankStarted,
     RunEnded,
@@ -123,6 +124,49 @@ def test_ranks_that_die_again_and_again_end_the_run(tmp_path: Path) -> None:
         assert "died 4 times without a step" in ended.error["what"]
         assert len(run.of(RankLost)) == 4
         assert run.wait() == {"a00": errors.RanksLost.exit_status}
+
+
+@pytest.mark.parametrize("agents", [1, 3])
+def test_a_rank_that_dies_again_and_again_is_left_out_while_others_go_on(
+    tmp_path: Path, agents: int
+) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=agents, steps=500, FAKE_RANK="die-each-step:1") as run:
+        parked = run.until(RankLeftOut)
+        assert (parked.rank, parked.agent) == (1, "a00" if agents == 1 else "a01")
+        assert parked.reason == (
+            "it died 3 times soon after it had joined, the first time: killed by SIGKILL; "
+            "it is tried again in 10 minutes"
+        )
+        assert run.end().outcome == "finished"
+        assert len(run.of(RankLost)) == 3
+
+
+def test_who_was_left_out_comes_back_where_nobody_else_is_left(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=2, agents=2, FAKE_RANK="die-each-step:1") as run:
+        run.until(RankLeftOut)
+        run.agents["a00"].kill()
+        run.until(RankStarted, lambda e: e.rank == 1 and e.life == 3)
+
+
+@pytest.mark.parametrize("agents", [1, 3])
+def test_what_one_rank_fails_with_once_is_tried_again(tmp_path: Path, agents: int) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=agents, steps=200, FAKE_RANK="fail-once:1") as run:
+        lost = run.until(RankLost)
+        assert (lost.rank, lost.reason) == (1, "failed: your code raised")
+        assert run.end().outcome == "finished"
+
+
+@pytest.mark.parametrize("who", ["", ":1"])
+@pytest.mark.parametrize("agents", [1, 3])
+def test_what_ranks_fail_with_twice_ends_the_run_once(
+    tmp_path: Path, agents: int, who: str
+) -> None:
+    """All of them at once, or one of them again and again."""
+    with Rehearsal(tmp_path, ranks=3, agents=agents, FAKE_RANK=f"fail-from-5{who}") as run:
+        ended = run.end()
+        assert ended.error is not None
+        assert (ended.error["code"], ended.error["where"]) == ("E303", "x.py:1")
+        assert set(run.wait().values()) == {errors.CodeRaised.exit_status}
 
 
 def test_with_no_restarts_the_first_death_ends_the_run(tmp_path: Path) -> None:

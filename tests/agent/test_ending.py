@@ -62,8 +62,9 @@ def test_ranks_that_are_parked_are_not_lost() -> None:
     members = tuple(Member(f"a0{i}", i, 0, "h", 1) for i in range(3))
     before = Generation(Ballot(1, "a00"), members, 4, 0)
     after = Generation(Ballot(2, "a00"), members[:1], 4, 0, parked=members[1:2])
-    assert [e.rank for e in ending.lost_with_agents(before, after, "a00")] == [2]
-    assert ending.lost_with_agents(before, after, "a01") == []
+    assert [e.rank for e in ending.lost_with_agents(before, after, ["a00"], "a00")] == [2]
+    assert ending.lost_with_agents(before, after, ["a01"], "a01") == []
+    assert ending.lost_with_agents(before, after, ["a00", "a02"], "a00") == []  # it lives
 
 
 def test_one_rank_that_finished_means_all_did() -> None:
@@ -84,10 +85,11 @@ def test_ranks_of_a_lost_agent_are_reported_by_the_lowest_left() -> None:
     members = tuple(Member(f"a0{i}", i, 0, "h", 1) for i in range(3))
     before = Generation(Ballot(1, "a00"), members, 4, 0)
     after = Generation(Ballot(2, "a01"), members[1:], 4, 0)
-    assert [e.rank for e in ending.lost_with_agents(before, after, "a01")] == [0]
-    assert ending.lost_with_agents(before, after, "a02") == []
-    assert ending.lost_with_agents(None, after, "a01") == []
-    assert ending.lost_with_agents(after, before, "a00") == []
+    left = ["a01", "a02"]
+    assert [e.rank for e in ending.lost_with_agents(before, after, left, "a01")] == [0]
+    assert ending.lost_with_agents(before, after, left, "a02") == []
+    assert ending.lost_with_agents(None, after, left, "a01") == []
+    assert ending.lost_with_agents(after, before, left, "a00") == []
 
 
 def test_a_run_out_of_memory_says_so() -> None:

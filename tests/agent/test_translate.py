@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evener import orders
 from evener.agent import translate
-from evener.agent.translate import Away, Letter, Over, Return, Stop
+from evener.agent.translate import Away, Idle, Letter, Over, Return, Stop, Stumbled
 from evener.config.schema import Membership as MembershipConfig
 from evener.membership import words
 from evener.membership.generation import Ballot, Generation, Member
@@ -31,6 +33,8 @@ LETTERS: list[Letter] = [
     Stop("a00", "SIGTERM"),
     Away("a00"),
     Return("a00", (1, 3)),
+    Stumbled("a00", "E303", "train.py:7"),
+    Idle("a00"),
     Over("a00", "failed", 7, "why", {"code": "E601"}, at_once=True, recorded=True),
     Over("a00", "finished", 7),
 ]
@@ -91,3 +95,24 @@ def test_the_jobs_seconds_become_memberships_settings() -> None:
     found = translate.settings(MembershipConfig(heartbeat_s=0.25, dead_s=2, form_s=9))
     assert (found.heartbeat_s, found.dead_s, found.form_s) == (0.25, 2.0, 9.0)
     assert found.join_s == MembershipConfig().join_s
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=12,
+)
+FIELDS = sorted({name for letter in LETTERS for name in translate.to_frame(letter)} - {"say"})
+
+
+@given(
+    st.sampled_from(sorted({type(letter).__name__ for letter in LETTERS})),
+    st.dictionaries(st.sampled_from(FIELDS), JSON),
+)
+def test_whatever_is_sent_is_read_or_refused(say: str, fields: dict[str, object]) -> None:
+    """By whom ever knows the secret, of whichever version: a ValueError drops the connection."""
+    try:
+        letter = translate.from_frame({"say": say} | fields)
+    except ValueError:
+        return
+    assert translate.from_frame(json.loads(json.dumps(translate.to_frame(letter)))) == letter

@@ -75,6 +75,8 @@ def test_epochs_are_counted_from_one_and_never_beyond_the_last() -> None:
          "rank 1 takes 2.0 times as long", "warning"),
         (events.RankParked(3, 40, "the others are as fast without it", 3.0, 0.004),
          "rank 3 stands aside from step 40: the others are as fast without it", "note"),
+        (events.RankLeftOut("a00", 3, "it died 3 times"), "rank 3 is left out: it died 3 times",
+         "warning"),
         (events.StopAsked("Ctrl-C"), "stopping: Ctrl-C", "note"),
         (events.RunEnded("failed", 7, "x", {"what": "x"}), "failed at step 7", "bad"),
         (events.RunEnded("stopped", 7, "SIGTERM"), "stopped at step 7", "note"),
@@ -105,6 +107,70 @@ def test_a_skipped_step_is_told() -> None:
     sentence = tell(Record(step, 1.0, "s", 1))
     assert sentence is not None
     assert "step 5 skipped" in sentence.text
+
+
+def _step(number: int, generation: int) -> Event:
+    return events.StepCommitted(number, 0, 8, 1.0, 8, 8, 0.1, None, 0.1, generation)
+
+
+def _told(*happened: tuple[float, Event]) -> list[str]:
+    teller = words.Teller()
+    return [
+        sentence.text
+        for number, (at, event) in enumerate(happened)
+        for sentence in teller.tell(Record(event, at, "s", number))
+    ]
+
+
+def _formed(generation: int, ranks: tuple[int, ...], step: int) -> Event:
+    return events.GenerationFormed(generation, ranks, step, ranks[0], 400, 100)
+
+
+def test_what_a_loss_has_come_to_is_told_with_the_next_step() -> None:
+    told = _told(
+        (9.0, _formed(1, (0, 1, 2, 3), 0)),
+        (10.0, _step(120, 1)),
+        (10.2, events.RankLost("a00", 1, "killed by SIGKILL")),
+        (10.3, events.RankLost("a01", 2, "killed by SIGKILL")),
+        (10.4, _formed(2, (0, 3), 120)),
+        (10.6, _step(121, 2)),
+        (10.7, _step(122, 2)),
+        (11.0, _formed(3, (0, 1, 3), 122)),
+        (11.1, _step(123, 3)),
+    )
+    assert told[1:] == [
+        "rank 1 lost: killed by SIGKILL",
+        "rank 2 lost: killed by SIGKILL",
+        "ranks 0, 3 train together from step 120",
+        "ranks 0, 3 go on after 0.6 s; 0 steps lost",
+        "ranks 0-1, 3 train together from step 122",
+    ]
+
+
+def test_steps_that_are_gone_with_all_ranks_are_told() -> None:
+    told = _told(
+        (9.0, _formed(1, (0,), 0)),
+        (10.0, _step(120, 1)),
+        (10.2, events.RankLost("a00", 0, "killed by SIGKILL")),
+        (14.0, _formed(2, (0,), 100)),
+        (14.5, _step(101, 2)),
+    )
+    assert told[-1] == "rank 0 goes on after 4.5 s; 20 steps lost"
+
+
+def test_a_loss_that_halted_nobody_or_ended_the_run_is_no_pause() -> None:
+    told = _told(
+        (9.0, _formed(1, (0, 1), 0)),
+        (10.0, _step(120, 1)),
+        (10.2, events.RankLost("a00", 7, "killed by SIGKILL")),
+        (10.3, _formed(2, (0, 1), 120)),
+        (10.4, _step(121, 2)),
+        (10.5, events.RankLost("a00", 1, "killed by SIGKILL")),
+        (99.0, events.RunStarted("r", "j", "mlp", "d", 2, 1, 8, True, "local")),
+        (99.5, _formed(1, (0, 1), 121)),
+        (99.9, _step(122, 1)),
+    )
+    assert not any("go on after" in text for text in told)
 
 
 def test_a_story_keeps_the_last_and_leaves_out_the_quiet() -> None:

@@ -150,6 +150,7 @@ class Stage:
             player.link.stop_asked = "the test is over"
             player.link.breaker()
             player._thread.join(30)
+            player.training.ledger.close()
             player.link.leave_groups()
 
     def form(self, players: Sequence[Player]) -> Generation:

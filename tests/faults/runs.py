@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from safetensors.torch import load_file
 
-from evener import contract
+from evener import audit, contract
 from evener.events import Event
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
@@ -133,6 +133,13 @@ def wait_for(run: RunDir, kind: type[E], **wanted: Any) -> E:
 def _reaches(value: Any, wanted: Any) -> bool:
     """A number that is as high, or a text that has the words."""
     return wanted in value if isinstance(wanted, str) else bool(value >= wanted)
+
+
+def assert_kept(run: RunDir) -> None:
+    """No promise broken, by what every rank wrote down."""
+    findings = audit.audit(run)
+    assert all(finding.kept for finding in findings), findings
+    assert {"samples", "checkpoint"} < {finding.promise for finding in findings}
 
 
 def pid_of(run: RunDir, rank: int) -> int:

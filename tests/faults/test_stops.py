@@ -34,6 +34,7 @@ def test_ctrl_c_stops_with_a_checkpoint_and_resume_ends_where_it_would_have(
     job = runs.write_job(whole, workers=1, steps=150)
     assert runs.evener(whole, "run", str(job)).returncode == 0
     assert runs.difference(run, runs.run_of(whole)) < TOLERANCE
+    runs.assert_kept(run)
 
 
 def test_a_second_ctrl_c_stops_now(tmp_path: Path) -> None:

@@ -117,6 +117,21 @@ def test_garbage_is_no_handshake(answer: bytes) -> None:
         Serving("secret", {}).answer(answer)
 
 
+@given(
+    st.binary(max_size=200)
+    | st.dictionaries(st.sampled_from(["nonce", "hello", "proof", "evener"]), values).map(
+        lambda said: json.dumps(said).encode()
+    )
+)
+def test_a_strangers_handshake_is_refused_whatever_it_says(line: bytes) -> None:
+    with pytest.raises(FrameError):
+        Serving("secret", {}).answer(line)
+    client = Connecting("secret", {})
+    client.answer(frames.encode({"evener": 1, "nonce": "n"}, 4096))
+    with pytest.raises(FrameError):
+        client.finish(line)
+
+
 def test_another_version_is_named() -> None:
     with pytest.raises(FrameError, match="version 2"):
         Connecting("secret", {}).answer(b'{"evener": 2, "nonce": "n"}')

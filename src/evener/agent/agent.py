@@ -20,7 +20,7 @@ from evener.agent import ending, errands, translate
 from evener.agent.admission import Admission, Refusal
 from evener.agent.child import Child, Programs
 from evener.agent.company import UNSEEN_S, Company
-from evener.agent.crew import Crew, Voice
+from evener.agent.crew import Crew
 from evener.agent.departure import AWAY, Departure, Move
 from evener.agent.door import door
 from evener.agent.environment import environment_of_ranks
@@ -31,7 +31,8 @@ from evener.agent.prepare import Prepared
 from evener.agent.ranks import Ranks
 from evener.agent.revival import Past, look_back
 from evener.agent.signals import hearing_signals
-from evener.agent.translate import Away, Left, Letter, Over, Return, Stop
+from evener.agent.translate import Away, Idle, Left, Letter, Over, Return, Stop, Stumbled
+from evener.agent.voice import Voice
 from evener.config.schema import Job
 from evener.contract import AgentEnv
 from evener.errors import EvenerError
@@ -79,8 +80,7 @@ class Agent:
         self._departure = Departure(env.agent)
         self._missing = {"data", "past"} if env.revived else {"data"}
         self._admission = Admission(plan, env.agent, versions.installed())
-        self._signals = 0
-        self._next_announcement_s = 0.0
+        self._signals, self._next_announcement_s = 0, 0.0
         self._address = ""
         self._crew: Crew
         self._peers: Peers
@@ -103,9 +103,9 @@ class Agent:
 
     def _begin(self) -> None:
         self._inbox.post(self._crew.begin)
-        me, program = self._env.agent, self._programs.prepare
-        self._inbox.spawn(errands.look_at_machine(me, self._run, self._sink.put))
-        preparing = errands.prepare_data(me, self._run, program, self._plan.env, self._sink.put)
+        me, run, put = self._env.agent, self._run, self._sink.put
+        self._inbox.spawn(errands.look_at_machine(me, run, put))
+        preparing = errands.prepare_data(me, run, self._programs.prepare, self._plan.env, put)
         self._inbox.spawn(preparing, self._prepared)
         if self._env.revived:
             self._inbox.spawn(look_back(self._env.head, self._env.secret), self._remember)
@@ -125,7 +125,7 @@ class Agent:
     # ---------------------------------------------------------------------------- the loop
 
     def _tick(self, now: float) -> None:
-        self._crew.tick(now)
+        self._crew.tick(now, self._generation, self._membership.alive)
         self._tell(words.Tick())
         self._depart(now)
         if self._over is not None:
@@ -149,10 +149,10 @@ class Agent:
                     log.info("generation %s: ranks %s", generation.ballot, generation.ranks)
                     self._crew.form(generation)
         before, self._generation = self._generation, self._membership.current
-        if before is self._generation or self._departure.together:
-            return  # where all go together none is lost, though one is gone before the other
-        for lost in ending.lost_with_agents(before, self._generation, self._env.agent):
-            self._sink.put(lost)
+        alive, me = self._membership.alive, self._env.agent
+        if before is not self._generation and not self._departure.together:  # where none is lost
+            for lost in ending.lost_with_agents(before, self._generation, alive, me):
+                self._sink.put(lost)
 
     # --------------------------------------------------------------------- who speaks to us
 
@@ -222,13 +222,12 @@ class Agent:
     def _turn_away(self, agent: str, error: EvenerError) -> None:
         if self._company.turn_away(agent):
             log.warning("%s", error)
-            ranks = [len(a.ranks) for a in self._plan.agents if a.agent == agent]
-            self._tell(words.TurnedAway(agent, sum(ranks)))
+            ranks = sum(len(a.ranks) for a in self._plan.agents if a.agent == agent)
+            self._tell(words.TurnedAway(agent, ranks))
 
     def _unlike(self, error: EvenerError) -> None:
         """A rank of ours imported what this machine does not say it has."""
-        alone = not self._company.alive(time.monotonic())
-        (self._fail if alone else self._refused)(error)
+        (self._refused if self._company.alive(time.monotonic()) else self._fail)(error)
 
     def _child_ended(self, child: Child) -> None:
         self._inbox.post(partial(self._crew.ended, child))
@@ -240,8 +239,8 @@ class Agent:
             case Away(agent):
                 self._departure.goes(agent)
                 self._depart(time.monotonic())  # before it says goodbye
-            case Return(_, ranks):
-                self._crew.recall(ranks)
+            case Return() | Stumbled() | Idle():
+                self._crew.told(letter)
             case Over():
                 self._heard_over(letter)
             case _:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection
 
-from evener import orders, placement
-from evener.agent import deaths, ending, translate, vigil
+from evener import orders
+from evener.agent import ending, translate, vigil
 from evener.agent.child import Child
 from evener.agent.heart import AwakeClock
+from evener.agent.losses import Losses
 from evener.agent.ranks import RankProcess, Ranks, Slot, Stage
-from evener.agent.translate import Letter, Over, Return
+from evener.agent.translate import Idle, Return, Stumbled
+from evener.agent.voice import Voice
 from evener.config.schema import Job
-from evener.errors import EvenerError
-from evener.events import Alert, Event, RankLost, RankStarted
+from evener.errors import EvenerError, from_dict
+from evener.events import RankStarted
 from evener.membership import Generation, words
 from evener.membership.generation import Ballot
 from evener.orders import (
@@ -43,44 +43,23 @@ from evener.wire.channel import Channel
 
 log = logging.getLogger(__name__)
 
-STANDBY_TRIES = 3  # a standby that cannot live is a comfort to do without
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """Whom the crew speaks to: the record, membership, and whoever ends the run."""
-
-    emit: Callable[[Event], None]
-    forward: Callable[[dict[str, Any]], None]
-    tell: Callable[[words.Input], None]
-    end: Callable[[Over], None]
-    tell_agents: Callable[[Letter], None]
-
 
 class Crew:
     """The ranks of one agent, from their first process to the last one's end."""
 
     def __init__(
-        self,
-        me: str,
-        host: str,
-        job: Job,
-        ranks: Ranks,
-        voice: Voice,
-        purpose: str = placement.TRAIN,
+        self, me: str, host: str, job: Job, ranks: Ranks, voice: Voice, purpose: str
     ) -> None:
         self._me, self._host, self._config = me, host, job.membership
-        self._compiles = job.train.compile
         self._ranks, self._voice, self._purpose = ranks, voice, purpose
+        self._losses, self._compiles = Losses(me, job, ranks, voice), job.train.compile
         self.step = -1
         self._data_ready = False
         self._stopping = ""  # the reason, once a stop was asked for
         self._ended_elsewhere = False
         self._dismissed = False
         self._company = False  # ranks of other agents train with ours
-        self._deaths = 0  # since the last step
-        self._oom_kills = deaths.oom_kills()
-        self._standby_tries = STANDBY_TRIES if job.membership.standby else 0
+        self._idle: set[str] = set()  # agents that train nothing, and said so
         self._pace = vigil.Pace()
         self._cpus = quota_cpus()
         self._clock = AwakeClock(time.monotonic())
@@ -104,6 +83,7 @@ class Crew:
 
     def form(self, generation: Generation) -> None:
         self._company = any(m.agent != self._me for m in generation.members)
+        self._idle -= {*generation.agents}
         for member in generation.members:
             if member.agent == self._me:
                 process = self._ranks.holder(member.rank, member.life)
@@ -116,6 +96,18 @@ class Crew:
         for process in self._ranks:
             if process.slot is not None and process.slot.plan.rank in ranks:
                 self._unpark(process)
+
+    def told(self, letter: Return | Stumbled | Idle) -> None:
+        """Another agent says something about its ranks, or ours."""
+        match letter:
+            case Return(_, ranks):
+                self.recall(ranks)
+            case Idle(agent):
+                self._idle.add(agent)
+            case Stumbled(_, code, place):
+                error = self._losses.failed_elsewhere(code, place)
+                if error is not None:
+                    self._fail(error)
 
     def wind(self, reason: str) -> None:
         """Stop all ranks at a common boundary. Who has no number yet has nothing to stop."""
@@ -181,8 +173,7 @@ class Crew:
             case Unparked():
                 self._unpark(process)
             case Failed(error):
-                process.stage = Stage.PARTED
-                self._voice.end(Over(self._me, "failed", self.step, _what(error), error, True))
+                self._failed(process, from_dict(error))
             case _:
                 self._reacted(process, process.slot, order)
 
@@ -206,6 +197,13 @@ class Crew:
             process.parked = False
             self._voice.tell(words.RankUp(self._ranks.member(process, self._host)))
 
+    def _failed(self, process: RankProcess, error: EvenerError) -> None:
+        if self._losses.failed(error, self._others_train(process)):
+            process.verdict = f"failed: {error.what}"  # it ends by itself
+        else:
+            process.stage = Stage.PARTED
+            self._fail(error)
+
     def _done(self, process: RankProcess, slot: Slot, done: Done) -> None:
         process.stage, slot.done = Stage.PARTED, done
         process.training = False
@@ -216,7 +214,7 @@ class Crew:
         now = self._clock.at(time.monotonic())
         match order:
             case orders.Formed(ballot, step):
-                process.training = True
+                process.joined(now)
                 process.heart.begin(now)
                 process.answered(ballot)
                 self._pace.begin(step, now)
@@ -228,7 +226,8 @@ class Crew:
             case orders.Broken(_, why):
                 process.training = False
                 log.info("rank %d: its group broke: %s", slot.plan.rank, why)
-            case Progress(step):
+            case Progress(step, samples):
+                slot.samples = samples
                 self._progress(step, now)
             case orders.Pulse(beats, resting):
                 process.heart.heard(beats, resting, now)
@@ -240,7 +239,8 @@ class Crew:
         self._pace.note(step, now)
         if step > self.step:
             first = self.step < 1 <= step
-            self.step, self._deaths = step, 0
+            self.step = step
+            self._losses.progressed()
             if first:
                 self._tend()  # the time has come for a standby
 
@@ -263,9 +263,10 @@ class Crew:
         if process is not None and (process.left or process.channel is None):
             self._gone(process)
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float, generation: Generation | None, alive: Collection[str]) -> None:
         """Ends what does not end, answer or move by itself."""
         now = self._clock.tick(now)
+        self._company = ending.others_train(generation, {*alive} - self._idle, self._me)
         over = self._ended_elsewhere or self._ranks.through or self._dismissed
         view = vigil.View(
             now, self._config, self._pace, self.stopping, over, self._cpus, self._compiles
@@ -282,7 +283,13 @@ class Crew:
                 process.acquit()
             else:
                 process.condemn(verdict.why, verdict.stack, now)
+        if self._ranks.rouse(now, alone=not self._others_train()):
+            self._tend()
         self._settle()
+
+    def _others_train(self, process: RankProcess | None = None) -> bool:
+        """Whether any rank but `process` does, or will when its group stands again."""
+        return self._company or any(p.counts for p in self._ranks if p is not process)
 
     def _tell_down(self, process: RankProcess) -> None:
         if process.stage is Stage.UP and not process.down and process.slot is not None:
@@ -295,60 +302,16 @@ class Crew:
         self._ranks.remove(process)
         if self._dismissed or process.stage is Stage.PARTED:
             return
-        if held is None:
-            self._idler_gone(process)
-        else:
-            self._lost(process, held)
+        error = None
+        if held is not None:
+            now = self._clock.at(time.monotonic())
+            error = self._losses.lost(process, held, self._others_train(), now)
+        elif not self._leaving:
+            error = self._losses.idler(process)
+        if error is not None and not self._leaving:
+            self._fail(error)
         self._tend()
         self._settle()
-
-    def _lost(self, process: RankProcess, slot: Slot) -> None:
-        reason, out_of_memory = self._reason(process)
-        self._voice.emit(RankLost(self._me, slot.plan.rank, reason))
-        log.warning("rank %d is lost: %s", slot.plan.rank, reason)
-        self._count_death(slot.plan.rank, reason, out_of_memory)
-
-    def _idler_gone(self, process: RankProcess) -> None:
-        """A process without a number is gone: the run's first, or a standby."""
-        if self._leaving:
-            return
-        child, (reason, out_of_memory) = process.child, self._reason(process)
-        needed = len(self._ranks.vacant) > len(self._ranks.free)
-        killed = child.status < 0 and not process.verdict
-        if not needed:
-            self._standby_gone(reason)
-        elif killed or process.stage is Stage.WARM:
-            rank = self._ranks.vacant[0].plan.rank
-            self._count_death(rank, reason, out_of_memory)
-        else:
-            how = process.verdict or f"ended with status {child.status} before it called"
-            tail = child.tail(vigil.TAIL_LINES)
-            self._fail(ending.not_started(how, tail, str(child.log)))
-
-    def _standby_gone(self, reason: str) -> None:
-        self._standby_tries -= 1
-        text = f"the standby of agent {self._me} is gone ({reason})"
-        if self._standby_tries <= 0:
-            text += "; no other is started, a lost rank will take longer to replace"
-        self._voice.emit(Alert("warning", text))
-
-    def _count_death(self, rank: int, reason: str, out_of_memory: bool) -> None:
-        self._deaths += 1
-        if self._deaths > self._config.max_restarts and not self._leaving:
-            args = (rank, self._deaths, reason, self._me, out_of_memory)
-            self._fail(ending.lost_too_often(*args))
-
-    def _reason(self, process: RankProcess) -> tuple[str, bool]:
-        """Why it is gone, and whether for want of memory."""
-        before, self._oom_kills = self._oom_kills, deaths.oom_kills()
-        out_of_memory = process.child.status == -vigil.SIGKILL and self._oom_kills > before
-        if process.verdict:
-            return process.verdict, False
-        tail = process.child.tail(1)
-        last = tail[0] if tail else ""
-        return deaths.describe(
-            process.child.status, last, out_of_memory=out_of_memory
-        ), out_of_memory
 
     # ---------------------------------------------------------------------------- upkeep
 
@@ -363,14 +326,14 @@ class Crew:
             return
         for process in self._ranks.take() if self._data_ready else ():
             self._number(process)
-        standby = self._standby_tries > 0 and self.step >= 1
-        self._ranks.fill(standby, time.monotonic())
+        self._ranks.fill(self._losses.standby and self.step >= 1, time.monotonic())
 
     def _number(self, process: RankProcess) -> None:
         slot = process.slot
         assert slot is not None
         plan = slot.plan
-        how = (plan.threads, plan.device, plan.part, self._purpose)
+        least, most = (min(bound, slot.most) for bound in plan.part)
+        how = (plan.threads, plan.device, (least, most), self._purpose)
         process.say(Take(plan.rank, slot.life, *how))
         self._voice.emit(RankStarted(self._me, plan.rank, slot.life, process.child.pid))
         log.info("process %d is rank %d, life %d", process.child.pid, plan.rank, slot.life)
@@ -385,7 +348,3 @@ class Crew:
 
     def _fail(self, error: EvenerError) -> None:
         self._voice.end(ending.failed(self._me, self.step, error))
-
-
-def _what(error: dict[str, Any]) -> str:
-    return str(error.get("what", ""))

@@ -7,11 +7,30 @@ import re
 import signal
 from pathlib import Path
 
+from evener.agent.ranks import RankProcess
 from evener.probe.limits import PROC, group_folders
 
+SIGKILL = getattr(signal, "SIGKILL", 9)
 # Each counts what the kernel killed for want of memory: in our group, and on the whole machine.
 _GROUP_FILES = (("", "memory.events"), ("memory", "memory.oom_control"))
 _COUNT = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+
+
+class Inquest:
+    """Why processes of this agent are gone."""
+
+    def __init__(self) -> None:
+        self._oom_kills = oom_kills()
+
+    def of(self, process: RankProcess) -> tuple[str, bool]:
+        """What it was, and whether it was for want of memory."""
+        before, self._oom_kills = self._oom_kills, oom_kills()
+        status = process.child.status
+        out_of_memory = status == -SIGKILL and self._oom_kills > before
+        if process.verdict:
+            return process.verdict, False
+        tail = process.child.tail(1)
+        return describe(status, tail[0] if tail else "", out_of_memory=out_of_memory), out_of_memory
 
 
 def oom_kills(proc: Path = PROC) -> int:

@@ -88,6 +88,11 @@ def not_started(status: str, tail: Sequence[str], log: str) -> EvenerError:
     )
 
 
+def others_train(current: Generation | None, alive: Iterable[str], me: str) -> bool:
+    """Whether ranks of other agents do, as far as we know."""
+    return current is not None and not {*current.agents}.isdisjoint({*alive} - {me})
+
+
 def own_failure(error: BaseException) -> EvenerError:
     return EvenerError(
         f"the agent failed: {type(error).__name__}: {error}",
@@ -96,12 +101,13 @@ def own_failure(error: BaseException) -> EvenerError:
 
 
 def lost_with_agents(
-    before: Generation | None, after: Generation | None, me: str
+    before: Generation | None, after: Generation | None, alive: Iterable[str], me: str
 ) -> list[RankLost]:
-    """Ranks whose agent fell out of the group: they have nobody else to report them."""
+    """Ranks whose agent fell out of the group: they have nobody else to report them. An agent that
+    lives, without a rank at the moment, reports itself."""
     if before is None or after is None or me != after.agents[0]:
         return []
-    here = {m.agent for m in (*after.members, *after.parked)}
+    here = {m.agent for m in (*after.members, *after.parked)} | {*alive}
     return [
         RankLost(m.agent, m.rank, f"its agent {m.agent} is gone")
         for m in before.members

@@ -22,7 +22,7 @@ from evener.wire.frames import Frame, FrameError
 log = logging.getLogger(__name__)
 
 DIAL_S = 2.0
-AGAIN_S = 0.5  # for the one try that tells a lost connection from a lost agent
+AGAIN_S = 1.0  # for the one try that tells a lost connection from a lost agent
 BACK_OFF_S, BACK_OFF_MOST_S = 0.05, 1.0
 REFUSAL = "not with these versions"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from evener import orders
 from evener.agent.child import Child
 from evener.agent.heart import Heart
+from evener.agent.relapse import Relapse
 from evener.membership.generation import Ballot, Member
 from evener.orders import Done, Order
 from evener.placement import RankPlan
@@ -41,6 +42,10 @@ class Slot:
     life: int = 0
     process: RankProcess | None = None
     done: Done | None = None
+    relapse: Relapse = field(default_factory=Relapse)
+    resting: bool = False  # its next process is not started yet
+    samples: int = 0  # it took of a step, as it said last
+    most: float = 1.0  # of a batch that it may take, having died of more
 
 
 @dataclass(eq=False, slots=True)
@@ -55,6 +60,7 @@ class RankProcess:
     wish: Slot | None = None  # the number it was started for; None for a standby
     slot: Slot | None = None  # the number it has
     training: bool = False  # its group stands, as far as it has told
+    joined_s: float | None = None  # when the first one did
     parked: bool = False  # it stands aside, and has no work to end
     left: bool = False  # its connection has ended
     down: bool = False  # membership knows that it is gone
@@ -80,6 +86,21 @@ class RankProcess:
     def acquit(self) -> None:
         """It has come to itself before it was ended."""
         self.since.pop("stack", None)
+
+    def joined(self, now: float) -> None:
+        """Its group stands."""
+        self.training = True
+        self.joined_s = now if self.joined_s is None else self.joined_s
+
+    def trained_s(self, now: float) -> float:
+        """Since its first group stood."""
+        return 0.0 if self.joined_s is None else now - self.joined_s
+
+    @property
+    def counts(self) -> bool:
+        """Whether it trains, or will again once the group that it was in stands anew."""
+        there = self.stage is Stage.UP and not (self.down or self.parked)
+        return there and self.joined_s is not None and not self.child.suspended
 
     def urge(self, ballot: Ballot) -> None:
         self.urged = ballot
@@ -113,7 +134,8 @@ class Ranks:
 
     @property
     def vacant(self) -> list[Slot]:
-        return [s for s in self.slots if s.process is None and s.done is None]
+        """Numbers that a process is to take now."""
+        return [s for s in self.slots if s.process is None and s.done is None and not s.resting]
 
     @property
     def busy(self) -> bool:
@@ -146,6 +168,14 @@ class Ranks:
                 process.stage = Stage.WARM
                 return process
         return None
+
+    def rouse(self, now: float, alone: bool) -> bool:
+        """Whether a number that rested is to be taken again."""
+        roused = False
+        for slot in self.slots:
+            before, slot.resting = slot.resting, slot.relapse.rests(now, alone)
+            roused = roused or (before and not slot.resting)
+        return roused
 
     def fill(self, standby: bool, now: float) -> None:
         """Start processes until every vacant number, and the standby's place, has one coming."""

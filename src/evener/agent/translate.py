@@ -56,6 +56,22 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True)
+class Stumbled:
+    """A rank of the sender's failed so; unless another does too, it is tried again."""
+
+    sender: str
+    code: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """The sender has left out the last of its ranks, and trains nothing for a while."""
+
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
     """How an agent ended without the run: it was refused, came too late, or is to be back."""
 
@@ -63,9 +79,9 @@ class Left:
     returns: bool = False
 
 
-Letter = Message | Stop | Away | Return | Over
+Letter = Message | Stop | Away | Return | Stumbled | Idle | Over
 _KINDS: dict[str, type[Any]] = {
-    k.__name__: k for k in (*typing.get_args(Message), Stop, Away, Return, Over)
+    k.__name__: k for k in (*typing.get_args(Message), Stop, Away, Return, Stumbled, Idle, Over)
 }
 
 

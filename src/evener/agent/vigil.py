@@ -7,14 +7,12 @@ got on for many times as long as it ever did, though it waits for nobody.
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 
 from evener.agent.heart import UNSTEPPED_S
 from evener.agent.ranks import RankProcess, Stage
 from evener.config.schema import Membership as MembershipConfig
 
-SIGKILL = getattr(signal, "SIGKILL", 9)
 TAIL_LINES = 12
 HELLO_S = 60.0  # to start Python and import torch, from a cold disk, with a whole processor
 CALL_S = 1.0  # for a process to end once its line to us has

@@ -27,6 +27,7 @@ class Lines:
         self._clock = clock
         self._next = 0.0
         self._step = 0
+        self._teller = words.Teller()
 
     def __enter__(self) -> Lines:
         return self
@@ -61,8 +62,7 @@ class Lines:
             for line in (record.event.prompt + record.event.text).splitlines():
                 self._stream.write(f"          {console.clean(line)}\n")
             return
-        sentence = words.tell(record)
-        if sentence is not None:
+        for sentence in self._teller.tell(record):
             mark = "warning: " if sentence.level == "warning" else ""
             self._line(record.time, mark + sentence.text)
 

@@ -53,6 +53,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("stop", "Stop a run, with a checkpoint."),
     ),
     "Use what was learned": (
+        Verb("audit", "Prove that a run kept its promises."),
         Verb("ckpt", "List a run's checkpoints, verify them, remove some."),
         Verb("sample", "Let a language model write."),
         Verb("eval", "Measure a checkpoint on the validation data.", module="evaluate"),

@@ -35,13 +35,54 @@ class Story:
 
     def __init__(self) -> None:
         self._told: deque[Sentence] = deque(maxlen=KEPT)
+        self._teller = Teller()
 
     def add(self, records: Iterable[events.Record]) -> None:
-        self._told.extend(s for s in map(tell, records) if s is not None)
+        for record in records:
+            self._told.extend(self._teller.tell(record))
 
     def last(self, count: int) -> list[Sentence]:
         loud = [s for s in self._told if not s.quiet]
         return loud[-count:] if count > 0 else []
+
+
+class Teller:
+    """Tells records in their order: what happened, and what a loss has come to."""
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._members: tuple[int, ...] = ()
+        self._lost = False  # one of them, and no step was taken since
+        self._formed: events.GenerationFormed | None = None  # after that
+        self._step, self._at = 0, 0.0  # the last one that was taken
+
+    def tell(self, record: events.Record) -> list[Sentence]:
+        return [s for s in (tell(record), self._recovery(record)) if s is not None]
+
+    def _recovery(self, record: events.Record) -> Sentence | None:
+        match record.event:
+            case events.RunStarted():
+                self._forget()
+            case events.RankLost(rank=rank) if rank in self._members:
+                self._lost = True
+            case events.GenerationFormed() as formed:
+                self._members = formed.ranks
+                self._formed = formed if self._lost else None
+            case events.StepCommitted(step=step, generation=generation):
+                before, self._step, self._at = (self._step, self._at), step, record.time
+                if self._formed is not None and generation >= self._formed.generation:
+                    return self._told(self._formed, *before)
+        return None
+
+    def _told(self, formed: events.GenerationFormed, step: int, at: float) -> Sentence:
+        self._lost, self._formed = False, None
+        gone = max(step - formed.step, 0)
+        lost = "1 step" if gone == 1 else f"{gone} steps"
+        verb = "goes on" if len(formed.ranks) == 1 else "go on"
+        text = f"{ranks(formed.ranks)} {verb} after {max(self._at - at, 0.0):.1f} s; {lost} lost"
+        return Sentence(self._at, text, "good")
 
 
 def tell(record: events.Record) -> Sentence | None:
@@ -137,6 +178,10 @@ def _rank_parked(e: events.RankParked) -> _Told:
     return f"rank {e.rank} stands aside from step {e.step}: {e.reason}", "note", False
 
 
+def _rank_left_out(e: events.RankLeftOut) -> _Told:
+    return f"rank {e.rank} is left out: {e.reason}", "warning", False
+
+
 def _formed(e: events.GenerationFormed) -> _Told:
     verb = "trains" if len(e.ranks) == 1 else "train together"
     return f"{ranks(e.ranks)} {verb} from step {e.step}", "good", False
@@ -216,6 +261,7 @@ _TELLERS: dict[type[Any], Callable[[Any], _Told]] = {
     events.RankBuilt: _rank_built,
     events.RankLost: _rank_lost,
     events.RankParked: _rank_parked,
+    events.RankLeftOut: _rank_left_out,
     events.GenerationFormed: _formed,
     events.StepCommitted: _step,
     events.SharesChanged: _shares,

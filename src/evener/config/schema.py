@@ -161,6 +161,11 @@ class Balance(Section):
     def parks(self) -> bool:
         return self.park and self.policy == "adaptive"
 
+    @property
+    def bounded(self) -> bool:
+        """Whether shares heed the bounds of a rank."""
+        return self.policy in ("adaptive", "static")
+
     @model_validator(mode="after")
     def _weighed(self) -> Balance:
         if (self.policy == "fixed") != (self.weights is not None):

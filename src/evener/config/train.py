@@ -81,7 +81,7 @@ class Train(Section):
         "batch: sync is exact for any split, and costs two sums over all ranks per layer and step."
     )  # fmt: skip
     compare_every_steps: Positive = Field(
-        500, description="Ranks compare their weights every so many steps: one that differs takes "
+        100, description="Ranks compare their weights every so many steps: one that differs takes "
         "over the state of the others."
     )  # fmt: skip
     compile: bool = Field(False, description="torch.compile the model: slower start, faster steps.")

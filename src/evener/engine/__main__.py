@@ -42,6 +42,7 @@ from evener.rank.group import StoreHost
 from evener.rank.link import Link
 from evener.rundir import measured
 from evener.rundir.layout import RunDir
+from evener.rundir.ledger import Ledger
 from evener.versions import Versions
 from evener.wire.frames import split_address
 from evener.wire.line import Line
@@ -95,6 +96,7 @@ def _train(link: Link, store_port: int, run: RunDir, take: Take) -> None:
         reporter.look = reader.look
         done = run_generations(training)
         training.keeper.wait()
+        training.ledger.close()
         reporter.flush(done.step)
     link.say(done)
 
@@ -123,6 +125,10 @@ def build(
         total_steps=job.train.steps or (epochs or 0) * order.steps_per_epoch,
         reporter=reporter,
         keeper=Keeper(run, job.checkpoint, reporter.emit),
+        ledger=Ledger(
+            run.ledger(take.rank),
+            lambda text: reporter.emit(Alert("warning", text, take.rank)),
+        ),
         part=take.part,
         purpose=take.purpose,
         profiled=measured.speeds_of(run),

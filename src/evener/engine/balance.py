@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from evener import shares
@@ -170,10 +170,13 @@ class Balance:
 
     def _strayed(self, measured: Measured) -> bool:
         """Whether a rank is faster or slower than its line for so many steps that no noise is."""
-        for rank, time_s, n in zip(self.ranks, measured.seconds, measured.samples, strict=True):
+        taken = list(zip(self.ranks, map(int, measured.samples), measured.seconds, strict=True))
+        level = self._level(taken)
+        for rank, n, time_s in taken:
             speed = self._fitted.get(rank)
-            off = speed is not None and n > 0 and shares.departs(speed, int(n), time_s)
-            way = 0 if speed is None or not off else (1 if time_s > speed.time_s(int(n)) else -1)
+            usual_s = level * speed.time_s(n) if speed else 0.0
+            off = speed is not None and n > 0 and shares.departs(_at(speed, level), n, time_s)
+            way = 0 if not off else (1 if time_s > usual_s else -1)
             before = self._astray.get(rank, 0)
             self._astray[rank] = way + (before if before * way > 0 else 0)
         steps = max((abs(n) for n in self._astray.values()), default=0)
@@ -199,22 +202,32 @@ class Balance:
         self.pending = Change(step + 1 + self.ahead, wanted)
         return self.pending
 
+    def _level(self, taken: Iterable[tuple[int, int, float]]) -> float:
+        """How much longer all ranks take than their lines say: what they have in common (they may
+        be parts of one machine) moves no share. By rank, samples and seconds."""
+        parts = [
+            time_s / self._fitted[rank].time_s(samples)
+            for rank, samples, time_s in taken
+            if rank in self._fitted and samples > 0 and time_s > 0
+        ]
+        return statistics.median_low(parts) if parts else 1.0
+
     def _fit(self) -> float:
         """Every rank's line anew; returns the sum of what they do by themselves."""
-        alone = 0.0
-        for rank, samples, time_s in self._window.typical():
+        alone, typical = 0.0, list(self._window.typical())
+        level = self._level(typical)
+        for rank, samples, time_s in typical:
             alone += samples / time_s if time_s > 0 else 0.0
-            previous = self._fitted.get(rank, Speed(0.0, max(time_s, 1e-9) / samples))
-            history = self._windows.setdefault(rank, [])
+            unknown = Speed(0.0, max(time_s, 1e-9) / samples)
+            previous = _at(self._fitted[rank], level) if rank in self._fitted else unknown
+            history = [(n, t * level) for n, t in self._windows.get(rank, ())]
             if shares.departs(previous, samples, time_s):
                 history.clear()  # another regime: what was measured before no longer holds
-            if not history:
-                self._bases[rank] = previous
-            history.append((samples, time_s))
-            del history[:-REMEMBERED_WINDOWS]
+            self._bases[rank] = _at(self._bases[rank], level) if history else previous
+            self._windows[rank] = [*history, (samples, time_s)][-REMEMBERED_WINDOWS:]
             # Drawn to the line as it was last, the fit would take these windows in again and
             # again, and wander off with their noise.
-            self._fitted[rank] = shares.fit(self._bases[rank], history)
+            self._fitted[rank] = shares.fit(self._bases[rank], self._windows[rank])
         return alone
 
     # ----------------------------------------------------------------------------- shares
@@ -258,6 +271,11 @@ class Balance:
             Bounds(floor, None if loose else top, limit.quantum)
             for floor, top, limit in zip(least, most, limits, strict=True)
         ]
+
+
+def _at(speed: Speed, level: float) -> Speed:
+    """The same rank where everything takes `level` times as long."""
+    return Speed(speed.fixed_s * level, speed.per_sample_s * level)
 
 
 def _nobody_idle(cut: tuple[int, ...]) -> tuple[int, ...]:

@@ -115,8 +115,14 @@ def _save(training: Training, group: Group, metric: float | None, best: bool) ->
         training.keeper.save(worker.snapshot(), metric, best)
 
 
-def restore(worker: Worker, keeper: Keeper) -> None:
-    """A source's first state: the newest checkpoint that verifies, else the fresh weights."""
+def restore(training: Training) -> None:
+    """A source's first state, noted in its ledger: what it goes on from was there before."""
+    _restore(training.worker, training.keeper)
+    training.ledger.restored(time.time(), training.worker.progress.step)
+
+
+def _restore(worker: Worker, keeper: Keeper) -> None:
+    """The newest checkpoint that verifies, else what it has: fresh weights, or those it parked."""
     snapshot, damaged = checkpoint.newest(keeper.run.checkpoints)
     if snapshot is None:
         if checkpoints.aside(keeper.run.checkpoints):

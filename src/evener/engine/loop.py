@@ -55,7 +55,7 @@ def _generation(training: Training, generation: Generation) -> Done | None:
     try:
         if training.purpose == BENCH:
             return profile.measure(training, group)
-        if level(training, group, lambda: boundary.restore(training.worker, training.keeper)):
+        if level(training, group, lambda: boundary.restore(training)):
             training.reporter.repeat()
         _announce(training, group)
         roll = acquaint(training, group, knowledge_from(training.worker.progress.balance))

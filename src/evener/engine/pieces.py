@@ -39,7 +39,9 @@ class Cutting:
 
     def of(self, batch: Batch, shares: Sequence[int], index: int) -> Pieces:
         """The pieces of rank `index`; a single empty one if it has no samples."""
-        start, stop = cut(batch, self.shares([b - a for a, b in cut(batch, shares)]))[index]
+        parts = self.parts(batch, shares)
+        start = batch.start + sum(parts[:index])
+        stop = start + parts[index]
         if start == stop:
             ghost = (batch.start, batch.start + 1)
             return Pieces((ghost,), ghost=True) if self.together else Pieces(((start, stop),))
@@ -47,6 +49,10 @@ class Cutting:
         if self.paired:
             return Pieces(_even(start, stop, size))
         return Pieces(tuple((i, min(i + size, stop)) for i in range(start, stop, size)))
+
+    def parts(self, batch: Batch, shares: Sequence[int]) -> tuple[int, ...]:
+        """How many samples of `batch`, which may be an epoch's last, each rank takes."""
+        return self.shares([b - a for a, b in cut(batch, shares)])
 
     def shares(self, shares: Sequence[int]) -> tuple[int, ...]:
         """The shares as they are really cut."""

@@ -103,10 +103,10 @@ class Reporter:
 
     def flush(self, step: int) -> None:
         self._due = time.monotonic() + self._every_s
-        if self._timer.steps:
+        if steps := self._timer.steps:
             self._tell_time(step)
+            self._say(Progress(step, round(self._timer.sums.samples / steps)))
             self._timer = Timer()
-            self._say(Progress(step))
         with self._lock:
             batch, self._pending = self._pending, []
         if batch:

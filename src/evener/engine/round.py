@@ -21,6 +21,7 @@ from evener.errors import Diverged
 from evener.events import SharesChanged, SpeedsFitted, StepCommitted
 from evener.orders import Done, Recall
 from evener.rank.group import Group
+from evener.rundir.ledger import Line
 
 
 @dataclass(slots=True)
@@ -108,9 +109,26 @@ class Round:
         self.before_s = time.perf_counter() - began
         self.before.predicted_s = self.balance.predicted_s(self.group.index, self.before.samples)
         self.pace.add(batch.stop - batch.start, self.before_s)
+        self._enter(outcome, batch)
         self._publish(outcome, batch)
         self._check_sanity()
         return outcome
+
+    def _enter(self, outcome: Outcome, batch: Batch) -> None:
+        """What was computed, into this rank's ledger."""
+        step, way = self.training.worker.progress.step, self.training.cutting(self.group.size)
+        line = Line(
+            time=time.time(),
+            ballot=self.group.generation.ballot,
+            step=step,
+            epoch=batch.epoch,
+            start=batch.start,
+            stop=batch.stop,
+            shares=way.parts(batch, self.balance.at(step - 1)),
+            place=self.group.index,
+            loss=outcome.loss,
+        )
+        self.training.ledger.write(line)
 
     def _next(self, batches: Iterator[boundary.Loaded]) -> task.Batch | None:
         self.group.pulse.beat()

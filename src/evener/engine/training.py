@@ -15,6 +15,7 @@ from evener.engine.report import Reporter
 from evener.engine.worker import Worker
 from evener.placement import TRAIN
 from evener.rank.link import Link
+from evener.rundir.ledger import Ledger
 from evener.shares import Speed
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Training:
     total_steps: int
     reporter: Reporter
     keeper: Keeper
+    ledger: Ledger
     purpose: str = TRAIN
     profiled: dict[int, Speed] = field(default_factory=dict)  # what is known besides the record
     part: tuple[float, float] = (0.0, 1.0)  # of the batch that this rank may take

@@ -19,7 +19,7 @@ PYPI = "pypi"  # torch as it comes from there: with CUDA
 TORCH_INDEX = "https://download.pytorch.org/whl/"
 # What a rank and its agent import. Versions are in the pins.
 PACKAGES = (
-    *("pydantic", "typer", "rich", "starlette", "uvicorn"),
+    *("pydantic", "typer", "rich", "starlette", "uvicorn", "cryptography"),
     *("torch", "numpy", "safetensors", "pillow", "tiktoken"),
 )
 _ID_DIGITS = 12

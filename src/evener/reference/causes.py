@@ -173,6 +173,12 @@ CAUSES: dict[str, Cause] = {
         "restore the file from a backup, or use the version of evener that wrote it. The "
         "checkpoints and `model.safetensors` do not depend on it.",
     ),
+    "E408": Cause(
+        "`evener audit` held what every rank says it computed against what the others say, the "
+        "record and the checkpoints, and they do not fit: a defect of evener, or files of several "
+        "runs in one folder.",
+        "keep the folder of the run and report the line that is not kept, with the `logs/` folder.",
+    ),
     "E501": Cause(
         "A disk is full, or your quota on it is used up: of the run's folder, or of the cache. "
         "What was written whole before stays whole.",

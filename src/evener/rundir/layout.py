@@ -4,6 +4,7 @@
     ├── configs/      job.json, plan.json, handle.json: what was asked, decided and started;
     │                 profiles.json: what its ranks are known to do
     ├── logs/         head.log, rank_N.log, rank_N_metrics.json, spool_AGENT.*.jsonl,
+    │                 ledger_rank_N.txt: what each rank says it computed,
     │                 .reserve: space that the head holds back for how the run ended
     ├── checkpoints/
     ├── run.db        the record of what happened (`rundir.store`)
@@ -96,6 +97,14 @@ class RunDir:
 
     def rank_metrics(self, rank: int) -> Path:
         return self.logs / f"rank_{rank}_metrics.json"
+
+    def ledger(self, rank: int) -> Path:
+        return self.logs / f"ledger_rank_{rank}.txt"
+
+    def ledgers(self) -> dict[int, Path]:
+        """Those that are here, by rank."""
+        found = self.logs.glob("ledger_rank_*.txt")
+        return {int(p.stem.rpartition("_")[2]): p for p in sorted(found) if p.stem[-1].isdigit()}
 
     def spool(self, agent: str) -> Path:
         """The name from which an agent's outbox derives the names of its spool files."""

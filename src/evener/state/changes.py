@@ -187,6 +187,12 @@ def _rank_parked(draft: RunState, event: events.RankParked, time: float) -> None
         _set_ranks(draft, time, parked)
 
 
+def _rank_left_out(draft: RunState, event: events.RankLeftOut, time: float) -> None:
+    """Until its next process starts."""
+    known = replace(_rank(draft, event.rank), agent=event.agent)
+    _set_ranks(draft, time, replace(known, state="parked", parked_reason=_cut(event.reason)))
+
+
 def _speeds_fitted(draft: RunState, event: events.SpeedsFitted, time: float) -> None:
     fitted = dict(
         zip(event.ranks, zip(event.fixed_s, event.per_sample_s, strict=False), strict=False)
@@ -379,6 +385,7 @@ _CHANGES: dict[type[Any], Callable[[RunState, Any, float], None]] = {
     events.SharesChanged: _shares_changed,
     events.SpeedsFitted: _speeds_fitted,
     events.RankParked: _rank_parked,
+    events.RankLeftOut: _rank_left_out,
     events.Validated: _validated,
     events.TextSampled: _text_sampled,
     events.CheckpointWritten: _checkpoint_written,

@@ -1,4 +1,9 @@
-"""The asyncio end of connections: an agent's to its ranks and to other agents."""
+"""The asyncio end of connections: an agent's to its ranks and to other agents.
+
+Agents speak over TLS, which begins once both have proved in the open that they know the secret:
+no stranger comes as far as a handshake of TLS. Ranks speak to the agent of their own machine, in
+the open, over loopback.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import contextlib
 import errno
 import logging
 import socket
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -14,7 +20,7 @@ from enum import Enum
 from typing import Any, cast
 
 from evener import errors
-from evener.wire import frames
+from evener.wire import frames, tls
 from evener.wire.frames import Frame, FrameError
 
 log = logging.getLogger(__name__)
@@ -111,6 +117,7 @@ async def serve(
         _keep(tasks, _welcome(wire, secret, hello(), on_connect))
         return wire
 
+    tls.prepare(secret)
     sock = where if isinstance(where, socket.socket) else _bind(where)
     server = await loop.create_server(accept, sock=sock)
     try:
@@ -133,13 +140,13 @@ async def connect(address: str, secret: str, hello: Frame, timeout_s: float = 5.
             shake = frames.Connecting(secret, hello)
             wire.send(shake.answer(await wire.line()))
             shake.finish(await wire.line())
+            await wire.promote(hello, secret, server_side=False)
     except (FrameError, TimeoutError, asyncio.CancelledError) as error:
         if wire is not None:
             wire.leave(End.OURS)
         if isinstance(error, FrameError):
             raise ConnectionAbortedError(f"{address}: {error}") from error
         raise
-    wire.promote(hello)
     return Channel(wire, hello, shake.peer, hello)
 
 
@@ -162,7 +169,7 @@ async def _welcome(wire: _Wire, secret: str, hello: Frame, on_connect: OnConnect
             await wire.connected.wait()
             wire.send(shake.opening())
             wire.send(shake.answer(await wire.line()))
-        wire.promote(shake.peer)
+            await wire.promote(shake.peer, secret, server_side=True)
         await on_connect(Channel(wire, shake.peer, shake.peer, hello))
     except FrameError as error:
         wire.refuse(f"no handshake: {error}")
@@ -216,13 +223,31 @@ class _Wire(asyncio.Protocol):
         self._ended(End.SILENT if silent else End.DROPPED)
         self._lost.set()
 
-    def promote(self, hello: Frame) -> None:
-        """The handshake is over: larger frames, and the socket options of the caller's role."""
+    async def promote(self, hello: Frame, secret: str, *, server_side: bool) -> None:
+        """The handshake is over: larger frames, the socket options of the caller's role, and
+        between agents nothing in the open any more."""
         self.splitter.limit_bytes = frames.limit_bytes(hello)
+        if frames.is_private(hello):
+            await self._encrypt(tls.context(secret, server_side=server_side), server_side)
         sock = self._transport.get_extra_info("socket") if self._transport else None
         if sock is not None:
             with contextlib.suppress(OSError):  # the other side may be gone already
                 frames.tune(sock, hello)
+
+    async def _encrypt(self, context: ssl.SSLContext, server_side: bool) -> None:
+        """FrameError where the other side cannot, or somebody has already said more in the open."""
+        loop, plain = asyncio.get_running_loop(), self._transport
+        if self._lines or self.splitter.unfinished:
+            raise FrameError("words between the greeting and the encryption")
+        if plain is None or self.end is not End.OPEN:
+            raise FrameError("the connection was closed")
+        try:
+            private = await loop.start_tls(plain, self, context, server_side=server_side)
+        except OSError as error:
+            raise FrameError(f"no encrypted connection: {error}") from error
+        if private is None:
+            raise FrameError("the connection was closed")
+        self._transport = private
 
     def send(self, line: bytes) -> None:
         if self._transport is None or self.end is not End.OPEN:
@@ -270,13 +295,17 @@ class _Wire(asyncio.Protocol):
         self.leave(End.FAREWELL)
 
     async def close(self) -> None:
-        """Half-closes, so that what was sent arrives, and waits a moment for the other half."""
+        """Half-closes, where that is possible, so that what was sent arrives, and waits a moment
+        for the other half."""
         if self._transport is None or self._lost.is_set():
             return
         self._ended(End.OURS)
         self._transport.resume_reading()
         with contextlib.suppress(OSError):  # it may have died this moment
-            self._transport.write_eof()
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            else:
+                self._transport.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
                 await self._lost.wait()

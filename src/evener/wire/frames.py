@@ -75,6 +75,11 @@ class Splitter:
         self._check(len(self._rest))
         return lines
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a line has begun that has not ended."""
+        return bool(self._rest)
+
     def _check(self, length: int) -> None:
         if length >= self.limit_bytes:
             raise FrameError(f"a line above {self.limit_bytes} bytes")
@@ -129,6 +134,11 @@ class Connecting:
 def limit_bytes(hello: Frame) -> int:
     """The largest frame on a connection whose caller said `hello`."""
     return LIMITS_BYTES.get(str(hello.get("role")), LIMIT_BYTES)
+
+
+def is_private(hello: Frame) -> bool:
+    """Whether a connection whose caller said `hello` leaves the machine: then it is encrypted."""
+    return hello.get("role") == "agent"
 
 
 def split_address(address: str) -> tuple[str, int]:
