@@ -28,9 +28,14 @@ _hypothesis_home = tempfile.TemporaryDirectory(prefix="hypothesis-")
 
 def pytest_configure() -> None:
     set_hypothesis_home_dir(_hypothesis_home.name)
-    # The same examples in every run: what passed here passes in CI. No deadline: machines vary.
+    # The same examples in every run: what passed here passes in CI. Never too slow: machines vary.
     hypothesis.settings.register_profile(
-        "house", database=None, deadline=None, derandomize=True, print_blob=True
+        "house",
+        database=None,
+        deadline=None,
+        derandomize=True,
+        print_blob=True,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
     hypothesis.settings.load_profile("house")
     leaks.start_watching()

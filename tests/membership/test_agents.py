@@ -135,6 +135,7 @@ def test_an_excluded_agent_finds_its_way_back_after_a_sleep() -> None:
 
     bench.machines["a"] = asleep
     bench.wait(3.0)
+    assert bench.halts("a")[-1].urgent  # its rank waits for boundaries of a group that is gone
     for one, step in ((A0, 3), (B1, 6), (C2, 6)):
         bench.halted(one, step)
     bench.deliver()

@@ -276,25 +276,25 @@ class Membership:
         if self._follower.preparing:
             led = self._round is not None or not self._forsaken()
             return None if led else _Wish(f"ballot {self.promised} stalls", True)
-        fault = self._follower.fault(self._now)
-        if fault is not None:
+        if (fault := self._follower.fault(self._now)) is not None:
             return _Wish(fault, True)
-        change = self._follower.change(self._now)
-        if change is not None:
+        if (change := self._follower.change(self._now)) is not None:
             return _Wish(change, False)
-        stranger = self._stranger()
-        return None if stranger is None else _Wish(f"{stranger} trains elsewhere", False)
+        return self._estranged()
 
     def _forsaken(self) -> bool:
         """Our own ballot is, as soon as we lead it no more."""
         return self.promised.agent == self._me or self._follower.forsaken(self._now)
 
-    def _stranger(self) -> str | None:
-        """Who stays in another generation than the leader's; others leave it to the leader."""
+    def _estranged(self) -> _Wish | None:
+        """Somebody stays in another generation than the leader's; others leave it to the leader.
+        Where a member of ours does, ours comes to no boundary any more."""
         since = self._now - 2 * self._settings.heartbeat_s
         found = [a for a, at in self._strangers.items() if at < since and self._peers.is_alive(a)]
-        mine = found if self.leader == self._me else []
-        return next((a for a in mine if self._callers.heard(a, self._now)), None)
+        if self.leader != self._me or not any(self._callers.heard(a, self._now) for a in found):
+            return None
+        ours = () if self.current is None else self.current.agents
+        return _Wish(f"{', '.join(found)} trains elsewhere", not {*ours}.isdisjoint(found))
 
     # --------------------------------------------------------------------- as one who is asked
 
