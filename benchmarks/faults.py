@@ -31,6 +31,7 @@ import elastic
 import harness
 import turns
 from evener import audit
+from evener.agent.hosting import LIVED_S
 from evener.agent.relapse import QUICK_S
 from evener.errors import CheckpointDamaged
 from evener.events import CheckpointWritten, RankStarted
@@ -52,6 +53,7 @@ HEAD_S, TAKEOVER_S, REJOIN_S = 3.0, 10.0, 1.0
 STALL_PER_CENT, WEIGHTS = 1.0, 1e-12
 FLIPS = 200
 EVERY_S = 60.0  # a checkpoint a minute
+WRITE_STEPS = 30  # by which one is written
 
 COMMON = """
 [validation]
@@ -116,18 +118,25 @@ class Patient:
     def lines(self, rank: int, newest_bytes: int = 2**40) -> list[Line]:
         return [line for life in self.lives(rank, newest_bytes) for line in life.lines]
 
-    def until(self, wanted: Callable[[], float | None], what: str, look_s: float = 0.02) -> float:
+    def until(
+        self,
+        wanted: Callable[[], float | None],
+        what: str,
+        look_s: float = 0.02,
+        patience_s: float = PATIENCE_S,
+    ) -> float:
         """What `wanted` comes to, once it is something."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
             found = wanted()
             if found is not None:
                 return found
             time.sleep(look_s)
-        raise MeasureError(f"{self.run.name}: {what} did not happen within {PATIENCE_S:.0f} s")
+        raise MeasureError(f"{self.run.name}: {what} did not happen within {patience_s:.0f} s")
 
-    def calm(self, ranks: Sequence[int]) -> None:
-        """Until all of these train together, each for so long that a death is no relapse."""
+    def calm(self, ranks: Sequence[int], victim: int = 0) -> None:
+        """Until all of these train together, the next one for so long that its death is no
+        relapse."""
 
         def settled() -> float | None:
             lives = [self.lives(rank, LATELY_BYTES)[-1:] for rank in ranks]
@@ -138,7 +147,7 @@ class Patient:
             together = len({line.ballot for line in newest}) == 1
             fresh = min(line.time for line in newest) > now - 1
             whole = all(len(line.shares) == len(ranks) for line in newest)
-            ripe = max(lines[0].time for lines in words) < now - QUICK_S - 1
+            ripe = words[ranks.index(victim)][0].time < now - QUICK_S - 1
             since = min(line.time for line in words[0] if line.ballot == newest[0].ballot)
             calm = now - since > CALM_S
             return now if together and fresh and whole and ripe and calm else None
@@ -218,7 +227,7 @@ def _killed(trials: Trials, times: int, beside: dict[str, Spread]) -> Iterator[C
     lost = []
     with patient(trials, SMALL) as run:
         for number in range(times):
-            run.calm(range(RANKS))
+            run.calm(range(RANKS), number % RANKS)
             lost.append(_kill(run, number % RANKS))
         run.calm(range(RANKS))
     yield from each("kill", lost, KILL_S, KILL_WORST_S, **beside)
@@ -279,12 +288,12 @@ def _headless(trials: Trials, times: int) -> Iterator[Case]:
     """The head is killed: what ranks lose, and when there is one again."""
     pauses, back = [], []
     with patient(trials, SMALL) as run:
-        for number in range(times):
+        for _ in range(times):
             run.calm(range(RANKS))
             usual_s, at = run.step_s(0), time.time()
             kill_heads(run)
             back.append(run.until(lambda: _head_answers(run), "a head that answers") - at)
-            time.sleep(QUICK_S if number else 1.0)  # it is not started anew at once for ever
+            time.sleep(LIVED_S + 1)  # one that dies sooner is started again later each time
             pauses.append(run.gap_s(0, at, at + 2) - usual_s)
     yield from each("head-pause", pauses, KILL_S)
     yield from each("head-back", back, HEAD_S)
@@ -336,8 +345,8 @@ def _rejoined(trials: Trials, times: int) -> Iterator[Case]:
     pauses = []
     with patient(trials, TEN_MILLION) as run:
         for number in range(times):
-            run.calm(range(RANKS))
             victim = number % RANKS
+            run.calm(range(RANKS), victim)
             witness = (victim + 1) % RANKS
             before, at = run.lines(witness, JUST_NOW_BYTES)[-1], time.time()
             os.kill(run.pid(victim), signal.SIGKILL)
@@ -350,15 +359,20 @@ def _rejoined(trials: Trials, times: int) -> Iterator[Case]:
 def _stalled(trials: Trials, times: int) -> Iterator[Case]:
     """A checkpoint of ten million parameters and Adam's state: seconds that training loses by it,
     as a part of a minute."""
-    lost = []
-    with patient(trials, TEN_MILLION, "checkpoint.every_steps=60", "checkpoint.keep_last=1") as run:
-        run.until(lambda: len(_written(run)) > times or None, "enough checkpoints")
-        lines = {line.step: line.time for line in run.lines(0)}
-        usual_s = run.step_s(0)
-        for event in _written(run):
-            ends = [step for step in (event.step + 30, event.step) if step in lines]
-            if len(ends) == 2:
-                lost.append(lines[ends[0]] - lines[ends[1]] - 30 * usual_s)
+    every = [f"checkpoint.every_steps={2 * WRITE_STEPS}", "checkpoint.keep_last=1"]
+    with patient(trials, TEN_MILLION, *every) as run:
+
+        def enough() -> float | None:
+            return 1.0 if len(_written(run)) > times else None
+
+        run.until(enough, "enough checkpoints", look_s=2.0, patience_s=600)
+        ended = {line.step: line.time for line in run.lines(0)}
+        usual_s = statistics.median(b - a for a, b in itertools.pairwise(ended.values()))
+        lost = [
+            ended[step + WRITE_STEPS] - ended[step] - WRITE_STEPS * usual_s
+            for step in (event.step for event in _written(run))
+            if {step, step + WRITE_STEPS} <= {*ended}
+        ]
     share = [100 * max(seconds, 0.0) / EVERY_S for seconds in lost]
     sides = {"s": harness.spread(lost)}
     yield Case("checkpoint", statistics.median(share), STALL_PER_CENT, "%", sides=sides)
@@ -404,7 +418,7 @@ def measure(settings: Settings) -> Iterator[Case]:
         yield from _killed(trials, many, beside)
         yield from _frozen(trials, few if settings.quick else many)
         if not settings.quick:
-            yield from _headless(trials, many)
+            yield from _headless(trials, few)
             yield from _taken_over(trials, few)
             yield from _rejoined(trials, many)
             yield from _stalled(trials, few)

@@ -111,6 +111,25 @@ def test_noise_moves_shares_seldom() -> None:
     assert moves <= 5
 
 
+def test_what_all_ranks_have_in_common_moves_no_share() -> None:
+    """Parts of one machine that others use too: at times all of them take half as long again."""
+    rng = random.Random(2)
+    made, moves, level = balance(ranks=3), 0, 1.0
+    for step in range(600):
+        if step % 25 == 0:
+            level = rng.choice((1.0, 1.3, 1.6))
+        noisy = [s * level * rng.lognormvariate(0, 0.05) for s in (1.0, 2.0, 4.0)]
+        moves += len(run(made, noisy, range(step, step + 1)))
+    assert moves <= 5
+
+
+def test_a_rank_that_slows_down_while_all_do_is_followed() -> None:
+    made = balance(ranks=3)
+    run(made, [1.0, 1.0, 1.0], range(24))
+    run(made, [1.5, 1.5, 6.0], range(24, 64))
+    assert sorted(made.at(64)) == [3, 13, 14]
+
+
 def test_static_keeps_to_what_was_known_at_the_start() -> None:
     config = schema.Balance(policy="static")
     known = Knowledge({0: Speed(0.0, 1.0), 1: Speed(0.0, 2.0)})

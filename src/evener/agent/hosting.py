@@ -27,7 +27,8 @@ log = logging.getLogger("evener.agent")
 AGAIN_S = 1.0  # without it; the agents after the first wait longer, one after the other
 LOOK_S = 0.2
 KNOCK_S = 1.0
-BACK_OFF_S, BACK_OFF_MOST_S = 2.0, 60.0  # after one that did not live
+BACK_OFF_S, BACK_OFF_MOST_S = 2.0, 60.0  # after one that did not live for so long:
+LIVED_S = 10.0
 END_S = 15.0  # for a head that we host to end, once all agents have
 
 
@@ -39,7 +40,7 @@ class Hosting:
         self._patience_s = AGAIN_S * (1 + place)
         self._closing = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
-        self._tries, self._not_before = 0, 0.0
+        self._tries, self._hosted_s, self._not_before = 0, 0.0, 0.0
         self._thread: threading.Thread | None = None
 
     def watch(self, outbox: Outbox) -> None:
@@ -79,8 +80,10 @@ class Hosting:
 
     def _host(self, outbox: Outbox) -> None:
         env, run = self._env, self._run
-        pause_s = min(BACK_OFF_S * 2**self._tries, BACK_OFF_MOST_S)
-        self._tries, self._not_before = min(self._tries + 1, 10), time.monotonic() + pause_s
+        now = time.monotonic()
+        tries = 0 if now - self._hosted_s > LIVED_S else self._tries
+        self._tries, self._hosted_s = min(tries + 1, 10), now
+        self._not_before = now + min(BACK_OFF_S * 2**tries, BACK_OFF_MOST_S)
         told = HeadEnv(
             env.run_dir,
             env.secret,
