@@ -412,7 +412,7 @@ def _torchrun(times: int) -> dict[str, Spread]:
 
 
 def measure(settings: Settings) -> Iterator[Case]:
-    few, many = (2, 3) if settings.quick else (8, 20)
+    few, many = (2, 3) if settings.quick else (5, 20)
     beside = {} if settings.quick else _torchrun(few)
     with Trials() as trials:
         yield from _killed(trials, many, beside)
