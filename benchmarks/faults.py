@@ -11,6 +11,7 @@ all be kept: no step lost, no sample taken twice.
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import itertools
 import json
@@ -350,10 +351,21 @@ def _rejoined(trials: Trials, times: int) -> Iterator[Case]:
             witness = (victim + 1) % RANKS
             before, at = run.lines(witness, JUST_NOW_BYTES)[-1], time.time()
             os.kill(run.pid(victim), signal.SIGKILL)
-            alone = run.next_of([witness], at, before)
             joined = run.next_of([victim], at, before)
-            pauses.append(run.gap_s(witness, alone + 1, joined + 1))
+            run.until(functools.partial(_later, run, witness, joined), "a step after it")
+            pauses.append(_pause_s(run, witness, victim))
     yield from each("rejoin", pauses, REJOIN_S)
+
+
+def _later(run: Patient, rank: int, since: float) -> float | None:
+    return next((x.time for x in run.lines(rank, JUST_NOW_BYTES) if x.time > since), None)
+
+
+def _pause_s(run: Patient, witness: int, victim: int) -> float:
+    """Between the witness's last step without the one who came back, and its first one with it."""
+    ballot = run.lives(victim)[-1].lines[0].ballot
+    pairs = itertools.pairwise(run.lines(witness))
+    return next(b.time - a.time for a, b in pairs if b.ballot == ballot != a.ballot)
 
 
 def _stalled(trials: Trials, times: int) -> Iterator[Case]:
