@@ -15,12 +15,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import harness
+import turns
 from harness import MeasureError
 
 NODES = 3
 SCRIPT = Path(__file__).parent / "baselines" / "nodes.py"
 START_S, LOST_S, TRAIN_S = 120.0, 150.0, 5.0
-# What brings it down from most of a minute: see docs/why/promises.md.
+# What brings it down from most of a minute, with a store that outlives the nodes that share it.
 TUNED = "last_call_timeout=1,keep_alive_interval=1,keep_alive_max_attempt=3,is_host={host}"
 
 
@@ -54,7 +55,7 @@ def _nodes(outs: list[Path], *, tuned: bool) -> Iterator[list[subprocess.Popen[b
                 start_new_session=True,
             )
             stack.callback(node.wait)
-            stack.callback(_end, node.pid)
+            stack.callback(turns.signal_all, [node.pid], signal.SIGKILL)
             nodes.append(node)
             time.sleep(1.0)  # the first one hosts the store
         yield nodes
@@ -70,17 +71,6 @@ def _command(port: int, number: int, *, tuned: bool) -> list[str]:
         host = int(number == 0)
         words += ["--local-addr=127.0.0.1", f"--rdzv-conf={TUNED.format(host=host)}"]
     return [*words, str(SCRIPT)]
-
-
-def _end(session: int) -> None:
-    """The node, and its rank, which is in a session of its own."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[1]) == session:
-                os.kill(int(stat.parent.name), signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(session, signal.SIGKILL)
 
 
 def _steps(out: Path) -> list[dict[str, float]]:

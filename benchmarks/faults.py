@@ -11,7 +11,6 @@ all be kept: no step lost, no sample taken twice.
 from __future__ import annotations
 
 import contextlib
-import functools
 import http.client
 import itertools
 import json
@@ -238,11 +237,8 @@ def _killed(trials: Trials, times: int, beside: dict[str, Spread]) -> Iterator[C
 def _kill(run: Patient, victim: int) -> float:
     """Seconds beyond a step until the survivors' next one."""
     others = [rank for rank in range(RANKS) if rank != victim]
-    usual_s, before, pid = (
-        run.step_s(others[0]),
-        run.lines(others[0], JUST_NOW_BYTES)[-1],
-        run.pid(victim),
-    )
+    before = run.lines(others[0], JUST_NOW_BYTES)[-1]
+    usual_s, pid = run.step_s(others[0]), run.pid(victim)
     at = time.time()
     os.kill(pid, signal.SIGKILL)
     took_s = run.next_of(others, at, before) - at
@@ -352,13 +348,9 @@ def _rejoined(trials: Trials, times: int) -> Iterator[Case]:
             before, at = run.lines(witness, JUST_NOW_BYTES)[-1], time.time()
             os.kill(run.pid(victim), signal.SIGKILL)
             joined = run.next_of([victim], at, before)
-            run.until(functools.partial(_later, run, witness, joined), "a step after it")
+            run.next_of([witness], joined, before)
             pauses.append(_pause_s(run, witness, victim))
     yield from each("rejoin", pauses, REJOIN_S)
-
-
-def _later(run: Patient, rank: int, since: float) -> float | None:
-    return next((x.time for x in run.lines(rank, JUST_NOW_BYTES) if x.time > since), None)
 
 
 def _pause_s(run: Patient, witness: int, victim: int) -> float:

@@ -51,10 +51,10 @@ class Side:
     spans: list[tuple[float, float]] = field(default_factory=list)  # its turns, by the wall clock
 
     def freeze(self) -> None:
-        _signal(self.roots, signal.SIGSTOP)
+        signal_all(self.roots, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        _signal(self.roots, signal.SIGCONT)
+        signal_all(self.roots, signal.SIGCONT)
 
 
 def step_s(
@@ -130,7 +130,8 @@ def _roots(trials: Trials, run: RunDir) -> list[int]:
     return [int(pid) for pid in lab.docker(trials, "inspect", "-f={{.State.Pid}}", *names).split()]
 
 
-def _signal(roots: Sequence[int], number: signal.Signals) -> None:
+def signal_all(roots: Sequence[int], number: signal.Signals) -> None:
+    """These processes and all that they started."""
     for pid in _families(roots):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)

@@ -34,12 +34,12 @@ def test_a_process_is_frozen_with_all_that_it_started() -> None:
         try:
             _await(lambda: len(list(turns._families([shell.pid]))) == 2)
             family = list(turns._families([shell.pid]))
-            turns._signal([shell.pid], signal.SIGSTOP)
+            turns.signal_all([shell.pid], signal.SIGSTOP)
             _await(lambda: {_state(pid) for pid in family} == {"T"})
-            turns._signal([shell.pid], signal.SIGCONT)
+            turns.signal_all([shell.pid], signal.SIGCONT)
             _await(lambda: "T" not in {_state(pid) for pid in family})
         finally:
-            turns._signal([shell.pid], signal.SIGKILL)
+            turns.signal_all([shell.pid], signal.SIGKILL)
 
 
 def _state(pid: int) -> str:

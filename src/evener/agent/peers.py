@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self
 
 from evener.agent import translate
 from evener.agent.translate import Letter
+from evener.wire import tls
 from evener.wire.channel import Channel, End, connect
 from evener.wire.frames import Frame, FrameError
 
@@ -70,6 +71,8 @@ class Peers:
         self._closing = False
 
     async def __aenter__(self) -> Self:
+        if self._addresses:
+            tls.prepare(self._secret)
         for peer in self._addresses:
             self._begin(self._keep(peer))
         return self

@@ -12,7 +12,6 @@ import contextlib
 import errno
 import logging
 import socket
-import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -117,7 +116,6 @@ async def serve(
         _keep(tasks, _welcome(wire, secret, hello(), on_connect))
         return wire
 
-    tls.prepare(secret)
     sock = where if isinstance(where, socket.socket) else _bind(where)
     server = await loop.create_server(accept, sock=sock)
     try:
@@ -228,13 +226,13 @@ class _Wire(asyncio.Protocol):
         between agents nothing in the open any more."""
         self.splitter.limit_bytes = frames.limit_bytes(hello)
         if frames.is_private(hello):
-            await self._encrypt(tls.context(secret, server_side=server_side), server_side)
+            await self._encrypt(secret, server_side)
         sock = self._transport.get_extra_info("socket") if self._transport else None
         if sock is not None:
             with contextlib.suppress(OSError):  # the other side may be gone already
                 frames.tune(sock, hello)
 
-    async def _encrypt(self, context: ssl.SSLContext, server_side: bool) -> None:
+    async def _encrypt(self, secret: str, server_side: bool) -> None:
         """FrameError where the other side cannot, or somebody has already said more in the open."""
         loop, plain = asyncio.get_running_loop(), self._transport
         if self._lines or self.splitter.unfinished:
@@ -242,6 +240,7 @@ class _Wire(asyncio.Protocol):
         if plain is None or self.end is not End.OPEN:
             raise FrameError("the connection was closed")
         try:
+            context = tls.context(secret, server_side=server_side)
             private = await loop.start_tls(plain, self, context, server_side=server_side)
         except OSError as error:
             raise FrameError(f"no encrypted connection: {error}") from error
