@@ -75,7 +75,9 @@ def test_a_full_disk_ends_the_run_in_words_and_damages_nothing(
     assert "Traceback" not in done.stdout + done.stderr
     assert shell.place.left(shell.folder) == []
     assert {e.outcome for e in events(run, RunEnded)} == {"failed"}
-    assert not any("Traceback" in log.read_text() for log in run.logs.glob("*.log"))
+    assert [
+        log.read_text() for log in run.logs.glob("*.log") if "Traceback" in log.read_text()
+    ] == []
     saved, damaged = checkpoint.newest(run.checkpoints)
     assert saved is not None
     assert damaged == []

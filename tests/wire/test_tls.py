@@ -80,6 +80,23 @@ def test_who_listens_between_two_agents_hears_nothing_of_what_they_say() -> None
     run(test)
 
 
+def test_a_connection_may_be_closed_by_several_at_once_and_after_it_was_dropped() -> None:
+    async def test() -> None:
+        async with served() as (address, guests):
+            for dropped in (False, True):
+                channel = await connect(address, SECRET, AGENT)
+                theirs = await guests.channels.get()
+                if dropped:
+                    theirs.abort()
+                await asyncio.gather(*(one.close() for one in (channel, theirs) for _ in range(3)))
+                channel.send({"token": TOKEN})
+                await channel.close()
+                assert channel.end is not End.OPEN
+                assert theirs.end is not End.OPEN
+
+    run(test)
+
+
 def test_a_large_frame_arrives_whole() -> None:
     async def test() -> None:
         async with served() as (address, guests):

@@ -299,12 +299,13 @@ class _Wire(asyncio.Protocol):
         if self._transport is None or self._lost.is_set():
             return
         self._ended(End.OURS)
-        self._transport.resume_reading()
-        with contextlib.suppress(OSError):  # it may have died this moment
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
-            else:
-                self._transport.close()
+        if not self._transport.is_closing():  # an encrypted one is closed once and asked no more
+            self._transport.resume_reading()
+            with contextlib.suppress(OSError):  # it may have died this moment
+                if self._transport.can_write_eof():
+                    self._transport.write_eof()
+                else:
+                    self._transport.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
                 await self._lost.wait()
