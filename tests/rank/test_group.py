@@ -17,7 +17,7 @@ import torch
 
 from evener.contract import LOOPBACK
 from evener.membership.generation import Generation
-from evener.rank.group import Group, GroupBroken, StoreHost, form, receive_bytes, send_bytes
+from evener.rank.group import Group, GroupBroken, StoreHost, form
 from tests.rank import partner
 from tests.rank.ring import in_group, make_generation
 
@@ -62,18 +62,6 @@ def test_a_sum_that_ends_between_two_looks_has_ended_well() -> None:
     group._group = EndsAfterTheLook("the peer is gone")
     with pytest.raises(GroupBroken, match="the peer is gone"):
         group.sum(torch.zeros(1))
-
-
-def test_bytes_travel() -> None:
-    message = bytes(range(256)) * 1000
-
-    def work(group: Group) -> bytes:
-        if group.index == 0:
-            send_bytes(group, message, 1)
-            return message
-        return receive_bytes(group, 0)
-
-    assert in_group(2, work) == [message, message]
 
 
 def test_one_process_forms_many_generations() -> None:

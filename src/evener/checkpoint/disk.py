@@ -13,18 +13,22 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
+from torch import Tensor
 
 from evener.checkpoint.snapshot import MODEL, OPTIMIZER, Snapshot
+from evener.checkpoint.stream import pack
 from evener.errors import CheckpointDamaged, DiskFull, NotPermitted
 from evener.rundir import checkpoints
 from evener.rundir.checkpoints import COMMIT, FORMAT, MANIFEST, Entry
 
+_BLOCK_BYTES = 4 * 2**20
 _NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quota error
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -48,28 +52,29 @@ def write(root: Path, snapshot: Snapshot, metric: float | None = None) -> Entry:
 
 
 def _fill(folder: Path, snapshot: Snapshot, metric: float | None) -> None:
-    parts: dict[str, bytes] = {
-        "model.safetensors": save_safetensors(snapshot.part(MODEL), {"format": "pt"}),
-        "optimizer.safetensors": save_safetensors(snapshot.part(OPTIMIZER), {"format": "pt"}),
-        "state.json": json.dumps(snapshot.meta, indent=1).encode(),
+    meta = json.dumps(snapshot.meta, indent=1).encode()
+    parts: dict[str, Iterable[memoryview]] = {
+        "model.safetensors": _blocks(snapshot.part(MODEL)),
+        "optimizer.safetensors": _blocks(snapshot.part(OPTIMIZER)),
+        "state.json": [memoryview(meta)],
     }
     manifest = {
         "format": FORMAT,
         "step": snapshot.step,
         "metric": metric,
         "torch": str(torch.__version__),
-        "files": {
-            name: {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for name, data in parts.items()
-        },
+        "files": {name: _write_file(folder / name, blocks) for name, blocks in parts.items()},
     }
-    for name, data in parts.items():
-        _write_file(folder / name, data)
     text = json.dumps(manifest, indent=1).encode()
-    _write_file(folder / MANIFEST, text)
+    _write_file(folder / MANIFEST, [memoryview(text)])
     _sync_folder(folder)
-    _write_file(folder / COMMIT, hashlib.sha256(text).hexdigest().encode())
+    mark = hashlib.sha256(text).hexdigest().encode()
+    _write_file(folder / COMMIT, [memoryview(mark)])
     _sync_folder(folder)
+
+
+def _blocks(tensors: dict[str, Tensor]) -> Iterator[memoryview]:
+    return (block.numpy().data for block in pack(tensors, {"format": "pt"}).blocks(_BLOCK_BYTES))
 
 
 def read(folder: Path) -> Snapshot:
@@ -100,11 +105,16 @@ def newest(root: Path) -> tuple[Snapshot | None, list[Path]]:
     return None, aside
 
 
-def _write_file(path: Path, data: bytes) -> None:
+def _write_file(path: Path, blocks: Iterable[memoryview]) -> dict[str, Any]:
+    """Returns what the manifest says of it."""
+    size, digest = 0, hashlib.sha256()
     with path.open("xb") as file:
-        file.write(data)
+        for block in blocks:
+            digest.update(block)
+            size += file.write(block)
         file.flush()
         os.fsync(file.fileno())
+    return {"size_bytes": size, "sha256": digest.hexdigest()}
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,34 +9,35 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from evener.checkpoint import stream
+from evener.checkpoint.stream import Packed
 
 MODEL, OPTIMIZER = "model.", "optimizer."
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`tensors` are on the CPU and nobody else's; `meta` is JSON: counters, cursor, balance."""
+    """`meta` is JSON: counters, cursor, balance."""
 
     step: int
-    tensors: dict[str, torch.Tensor]
+    tensors: dict[str, Tensor]
     meta: dict[str, Any]
 
-    def part(self, prefix: str) -> dict[str, torch.Tensor]:
+    def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors under `prefix`, named without it."""
         n = len(prefix)
         return {k[n:]: v for k, v in self.tensors.items() if k.startswith(prefix)}
 
 
-def to_bytes(snapshot: Snapshot) -> bytes:
+def pack(snapshot: Snapshot) -> Packed:
     """One message: safetensors, with the JSON in its header."""
-    head = {"step": str(snapshot.step), "meta": json.dumps(snapshot.meta)}
-    return save_safetensors(snapshot.tensors, head)
+    about = {"step": str(snapshot.step), "meta": json.dumps(snapshot.meta)}
+    return stream.pack(snapshot.tensors, about)
 
 
-def from_bytes(data: bytes) -> Snapshot:
-    length = int.from_bytes(data[:8], "little")
-    head = json.loads(data[8 : 8 + length])["__metadata__"]
-    return Snapshot(int(head["step"]), load_safetensors(data), json.loads(head["meta"]))
+def unpack(data: Tensor) -> Snapshot:
+    """Its tensors are views of `data`."""
+    tensors, about = stream.unpack(data)
+    return Snapshot(int(about["step"]), tensors, json.loads(about["meta"]))

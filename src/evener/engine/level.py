@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from evener.checkpoint import from_bytes, to_bytes
+from evener.checkpoint import pack, unpack
 from evener.engine.training import Training
-from evener.rank.group import Group, receive_bytes, send_bytes
+from evener.rank import relay
+from evener.rank.group import Group
 
 
 def level(training: Training, group: Group, restore: Callable[[], None]) -> bool:
@@ -45,8 +46,7 @@ def level(training: Training, group: Group, restore: Callable[[], None]) -> bool
 def pass_on(training: Training, group: Group, source: int, behind: Sequence[int]) -> None:
     """Those `behind` become replicas of `source`; all by their places in the group."""
     if group.index == source and behind:
-        message = to_bytes(training.worker.snapshot())
-        for index in behind:
-            send_bytes(group, message, index)
+        packed = pack(training.worker.state())
+        relay.send(group, packed.size_bytes, packed.blocks(relay.BLOCK_BYTES), behind)
     elif group.index in behind:
-        training.worker.restore(from_bytes(receive_bytes(group, source)))
+        training.worker.restore(unpack(relay.receive(group, source, behind)))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from evener.checkpoint import stream
 from evener.checkpoint.snapshot import MODEL, OPTIMIZER, Snapshot
 from evener.config.schema import Job
 from evener.engine.batchnorm import Meeting, norms, synchronise
@@ -51,15 +52,20 @@ class Worker:
         """Replicas of one mark are of one state: their tensors move with the counters only."""
         return self.progress.mark if self.has_state else 0
 
-    def snapshot(self) -> Snapshot:
-        """A copy on the CPU that later steps do not touch."""
+    def state(self) -> Snapshot:
+        """The tensors themselves, on their device: the next step changes them."""
         tensors = {MODEL + k: v for k, v in _model_state(self.model).items()}
         for name, parameter in self.model.named_parameters():
             for slot, value in self.optimizer.state.get(parameter, {}).items():
                 if isinstance(value, Tensor):
                     tensors[f"{OPTIMIZER}{name}.{slot}"] = value
-        copies = {k: _copy(v) for k, v in tensors.items()}
-        return Snapshot(self.progress.step, copies, self.progress.to_dict())
+        return Snapshot(self.progress.step, tensors, self.progress.to_dict())
+
+    def snapshot(self) -> Snapshot:
+        """A copy on the CPU that later steps do not touch."""
+        state = self.state()
+        copies = {k: _copy(v) for k, v in state.tensors.items()}
+        return Snapshot(state.step, copies, state.meta)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Become the replica that `snapshot` was taken of. Refuses another model's, untouched."""
@@ -110,6 +116,7 @@ def build_worker(job: Job, model: nn.Module, task: Task, device: torch.device) -
     meeting = synchronise(model) if job.train.batchnorm == "sync" else None
     forward = torch.compile(model) if job.train.compile else model
     optimizer = build_optimizer(job.train, model.parameters(), device)
+    stream.pack(_model_state(model), {})  # raises now what would else end the first checkpoint
     learning = [p for p in model.parameters() if p.requires_grad]
     return Worker(
         job, model, forward, optimizer, task, device, dtype, learning,

@@ -144,33 +144,42 @@ class Group:
         return tensor
 
     def send(self, tensor: torch.Tensor, to: int) -> None:
+        self.send_async(tensor, to)()
+
+    def send_async(self, tensor: torch.Tensor, to: int) -> Callable[[], None]:
+        """Begin to send; call the result to wait until it is sent."""
         assert self._group is not None
         with self._translated():
-            self._pass(self._group.send([tensor], to, 0))
+            return self._pass(self._group.send([tensor], to, 0))
 
     def receive(self, tensor: torch.Tensor, source: int) -> None:
         assert self._group is not None
         with self._translated():
-            self._pass(self._group.recv([tensor], source, 0))
+            work = self._group.recv([tensor], source, 0)
+        self._pass(work)()
 
-    def _pass(self, work: Any) -> None:
+    def _pass(self, work: Any) -> Callable[[], None]:
         """Wait on another thread: this kind of work cannot be asked, nor waited for in looks."""
         errors: list[RuntimeError] = []
 
-        def wait() -> None:
+        def outwait() -> None:
             try:
                 work.wait(timedelta(seconds=COLLECTIVE_TIMEOUT_S))
             except RuntimeError as error:
                 errors.append(error)
 
-        thread = threading.Thread(target=wait, daemon=True)
+        thread = threading.Thread(target=outwait, daemon=True)
         thread.start()
-        with self.pulse.rest():
-            while thread.is_alive():
-                thread.join(_LOOK_S)
-                self._raise_if_parted()
-        if errors:
-            raise errors[0]
+
+        def wait() -> None:
+            with self._translated(), self.pulse.rest():
+                while thread.is_alive():
+                    thread.join(_LOOK_S)
+                    self._raise_if_parted()
+                if errors:
+                    raise errors[0]
+
+        return wait
 
     def break_up(self) -> None:
         """Unblock whatever waits, here and at the peers. Any thread may call it, repeatedly.
@@ -244,20 +253,6 @@ def gather(group: Group, row: Sequence[float]) -> list[list[float]]:
     table[group.index] = torch.tensor(row, dtype=torch.float64)
     rows: list[list[float]] = group.sum(table).tolist()
     return rows
-
-
-def send_bytes(group: Group, data: bytes, to: int) -> None:
-    """Length first, then the bytes, so that the receiver can make room."""
-    group.send(torch.tensor([len(data)], dtype=torch.int64), to)
-    group.send(torch.frombuffer(bytearray(data), dtype=torch.uint8), to)
-
-
-def receive_bytes(group: Group, source: int) -> bytes:
-    length = torch.zeros(1, dtype=torch.int64)
-    group.receive(length, source)
-    data = torch.empty(int(length.item()), dtype=torch.uint8)
-    group.receive(data, source)
-    return data.numpy().tobytes()
 
 
 def _see_out(group: Any, stuck: list[Any]) -> None:
