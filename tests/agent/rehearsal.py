@@ -215,7 +215,7 @@ class Rehearsal:
         assert len(ends) == 1, self.story()
         return ends[0]
 
-    def signal(self, number: int = signal.SIGTERM) -> None:
+    def signal(self, number: int = signal.SIGINT) -> None:
         for agent in self.agents.values():
             agent.send_signal(number)
 

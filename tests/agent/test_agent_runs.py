@@ -216,14 +216,18 @@ def test_data_that_cannot_be_prepared_ends_the_run(
         assert run.of(RankStarted) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_run_at_a_boundary(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "whom"), [(signal.SIGTERM, "all who train"), (signal.SIGINT, "agent a00")]
+)
+def test_a_signal_stops_the_run_at_a_boundary(
+    tmp_path: Path, number: signal.Signals, whom: str
+) -> None:
     with Rehearsal(tmp_path) as run:
         formed(run, 0, 1, 2)
         stepped(run, 5)
         run.signal(number)
         ended = run.end()
-        reason = f"asked to stop ({number.name} to agent a00)"
+        reason = f"asked to stop ({number.name} to {whom})"
         assert (ended.outcome, ended.reason) == ("stopped", reason)
         assert ended.step >= 5
         assert run.of(StopAsked) == [StopAsked(reason)]
@@ -310,10 +314,41 @@ def test_a_signal_to_one_agent_stops_both(tmp_path: Path) -> None:
     with Rehearsal(tmp_path, ranks=3, agents=2) as run:
         formed(run, 0, 1, 2)
         stepped(run, 5)
-        run.agents["a01"].send_signal(signal.SIGTERM)
+        run.agents["a01"].send_signal(signal.SIGINT)
         ended = run.end()
         assert ended.outcome == "stopped"
         assert len(run.of(StopAsked)) == 1
+        assert run.wait() == {"a00": 0, "a01": 0}
+
+
+@pytest.mark.parametrize(("told", "left"), [("a00", (2,)), ("a01", (0, 1))])
+def test_an_agent_that_is_told_to_leave_leaves_the_others_to_their_work(
+    tmp_path: Path, told: str, left: tuple[int, ...]
+) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=2) as run:
+        first = formed(run, 0, 1, 2)
+        stepped(run, 5)
+        run.agents[told].send_signal(signal.SIGTERM)
+        assert run.agents[told].wait(60) == 0
+        alone = formed(run, *left, after=first.generation)
+        stepped(run, alone.step + 5)
+        assert run.of(StopAsked) == []
+        assert {e.agent for e in run.of(RankLost)} <= {told}
+        assert [e.agent for e in run.of(AgentEnded)] == [told]
+        run.signal()
+        assert run.end().outcome == "stopped"
+
+
+def test_agents_that_are_all_told_to_leave_stop_the_run_at_a_boundary(tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=2) as run:
+        formed(run, 0, 1, 2)
+        stepped(run, 5)
+        run.signal(signal.SIGTERM)
+        ended = run.end()
+        assert ended.outcome == "stopped"
+        assert ended.reason == "asked to stop (SIGTERM to all who train)"
+        assert {e.reason for e in run.of(StopAsked)} == {ended.reason}
+        assert run.of(RankLost) == []
         assert run.wait() == {"a00": 0, "a01": 0}
 
 

@@ -64,11 +64,11 @@ def test_a_stop_ends_the_parked_and_tells_where_the_others_stopped(
     working = [r for r in range(3) if str(r) not in parked]
     with Rehearsal(tmp_path, ranks=3, agents=2, FAKE_PARK=parked) as run:
         trains_on(run, *working, since=formed(run, 0, 1, 2))
-        run.agents[asked].send_signal(signal.SIGTERM)
+        run.agents[asked].send_signal(signal.SIGINT)
         ended = run.end()
         assert ended.outcome == "stopped"
         assert ended.step >= max(s.step for s in run.of(StepCommitted))
-        assert ended.reason == f"asked to stop (SIGTERM to agent {asked})"
+        assert ended.reason == f"asked to stop (SIGINT to agent {asked})"
         assert run.wait() == {"a00": 0, "a01": 0}
         assert run.of(RankLost) == []
 

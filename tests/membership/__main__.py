@@ -1,7 +1,8 @@
 """A long soak of the membership simulator: `python -m tests.membership [SEEDS [FROM]]`.
 
-Every seed is a history, once without and once with ranks that are parked. Which of them break a
-rule is printed; what becomes of it belongs into `test_simulation.py`, with a name.
+Every seed is a history, once without and once with ranks that are parked, and each of the two
+once more where no minority waits. Which of them break a rule is printed; what becomes of it belongs
+into `test_simulation.py`, with a name.
 """
 
 from __future__ import annotations
@@ -29,22 +30,25 @@ def main(argv: list[str]) -> int:
             broken += found
             if done % 100 == 0:
                 print(f"{done * BLOCK} of {count} seeds, {len(broken)} broken", flush=True)
-    print(f"{count} seeds twice in {time.monotonic() - began:.0f} s: {len(broken)} broken a rule")
+    print(
+        f"{count} seeds four times in {time.monotonic() - began:.0f} s: {len(broken)} broken a rule"
+    )
     return 1 if broken else 0
 
 
 def _broken(block: tuple[int, int]) -> list[str]:
     return [
-        f"seed {seed}, parking {parking}: {error!r}"
+        f"seed {seed}, parking {parking}, minority waits {waits}: {error!r}"
         for seed in range(*block)
         for parking in (False, True)
-        if (error := _error(seed, parking)) is not None
+        for waits in (True, False)
+        if (error := _error(seed, parking, waits)) is not None
     ]
 
 
-def _error(seed: int, parking: bool) -> BaseException | None:
+def _error(seed: int, parking: bool, minority_waits: bool) -> BaseException | None:
     try:
-        History(seed, parking=parking).run()
+        History(seed, parking=parking, minority_waits=minority_waits).run()
     except Exception as error:  # noqa: BLE001  (whatever it is, the seed shows it)
         return error
     return None

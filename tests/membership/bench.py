@@ -26,7 +26,7 @@ class Bench:
         self.expected = (len(agents), ranks)
         self.machines: dict[str, Membership] = {}
         self.post: list[tuple[str, words.Message]] = []  # on its way: to whom, what
-        self.asked: list[tuple[str, words.HaltRanks | words.FormRanks]] = []
+        self.asked: list[tuple[str, words.Output]] = []
         self.cut: set[str] = set()  # nothing comes from these, and nothing to them
         for agent in agents:
             self.add(agent, others=agents)

@@ -18,11 +18,13 @@ class Lineage:
       long enough;
     - a smaller side may go on once it hears that another agent has died, which had agreed to a
       generation of others meanwhile;
-    - where all of a generation are dead, those who are left restore a checkpoint.
+    - where all of a generation are dead, those who are left restore a checkpoint;
+    - where a minority does not wait, any side goes on.
     """
 
-    def __init__(self, may_begin_apart: bool) -> None:
+    def __init__(self, may_begin_apart: bool, minority_waits: bool) -> None:
         self._may_begin_apart = may_begin_apart
+        self._minority_waits = minority_waits
         self._decided_at: dict[Generation, float] = {}
         self._deaths: list[tuple[str, float]] = []
         self._ancestors: dict[Generation, tuple[Generation, ...]] = {}
@@ -54,7 +56,7 @@ class Lineage:
 
     def _excused(self, one: Generation, other: Generation) -> bool:
         line, others = ((*self._ancestors[g], g) for g in (one, other))
-        if self._were_two(one, other):
+        if not self._minority_waits or self._were_two(one, other):
             return True
         common = [g for g in line if g in others]
         if not common:

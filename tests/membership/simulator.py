@@ -5,13 +5,14 @@ together. The rules themselves are checked in `world`. Replay a seed, told in fu
 
     python -m tests.membership.simulator SEED
 
-and with `parking` after it where ranks are parked and come back besides.
+and with `parking` after it where ranks are parked and come back besides, `continue` where a side of
+any size goes on.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from evener.membership import words
 from tests.membership.actors import Agent, Process
@@ -26,9 +27,14 @@ class History:
     """What befalls one world."""
 
     def __init__(
-        self, seed: int, trace: Callable[[str], None] | None = None, *, parking: bool = False
+        self,
+        seed: int,
+        trace: Callable[[str], None] | None = None,
+        *,
+        parking: bool = False,
+        minority_waits: bool = True,
     ) -> None:
-        self.world = World(seed, trace)
+        self.world = World(seed, trace, minority_waits=minority_waits)
         self.random = self.world.random
         self.parking = Parking(self.world) if parking else None
         self.next_rank = 0
@@ -225,12 +231,13 @@ class History:
         self.join(id, self.random.choice((0, 1, 1, 2)))
 
 
-def replay(seed: int, *, parking: bool) -> None:
+def replay(seed: int, modes: Container[str]) -> None:
     def tell(line: str) -> None:
         sys.stdout.write(line + "\n")
 
-    History(seed, tell, parking=parking).run()
+    waits = "continue" not in modes
+    History(seed, tell, parking="parking" in modes, minority_waits=waits).run()
 
 
 if __name__ == "__main__":
-    replay(int(sys.argv[1]), parking="parking" in sys.argv[2:])
+    replay(int(sys.argv[1]), sys.argv[2:])

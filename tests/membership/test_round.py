@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evener.membership.generation import Ballot, Generation
-from evener.membership.round import decide, may_go_on, newest
+from evener.membership.round import cut_off, decide, may_go_on, newest
 from evener.membership.words import Ready, Standing
 from tests.membership.bench import member
 
@@ -79,3 +79,36 @@ def test_the_newest_generation_is_that_of_the_highest_ballot() -> None:
 
     assert newest(readys) == young
     assert newest([ready("z")]) is None
+
+
+@pytest.mark.parametrize(
+    ("agents", "steps", "apart", "out"),
+    [
+        ("abc", (5, 5, 5), [], {}),
+        ("abc", (5, 5, 5), ["bc"], {"c": ("b",)}),
+        ("abc", (5, -1, 5), ["bc"], {"b": ("c",)}),  # a newcomer goes first
+        ("abc", (5, 4, 5), ["bc"], {"b": ("c",)}),  # who is behind, before whoever has more
+        ("abcd", (5, 5, 5, 5), ["bc", "bd"], {"b": ("c", "d")}),  # rather one than two
+        ("abcd", (5, 5, 5, 5), ["bc", "bd", "cd"], {"d": ("b", "c"), "c": ("b",)}),
+        ("abc", (-1, 5, 5), ["ab"], {"b": ("a",)}),  # who leads hears all: the other is deaf
+    ],
+)
+def test_of_two_that_do_not_hear_each_other_one_is_left_out(
+    agents: str, steps: tuple[int, ...], apart: list[str], out: dict[str, tuple[str, ...]]
+) -> None:
+    readys = {
+        a: ready(a, Standing(member(a, rank), step))
+        for rank, (a, step) in enumerate(zip(agents, steps, strict=True))
+    }
+    found = cut_off(readys, lambda a, b: "".join(sorted(a + b)) in apart, "a")
+    assert found == out
+
+
+def test_who_does_not_train_needs_to_hear_only_the_leader() -> None:
+    readys = {
+        "a": ready("a", Standing(member("a", 0), 5)),
+        "b": ready("b", Standing(member("b", 1), 5)),
+        "c": ready("c", Standing(member("c", 2), -1, parked=True)),
+        "d": ready("d"),
+    }
+    assert cut_off(readys, lambda a, b: {a, b} in ({"b", "c"}, {"b", "d"}), "a") == {}

@@ -7,7 +7,7 @@ import pytest
 from tests.membership.simulator import History
 from tests.membership.world import BrokenRuleError, World
 
-SEEDS = 2000
+SEEDS, CONTINUED = 2000, 1000
 BLOCK = 100
 
 # Each was a bug once: what it was, and a history that shows it.
@@ -52,6 +52,12 @@ def test_no_bug_of_the_past_comes_back(bug: str) -> None:
 def test_the_same_with_ranks_that_are_parked_and_come_back(block: int) -> None:
     for seed in range(block * BLOCK, (block + 1) * BLOCK):
         History(seed, parking=True).run()
+
+
+@pytest.mark.parametrize("block", range(CONTINUED // BLOCK))
+def test_the_same_where_no_minority_waits(block: int) -> None:
+    for seed in range(block * BLOCK, (block + 1) * BLOCK):
+        History(seed, parking=seed % 2 == 1, minority_waits=False).run()
 
 
 @pytest.mark.parametrize("bug", PAST_PARKING)
@@ -108,6 +114,28 @@ def test_a_lone_agent_needs_no_message_at_all(seed: int) -> None:
     history.world.kill_rank(agent.ranks[0], replace=False)
 
     assert recovery_s(history.world) < 4 * 0.001
+
+
+@pytest.mark.parametrize("pair", [("a00", "a01"), ("a00", "a02"), ("a01", "a02")])
+@pytest.mark.parametrize("seed", range(10))
+def test_two_that_do_not_hear_each_other_do_not_stop_the_others(
+    seed: int, pair: tuple[str, str]
+) -> None:
+    """One of them is left out, and nobody is stopped for it again until they do."""
+    history = trained(seed, agents=3)
+    world = history.world
+    world.cut([pair, pair[::-1]], for_s=1000.0)
+    world.run(world.now + 10.0)
+    groups, step = len(world.groups), world.highest_step
+    world.run(world.now + 30.0)
+    assert len(world.groups) == groups
+    assert world.highest_step > step + 100
+    members = next(reversed(world.groups)).agents
+    assert len(members) == 2
+    assert {*members} != {*pair}
+
+    world.cuts.clear()
+    assert world.run(world.now + 5.0, history.all_train)
 
 
 def test_a_history_can_be_replayed() -> None:

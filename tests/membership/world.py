@@ -45,12 +45,22 @@ class Luck:
 class World:
     """The queue of what happens next, and all that is true at this moment."""
 
-    def __init__(self, seed: int, trace: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        trace: Callable[[str], None] | None = None,
+        *,
+        minority_waits: bool = True,
+    ) -> None:
         self.seed = seed
         self.trace = trace
         self.random = random.Random(seed)
         # A start that waits longer than the faults last never begins in two places.
-        self.settings = replace(SETTINGS, join_s=self.random.choice((3.0, FAULTS_END_S + 1)))
+        self.settings = replace(
+            SETTINGS,
+            join_s=self.random.choice((3.0, FAULTS_END_S + 1)),
+            minority_waits=minority_waits,
+        )
         self.now = 0.0
         self.events = 0
         self.queue: list[tuple[float, int, Process | None, Callable[..., None], Any]] = []
@@ -61,7 +71,7 @@ class World:
         self.ports_taken = 0
         self.luck = Luck(0.0, 0.0, 0.0, True)
         self.groups: dict[Generation, Group] = {}
-        self.lineage = Lineage(may_begin_apart=self.settings.join_s < FAULTS_END_S)
+        self.lineage = Lineage(self.settings.join_s < FAULTS_END_S, minority_waits)
         self.planned_agents = self.planned_ranks = 0
         self.steps_in: dict[Generation, int] = {}
         self.highest_step = 0

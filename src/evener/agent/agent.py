@@ -30,7 +30,7 @@ from evener.agent.peers import Peers, addresses
 from evener.agent.prepare import Prepared
 from evener.agent.ranks import Ranks
 from evener.agent.revival import Past, look_back
-from evener.agent.signals import hearing_signals
+from evener.agent.signals import LEAVE_SIGNAL, hearing_signals
 from evener.agent.translate import Away, Idle, Left, Letter, Over, Return, Stop, Stumbled
 from evener.agent.voice import Voice
 from evener.config.schema import Job
@@ -146,8 +146,9 @@ class Agent:
                 case words.HaltRanks(ballot, urgent):
                     self._crew.halt(ballot, urgent)
                 case words.FormRanks(generation):
-                    log.info("generation %s: ranks %s", generation.ballot, generation.ranks)
                     self._crew.form(generation)
+                case words.LeftOut():
+                    self._sink.put(translate.left_out(output))
         before, self._generation = self._generation, self._membership.current
         alive, me = self._membership.alive, self._env.agent
         if before is not self._generation and not self._departure.together:  # where none is lost
@@ -256,15 +257,12 @@ class Agent:
         else:
             self._crew.others_ended()
 
-    # ---------------------------------------------------------------- beside the loop
-
     def _prepared(self, result: Prepared) -> None:
         if result.error is not None:
             self._fail(result.error)
             return
-        self._sink.put(
-            DataPrepared(self._env.agent, result.samples, result.validation_samples, result.seconds)
-        )
+        counts = result.samples, result.validation_samples
+        self._sink.put(DataPrepared(self._env.agent, *counts, result.seconds))
         self._missing.discard("data")
         self._get_ready()
 
@@ -276,47 +274,50 @@ class Agent:
     # ------------------------------------------------------------------------------ the end
 
     def _signalled(self, name: str) -> None:
-        if name == contract.AWAY_SIGNAL:
-            self._machine_goes()
-            return
-        self._signals += 1
-        log.info("%s, the %d. signal", name, self._signals)
-        if self._over is not None:
-            return
-        reason = f"asked to stop ({name} to agent {self._env.agent})"
-        if self._signals == 1:
-            self._sink.put(StopAsked(reason))
-            self._peers.broadcast(Stop(self._env.agent, reason))
-            self._stop(reason)
-        else:
-            step = self._crew.step
-            self._end(Over(self._env.agent, "stopped", step, f"{reason}, twice", at_once=True))
+        log.info("%s", name)
+        returns = name == contract.AWAY_SIGNAL
+        self._signals += not returns
+        if returns or (name == LEAVE_SIGNAL and not self._crew.stopping):
+            self._go_away(returns=returns)
+        elif self._over is None:
+            me, step = self._env.agent, self._crew.step
+            reason = f"asked to stop ({name} to agent {me})"
+            if self._signals == 1:
+                self._ask_to_stop(reason)
+            else:
+                self._end(Over(me, "stopped", step, f"{reason}, twice", at_once=True))
+
+    def _ask_to_stop(self, reason: str) -> None:
+        self._sink.put(StopAsked(reason))
+        self._peers.broadcast(Stop(self._env.agent, reason))
+        self._stop(reason)
 
     def _stop(self, reason: str) -> None:
-        """Nobody waits for data any more; the crew stops at a boundary."""
         self._departure.call_off()
         self._wind(reason)
 
     def _wind(self, reason: str) -> None:
+        """Nobody waits for data any more; the crew stops at a boundary."""
         self._inbox.cancel()
         self._crew.wind(reason)
 
-    def _machine_goes(self) -> None:
+    def _go_away(self, *, returns: bool) -> None:
         """Unless the run ends anyway."""
         if not (self._over or self._theirs or self._crew.stopping):
-            me = self._env.agent
-            self._sink.put(Alert("note", f"the machine of agent {me} goes away ({AWAY})"))
-            self._departure.begin(time.monotonic())
-            self._peers.broadcast(Away(me))
+            if news := self._departure.begin(time.monotonic(), returns=returns):
+                self._sink.put(Alert("note", news))
+                self._peers.broadcast(Away(self._env.agent))
             self._depart(time.monotonic())
 
     def _depart(self, now: float) -> None:
         training = set() if self._generation is None else {*self._generation.agents}
         match self._departure.move(training, now):
-            case Move.STOP:
+            case Move.STOP if self._departure.returns:
                 self._wind(AWAY)
+            case Move.STOP:
+                self._ask_to_stop(f"asked to stop ({LEAVE_SIGNAL} to all who train)")
             case Move.LEAVE:
-                self._leave(Left(returns=True))
+                self._leave(Left(returns=self._departure.returns))
 
     def _remember(self, past: Past | None) -> None:
         """We are started again: the run may be over, or others have counted generations."""
@@ -348,7 +349,7 @@ class Agent:
         self._end(ending.failed(self._env.agent, self._crew.step, error))
 
     async def _close(self) -> Over:
-        """Ranks end, one agent records the end, all say goodbye. Each wait is bounded."""
+        """Ranks end, one agent records the end, all learn of it. Each wait is bounded."""
         me = self._env.agent
         assert self._over is not None
         log.info("the run is over: %s %s", self._over.outcome, self._over.reason)
@@ -361,7 +362,6 @@ class Agent:
             self._recorded = True
         self._sink.put(AgentEnded(me))
         await self._flush()
-        # They must learn of the end too.
         await self._wait(lambda: not self._company.awaited(time.monotonic()), UNSEEN_S)
         self._peers.broadcast(replace(self._over, sender=me, recorded=True))
         self._peers.broadcast(words.Goodbye(me, done=True))

@@ -82,6 +82,7 @@ class Crew:
                     process.urge(ballot)
 
     def form(self, generation: Generation) -> None:
+        log.info("generation %s: ranks %s", generation.ballot, generation.ranks)
         self._company = any(m.agent != self._me for m in generation.members)
         self._idle -= {*generation.agents}
         for member in generation.members:

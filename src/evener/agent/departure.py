@@ -1,8 +1,9 @@
-"""What an agent does whose machine goes away and will be back: an engine restarts. Decides only.
+"""What an agent does that is told to leave. Decides only.
 
-One that goes alone leaves at once, for the others to go on without it. Where all of a generation
-go, which is what happens when one engine has them all, they stop at a boundary with a checkpoint
-first; then no step is lost.
+Its machine may go away and be back (an engine restarts), or for good (it is shut down, or asked
+for by somebody else). One that goes alone leaves at once, for the others to go on without it.
+Where all of a generation go, which is what happens when one machine has them all, they stop at a
+boundary with a checkpoint first; then no step is lost.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Set
 from enum import Enum
 
-AWAY = "the run goes on when it is back"
+AWAY, GONE = "the run goes on when it is back", "it is not expected back"
 TOGETHER_S = 2.0  # for an engine that stops its containers to have told all of them
 
 
@@ -27,11 +28,16 @@ class Departure:
         self._me = me
         self._going: set[str] = set()
         self._leave_at = 0.0
-        self.together = False  # all have been told to stop
+        self.together = False  # all have been told to stop, and will be back
+        self.returns = False
 
-    def begin(self, now: float) -> None:
+    def begin(self, now: float, *, returns: bool) -> str:
+        """What the others are to know; nothing new the second time, which ends the waiting."""
+        known, self.returns = self._me in self._going, returns
         self._going.add(self._me)
-        self._leave_at = now + TOGETHER_S
+        self._leave_at = now if known else now + TOGETHER_S
+        what = AWAY if returns else GONE
+        return "" if known else f"the machine of agent {self._me} goes away ({what})"
 
     def call_off(self) -> None:
         """The run ends: that comes first."""
@@ -49,6 +55,6 @@ class Departure:
         if self._me not in self._going or self.together:
             return Move.WAIT
         if training <= self._going:
-            self.together = True
+            self.together = self.returns
             return Move.STOP
         return Move.LEAVE if now >= self._leave_at else Move.WAIT

@@ -1,4 +1,8 @@
-"""The signals that an agent hears in its loop: to stop, and that its machine goes away."""
+"""The signals that an agent hears in its loop.
+
+SIGINT (Ctrl-C, `evener stop`): the run stops. SIGTERM, from a system that shuts down: this agent
+leaves the run. SIGPWR, from an engine that stops its container: it leaves and will be back.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from evener import contract
 
+LEAVE_SIGNAL = "SIGTERM"
 _AWAY = getattr(signal, contract.AWAY_SIGNAL, None)  # where there are containers
 
 

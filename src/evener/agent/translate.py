@@ -13,6 +13,7 @@ from typing import Any
 from evener import orders
 from evener.config.schema import Membership as MembershipConfig
 from evener.errors import EvenerError
+from evener.events import Alert
 from evener.membership import words
 from evener.membership.words import Message
 from evener.orders import Order
@@ -42,7 +43,7 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """The sender's machine goes away, and will be back."""
+    """The sender's machine goes away."""
 
     sender: str
 
@@ -73,7 +74,7 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """How an agent ended without the run: it was refused, came too late, or is to be back."""
+    """How an agent ended without the run: refused, too late, or called away, perhaps to be back."""
 
     error: EvenerError | None = None
     returns: bool = False
@@ -104,6 +105,16 @@ def settings(config: MembershipConfig) -> words.Settings:
         form_s=config.form_s,
         join_s=config.join_s,
         halt_s=config.halt_s,
+        minority_waits=config.on_partition == "wait",
+    )
+
+
+def left_out(word: words.LeftOut) -> Alert:
+    others = " and ".join(word.others)
+    return Alert(
+        "warning",
+        f"machine {word.agent} is left out while it and {others} do not hear each other; "
+        "a firewall or a route between them may be why",
     )
 
 

@@ -96,6 +96,7 @@ def read(folder: Path) -> Snapshot:
 
 def newest(root: Path) -> tuple[Snapshot | None, list[Path]]:
     """The newest checkpoint that verifies, if any, and the damaged ones set aside on the way."""
+    checkpoints.recover(root)
     aside: list[Path] = []
     for folder in reversed(checkpoints.folders(root)):
         try:

@@ -202,6 +202,11 @@ class Membership(Section):
         description="A rank that shows no sign of getting on for so long, and for ten times as "
         "long as it ever did, is replaced; its stack is then in its log.",
     )
+    on_partition: Literal["wait", "continue"] = Field(
+        "wait",
+        description="What a smaller part of the machines does that is cut off from the others: "
+        '"wait" for them, or "continue"; when the parts meet again the higher step wins.',
+    )
     standby: bool = Field(
         True, description="Keep one process per machine ready to replace a lost rank."
     )

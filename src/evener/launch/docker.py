@@ -99,22 +99,22 @@ class DockerLauncher:
         return handle
 
     def stop(self, run: RunDir, *, now: bool) -> None:
-        self._terminate(run)
+        self._ask_to_stop(run)
         if not now:
             return
         time.sleep(_AGAIN_S)
-        self._terminate(run)
+        self._ask_to_stop(run)
         deadline = time.monotonic() + STOP_S
         while self._running(run) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
         self.clean(run)
 
-    def _terminate(self, run: RunDir) -> None:
+    def _ask_to_stop(self, run: RunDir) -> None:
         """Agents only: the head hears the end from them, and ends by itself."""
         agents = [c["ID"] for c in self._running(run) if not c["Names"].endswith(f"-{HEAD}")]
         if agents:
             with contextlib.suppress(errors.DockerFailed):  # one ended by itself meanwhile
-                self.engine.call("kill", "--signal=TERM", *agents)
+                self.engine.call("kill", "--signal=INT", *agents)
 
     def alive(self, run: RunDir) -> bool:
         """Whoever follows a run asks several times a second; the engine is asked once a second.

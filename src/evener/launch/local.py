@@ -96,10 +96,10 @@ class LocalLauncher:
         agents = [p for p in handle.processes if p.purpose != HEAD]
         if not now:
             for agent in agents:
-                process.terminate(agent.pid, agent.birth)
+                process.stop(agent.pid, agent.birth)
             return
-        _end(agents)
-        _end([p for p in handle.processes if p.purpose == HEAD])
+        _end(agents, process.stop)
+        _end([p for p in handle.processes if p.purpose == HEAD], process.terminate)
 
     def alive(self, run: RunDir) -> bool:
         handle = read_handle(run)
@@ -260,13 +260,11 @@ def _handle(children: Sequence[_Child], secret: str) -> Handle:
     return Handle(PLACE, children[0].address, secret, processes=processes)
 
 
-def _end(processes: Sequence[Started]) -> None:
+def _end(processes: Sequence[Started], ask: Callable[[int, str], bool]) -> None:
     """Two signals mean "at once" to an agent; who is still there after the grace is killed."""
     deadline = time.monotonic() + STOP_S
     while left := [p for p in processes if process.birth(p.pid) == p.birth]:
-        act: Callable[[int, str], bool] = process.terminate
-        if time.monotonic() > deadline:
-            act = process.kill
+        act = process.kill if time.monotonic() > deadline else ask
         for each in left:
             act(each.pid, each.birth)
         time.sleep(_AGAIN_S)

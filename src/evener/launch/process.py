@@ -11,7 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-_TERMINATE = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)  # Windows has no SIGTERM to send
+_BREAK = getattr(signal, "CTRL_BREAK_EVENT", None)  # all that Windows has to send
+_STOP, _TERMINATE = _BREAK or signal.SIGINT, _BREAK or signal.SIGTERM
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # which there ends a process at once
 _DEAD_STATES = "ZXx"
 
@@ -38,7 +39,13 @@ def send(pid: int, born: str, number: int) -> bool:
     return False
 
 
+def stop(pid: int, born: str) -> bool:
+    """An agent stops its run."""
+    return send(pid, born, _STOP)
+
+
 def terminate(pid: int, born: str) -> bool:
+    """An agent leaves its run, a head ends."""
     return send(pid, born, _TERMINATE)
 
 

@@ -53,10 +53,10 @@ class ComposeLauncher:
 
     def stop(self, run: RunDir, *, now: bool) -> None:
         """Agents only: the head hears the end from them, and ends by itself."""
-        self._terminate(run)
+        self._ask_to_stop(run)
         if now:
             time.sleep(_AGAIN_S)
-            self._terminate(run)
+            self._ask_to_stop(run)
 
     def alive(self, run: RunDir) -> bool:
         """The last answer stands for a moment; one that is awaited for the first time, longer."""
@@ -95,11 +95,11 @@ class ComposeLauncher:
     def clean(self, run: RunDir) -> None:
         """`docker compose down` does."""
 
-    def _terminate(self, run: RunDir) -> None:
+    def _ask_to_stop(self, run: RunDir) -> None:
         machines = [i for i, service in self._running(run).items() if service != HEAD]
         if machines:
             with contextlib.suppress(errors.DockerFailed):  # one ended by itself meanwhile
-                self.engine.call("kill", "--signal=TERM", *machines)
+                self.engine.call("kill", "--signal=INT", *machines)
 
     def _running(self, run: RunDir) -> dict[str, str]:
         """The services that train, by the identity of their containers."""

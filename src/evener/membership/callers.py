@@ -6,7 +6,7 @@ would stop for it, go on without it, and stop for it again. So each time it is a
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 FIRST_S, LONGEST_S = 4.0, 300.0  # after the second miss in a row; it doubles from there
 
@@ -36,3 +36,23 @@ class Callers:
             misses = self._misses[asked] = self._misses.get(asked, 0) + 1
             if misses > 1:
                 self._not_before[asked] = now + min(FIRST_S * 2 ** (misses - 2), LONGEST_S)
+
+
+class Strangers:
+    """Agents in another generation than ours, since when."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def heard(self, agent: str, *, elsewhere: bool, now: float) -> None:
+        if elsewhere:
+            self._since.setdefault(agent, now)
+        else:
+            self._since.pop(agent, None)
+
+    def found(self, since: float, is_alive: Callable[[str], bool]) -> list[str]:
+        """Those that stay there, and live."""
+        return [a for a, at in self._since.items() if at < since and is_alive(a)]
+
+    def clear(self) -> None:
+        self._since.clear()

@@ -98,7 +98,8 @@ class Follower:
             return None
         past = self._last or self.current
         gone = () if past is None else self._peers.gone_of(past)
-        ready = Ready(self._me, self.promised, self.ranks.standings(), self._last, gone)
+        standings, unheard = self.ranks.standings(), self._peers.unheard
+        ready = Ready(self._me, self.promised, standings, self._last, gone, unheard)
         if ready == self._answered:
             return None
         self._answered = ready
@@ -134,7 +135,10 @@ class Follower:
             return None
         if self.ranks.missing(self.current, self._me):
             return f"a rank of {self._me} is down"
-        dead = [a for a in self.current.agents if not self._peers.is_alive(a)]
+        agents = self.current.agents
+        dead = [a for a in agents if not self._peers.is_alive(a)]
+        if self._me not in agents and len(dead) < len(agents):
+            return None  # those who are in it know better
         return f"{dead[0]} is gone" if dead else None
 
     def forsaken(self, now: float) -> bool:

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evener.membership import words
-from evener.membership.callers import Callers
+from evener.membership.callers import Callers, Strangers
 from evener.membership.follower import Follower
 from evener.membership.generation import Ballot, Generation
 from evener.membership.peers import Peers
-from evener.membership.round import Round, Wanted
+from evener.membership.round import Round
+from evener.membership.start import Start
 from evener.membership.words import Input, Message, Output, Ready, Send, Settings
 
 
@@ -43,7 +44,7 @@ class Membership:
     ) -> None:
         self._me = me
         self._settings = settings
-        self._wanted = Wanted(expected_agents, expected_ranks)
+        self._start = Start(expected_agents, expected_ranks, settings.join_s)
         self._now = now
         self._out: list[Output] = []
         self._peers = Peers(me, peers, settings.dead_s, now)
@@ -51,9 +52,8 @@ class Membership:
         self._ranks = self._follower.ranks
         self._round: Round | None = None  # the ballot we lead
         self._highest = 0  # of all ballot numbers seen
-        self._first_up_at: float | None = None  # of all ranks we know of
-        self._turned_away: dict[str, int] = {}  # agents with their ranks, not waited for
-        self._strangers: dict[str, float] = {}  # agents in another generation, since when
+        self._strangers = Strangers()
+        self._left_out: dict[str, tuple[str, ...]] = {}  # of the last ballot that we decided
         self._callers = Callers()
         self._pleaded: tuple[str, bool] | None = None
         self._pleaded_at = now
@@ -117,12 +117,12 @@ class Membership:
                 self._lose(agent)
             case words.TurnedAway(agent, ranks):
                 self._lose(agent)
-                self._turned_away[agent] = ranks
+                self._start.turn_away(agent, ranks)
             case words.Past(number):
                 self._highest = max(self._highest, number)
             case words.RankUp(member):
                 self._ranks.up(member, self._now)
-                self._know_a_rank()
+                self._start.rank_is_up(self._now)
             case words.RankHalted(rank, life, ballot, step):
                 self._ranks.halted(rank, life, ballot, step)
             case words.RankFormed(rank, life, ballot, step):
@@ -143,10 +143,6 @@ class Membership:
         if self._round is not None:
             self._round.readys.pop(agent, None)
 
-    def _know_a_rank(self) -> None:
-        if self._first_up_at is None:
-            self._first_up_at = self._now
-
     def _finish(self) -> None:
         """The run has ended: no more generations, and everybody is told at once."""
         if not self._done:
@@ -164,7 +160,9 @@ class Membership:
                 self._finish()
             return
         self._peers.hear(message.sender)
-        self._turned_away.pop(message.sender, None)
+        if isinstance(message, words.Heartbeat | Ready):
+            self._peers.hears_not(message.sender, message.unheard)
+        self._start.is_here(message.sender)
         match message:
             case words.Heartbeat():
                 self._hear_heartbeat(message)
@@ -186,10 +184,8 @@ class Membership:
         ours = None if self.current is None else self.current.ballot
         if self._is_ours(beat) and beat.met:
             self._follower.others_met()
-        if beat.current is None or self._is_ours(beat):
-            self._strangers.pop(beat.sender, None)
-        else:
-            self._strangers.setdefault(beat.sender, self._now)
+        elsewhere = beat.current is not None and not self._is_ours(beat)
+        self._strangers.heard(beat.sender, elsewhere=elsewhere, now=self._now)
         if self.current is not None and beat.promised == ours != beat.current:
             self._repeat_go(beat.sender, self.current)
 
@@ -208,12 +204,18 @@ class Membership:
         elif self.leader != self._me:
             return
         elif self._round is None:
-            if plea.urgent or self._callers.heard(plea.sender, self._now):
+            if plea.urgent or self._may_join(plea.sender):
                 self._lead(plea.urgent)
         elif plea.urgent and not self._round.urgent:
             self._make_urgent()
         elif plea.sender not in self._round.readys:
             self._send(plea.sender, self._prepare(self._round))
+
+    def _may_join(self, agent: str) -> bool:
+        """Not before all hear it who train: it would only be left out again."""
+        trains = () if self.current is None else self.current.agents
+        apart = any(self._peers.are_apart(agent, a) for a in trains if a != agent)
+        return not apart and self._callers.heard(agent, self._now)
 
     def _hear_prepare(self, prepare: words.Prepare) -> None:
         """Only our own leader is promised anything: two who cannot hear each other never duel."""
@@ -232,7 +234,7 @@ class Membership:
 
     def _hear_ready(self, ready: Ready) -> None:
         if ready.standings:
-            self._know_a_rank()
+            self._start.rank_is_up(self._now)
         if self._round is not None and self._round.ballot == ready.ballot:
             self._round.readys[ready.sender] = ready
 
@@ -290,7 +292,7 @@ class Membership:
         """Somebody stays in another generation than the leader's; others leave it to the leader.
         Where a member of ours does, ours comes to no boundary any more."""
         since = self._now - 2 * self._settings.heartbeat_s
-        found = [a for a, at in self._strangers.items() if at < since and self._peers.is_alive(a)]
+        found = self._strangers.found(since, self._peers.is_alive)
         if self.leader != self._me or not any(self._callers.heard(a, self._now) for a in found):
             return None
         ours = () if self.current is None else self.current.agents
@@ -357,26 +359,20 @@ class Membership:
         opened = self._round
         if opened is None:
             return
-        wanted = self._still_wanted()
-        generation = opened.generation(self._peers, self._now, wanted, self.current)
+        wanted = None if self.current is not None else self._start.wanted(self._now)
+        waits = self._settings.minority_waits
+        generation = opened.generation(self._peers, self._now, wanted, self.current, waits)
         if generation is None:
             return
         self._round = None
         for agent in opened.readys:
             if agent != self._me:
                 self._send(agent, words.Go(self._me, generation))
+        if opened.left_out != self._left_out:
+            self._left_out = opened.left_out
+            self._out.extend(words.LeftOut(a, others) for a, others in opened.left_out.items())
         self._callers.decided(opened.readys, self._now)
         self._accept(generation)
-
-    def _still_wanted(self) -> Wanted | None:
-        """Before anything was trained, everybody who was planned is worth a wait; not later."""
-        if self.current is not None or self._first_up_at is None:
-            return None
-        waited_s = self._now - self._first_up_at
-        if waited_s >= self._settings.join_s:
-            return None
-        away = self._turned_away
-        return Wanted(self._wanted.agents - len(away), self._wanted.ranks - sum(away.values()))
 
     # -------------------------------------------------------------------------------- speech
 
@@ -393,8 +389,10 @@ class Membership:
     def _heartbeat(self) -> words.Heartbeat:
         ours = self.current
         ballot, agents = (None, ()) if ours is None else (ours.ballot, ours.agents)
-        step, met = self._ranks.step, self._follower.met
-        return words.Heartbeat(self._me, self.promised, ballot, step, self._done, agents, met)
+        step, met, unheard = self._ranks.step, self._follower.met, self._peers.unheard
+        return words.Heartbeat(
+            self._me, self.promised, ballot, step, self._done, agents, met, unheard
+        )
 
     def _send(self, to: str, message: Message) -> None:
         self._out.append(Send(to, message))

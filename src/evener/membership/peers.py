@@ -2,6 +2,7 @@
 
 Evidence and silence are kept apart. A closed line says that a process is gone, so nobody waits
 for it and it counts as having left. Silence says nothing for sure: the silent may go on elsewhere.
+Two may be silent to each other whom a third one hears; so what the others hear is kept as well.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ class Peers:
         self._dead_s = dead_s
         self._now = self._born_at = now
         self._known = {*known} - {me}
-        self._heard: dict[str, float] = {}
+        self._heard: dict[str, float] = {}  # by us, or by somebody who vouched for it
+        self._own: dict[str, float] = {}  # by us; of whom we were only told, when that was
+        self._unheard_by: dict[str, frozenset[str]] = {}
         self._lost: set[str] = set()
         self._evidence: dict[str, Ballot] = {}
         self._alive: tuple[str, ...] | None = None  # as of now; None when it may have changed
@@ -46,6 +49,22 @@ class Peers:
         """Those that fell silent, and may go on elsewhere."""
         return self._known - {*self.alive} - self._lost
 
+    @property
+    def unheard(self) -> tuple[str, ...]:
+        """Whom we do not hear, whatever others say, and whose line did not end."""
+        silent_at = self._now - self._dead_s
+        reachable = self._known - self._lost
+        return tuple(sorted(a for a in reachable if self._own.get(a, self._born_at) < silent_at))
+
+    def hears_not(self, agent: str, others: Iterable[str]) -> None:
+        """It said so, last."""
+        self._unheard_by[agent] = frozenset(others)
+
+    def are_apart(self, one: str, other: str) -> bool:
+        """Whether one of these two does not hear the other."""
+        unheard = self._unheard_by | {self._me: frozenset(self.unheard)}
+        return other in unheard.get(one, ()) or one in unheard.get(other, ())
+
     def is_alive(self, agent: str) -> bool:
         return agent in self.alive
 
@@ -65,11 +84,12 @@ class Peers:
             return 0.0
         self._born_at += slept
         self._heard = {a: at + slept for a, at in self._heard.items()}
+        self._own = {a: at + slept for a, at in self._own.items()}
         return slept
 
     def hear(self, agent: str) -> None:
         self._known.add(agent)
-        self._heard[agent] = self._now
+        self._heard[agent] = self._own[agent] = self._now
         self._lost.discard(agent)
         self._evidence.pop(agent, None)
         self._alive = None
@@ -77,7 +97,9 @@ class Peers:
     def vouch(self, agents: Iterable[str]) -> None:
         """Somebody else heard these: let them have the time to reach us, unless they are lost."""
         for agent in {*agents} - {self._me} - self._lost:
-            self._known.add(agent)
+            if agent not in self._known:
+                self._known.add(agent)
+                self._own[agent] = self._now
             self._heard[agent] = self._now
         self._alive = None
 
@@ -88,6 +110,7 @@ class Peers:
         """
         self._known.add(agent)
         self._lost.add(agent)
+        self._unheard_by.pop(agent, None)
         self._evidence[agent] = promised
         self._alive = None
 

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from evener.membership.generation import Ballot, Generation
 from evener.membership.peers import Peers
+from evener.membership.start import Wanted
 from evener.membership.words import Ready
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Who was planned to be there when the run begins."""
-
-    agents: int
-    ranks: int
-
-    def met_by(self, readys: Collection[Ready]) -> bool:
-        ranks = sum(len(r.standings) for r in readys)
-        return len(readys) >= self.agents and ranks >= self.ranks
 
 
 @dataclass(slots=True)
@@ -30,9 +19,15 @@ class Round:
     urgent: bool
     patience_ends_at: float  # from then on nobody alive is waited for who has not answered
     readys: dict[str, Ready] = field(default_factory=dict)
+    left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)  # at the decision
 
     def generation(
-        self, peers: Peers, now: float, wanted: Wanted | None, accepted: Generation | None
+        self,
+        peers: Peers,
+        now: float,
+        wanted: Wanted | None,
+        accepted: Generation | None,
+        minority_waits: bool,
     ) -> Generation | None:
         """What the ready may form now; None to wait on.
 
@@ -49,9 +44,14 @@ class Round:
         if last is None:
             enough = wanted is None or (peers.complete and wanted.met_by(readys.values()))
         else:
-            enough = may_go_on(last, readys, gone, peers.doubtful - gone)
+            enough = may_go_on(last, readys, gone, peers.doubtful - gone) or (
+                not minority_waits and not readys.keys().isdisjoint(last.agents)
+            )
         anybody = any(r.standings for r in readys.values())
-        return decide(self.ballot, readys.values()) if enough and anybody else None
+        if not (enough and anybody):
+            return None
+        self.left_out = cut_off(readys, peers.are_apart, self.ballot.agent)
+        return decide(self.ballot, [r for a, r in readys.items() if a not in self.left_out])
 
 
 def _gone_of(last: Generation, readys: Collection[Ready], peers: Peers) -> set[str]:
@@ -87,6 +87,26 @@ def may_go_on(
     if 2 * len(agreed) == len(voters):
         return not voters or min(voters) in agreed
     return 2 * len(agreed) > len(voters)
+
+
+def cut_off(
+    readys: Mapping[str, Ready], are_apart: Callable[[str, str], bool], leader: str
+) -> dict[str, tuple[str, ...]]:
+    """Who cannot be in one group with the others, and whom it and they do not hear.
+
+    Newcomers before those with a state, then who lacks most of the others, or is behind. The leader
+    hears all of these.
+    """
+    agents = {a for a, r in readys.items() if any(not s.parked for s in r.standings)}
+    lacks = {a: {b for b in agents if b != a and are_apart(a, b)} for a in agents}
+    steps = {a: max(s.step for s in readys[a].standings) for a in agents}
+    found: dict[str, tuple[str, ...]] = {}
+    while left := [a for a in lacks if lacks[a] and a != leader]:
+        worst = max(left, key=lambda a: (steps[a] < 0, len(lacks[a]), -steps[a], a))
+        found[worst] = tuple(sorted(lacks.pop(worst)))
+        for others in lacks.values():
+            others.discard(worst)
+    return found
 
 
 def decide(ballot: Ballot, readys: Collection[Ready]) -> Generation:

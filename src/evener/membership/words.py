@@ -15,6 +15,7 @@ class Heartbeat:
 
     `agents` are those of `current`: a leader that started again, and reached a number of its past
     again, tells by them that this is not its own generation. `met`: the group of `current` stood.
+    `unheard`: agents that others may hear, and I do not.
     """
 
     sender: str
@@ -24,6 +25,7 @@ class Heartbeat:
     done: bool
     agents: tuple[str, ...] = ()
     met: bool = False
+    unheard: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Ready:
     """Phase one's answer: my ranks stand still; `last` is the last generation they trained in.
 
     `gone`: agents of `last` that are known here to be dead, by evidence and not by silence.
+    `unheard` as in a heartbeat.
     """
 
     sender: str
@@ -68,6 +71,7 @@ class Ready:
     standings: tuple[Standing, ...]
     last: Generation | None
     gone: tuple[str, ...] = ()
+    unheard: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +235,15 @@ class FormRanks:
     generation: Generation
 
 
-Output = Send | HaltRanks | FormRanks
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Tell the user: ranks of `agent` stand aside, since it and `others` do not hear each other."""
+
+    agent: str
+    others: tuple[str, ...]
+
+
+Output = Send | HaltRanks | FormRanks | LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,3 +256,4 @@ class Settings:
     join_s: float = 60.0
     halt_s: float = 10.0
     settle_s: float = 0.05  # joiners that arrive this close together share one re-form
+    minority_waits: bool = True  # it is spared work that the others do as well

@@ -12,6 +12,7 @@ files mean is not known here, and needs torch: `checkpoint` writes and reads the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -176,6 +177,16 @@ def drop(folder: Path) -> None:
     trash = folder.with_name(f"{TRASH}{uuid.uuid4().hex}")
     folder.rename(trash)
     shutil.rmtree(trash, ignore_errors=True)
+
+
+def recover(root: Path) -> None:
+    """Where one was written again, a crash may have come when the old one was out of the way and
+    the new one, all of it there, not yet in its place."""
+    for partial in root.glob(f"{PARTIAL}*"):
+        with contextlib.suppress(CheckpointDamaged, OSError):
+            final = folder_of(root, entry(partial).step)
+            if not final.exists():
+                partial.rename(final)
 
 
 def sweep(root: Path) -> None:
