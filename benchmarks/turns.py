@@ -28,6 +28,7 @@ from trial import Trials, look
 
 EDGE_S = 0.3  # of a turn's begin that is not looked at: it has the others' freezing in it
 LEAST_STEPS = 2  # of a turn
+LONGEST, LOOK_S = 10, 0.5  # a turn takes at most so many times its span
 START_S = 300.0
 
 
@@ -84,9 +85,13 @@ def step_s(
 
 
 def _move(side: Side, span_s: float) -> None:
+    """For so long, or longer where steps are long: some have to lie in the turn as a whole."""
     side.thaw()
     began = time.time()
+    wanted = present(side.run).step + LEAST_STEPS + 2  # the first and the last do not
     time.sleep(span_s)
+    while present(side.run).step < wanted and time.time() < began + LONGEST * span_s:
+        time.sleep(LOOK_S)
     side.spans.append((began + EDGE_S, time.time()))
     side.freeze()
 
