@@ -223,8 +223,13 @@ def test_a_python_that_is_not_there_is_told(planned: tuple[RunDir, Plan]) -> Non
 def test_a_recycled_pid_is_neither_alive_nor_signalled(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     run.create()
-    with subprocess.Popen(["sleep", "600"]) as stranger:
+    # A shell without a terminal lets what it starts in the background ignore SIGINT.
+    hears = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); print(flush=True); "
+    command = [sys.executable, "-c", f"{hears}signal.pause()"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as stranger:
         try:
+            assert stranger.stdout is not None
+            stranger.stdout.readline()
             born = process.birth(stranger.pid)
             assert born is not None
             old = Started("agent a00", stranger.pid, born + "0")

@@ -35,6 +35,7 @@ FORMAT = "%(asctime)s %(message)s"
 def main(programs: Programs | None = None) -> int:
     logging.basicConfig(format=FORMAT, level=logging.INFO, stream=sys.stderr)
     end_on(contract.AWAY_SIGNAL, contract.AWAY_STATUS)
+    end_on("SIGINT", 0)  # which some shells have us ignore
     faulthandler.enable()  # even a crash of the interpreter leaves its last words in the log
     try:
         return _run(contract.from_environ(AgentEnv), programs)
