@@ -141,7 +141,8 @@ def test_a_break_at_any_moment_unblocks_everybody() -> None:
 
 @contextmanager
 def frozen_partner(stores: Sequence[StoreHost], work: str) -> Iterator[list[Group]]:
-    """The groups of `stores`, whose last rank is a process that froze at its work."""
+    """The groups of `stores`, whose last rank is a process that froze at its work. Once they have
+    left, it thaws, and has to notice."""
     command = [sys.executable, "-m", "tests.rank.partner", work]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -159,6 +160,8 @@ def frozen_partner(stores: Sequence[StoreHost], work: str) -> Iterator[list[Grou
             yield groups
             for group in groups:
                 group.close()
+            process.send_signal(signal.SIGCONT)
+            assert process.wait(20) == partner.BROKEN
         finally:
             process.kill()
 
@@ -167,7 +170,7 @@ def frozen_partner(stores: Sequence[StoreHost], work: str) -> Iterator[list[Grou
 def test_a_frozen_peer_keeps_nobody_in_a_sum() -> None:
     stores = [StoreHost(LOOPBACK) for _ in range(2)]
     with frozen_partner(stores, "sums") as groups:
-        hear_of_the_break(groups, lambda group: group.sum(torch.ones(partner.SUMMED)))
+        hear_of_the_break(groups, lambda group: partner.sum_twice(group))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process and go on")

@@ -75,6 +75,7 @@ class Group:
         self._own_store_port = own_store_port
         self._group: Any = None
         self._sockets_before = _sockets()
+        self._mesh: set[int] = set()  # the connections to the others, by identity
         self._broken = threading.Event()
         self._broken_at = 0.0
         self._works: set[Any] = set()  # collectives begun and not seen to end well
@@ -100,6 +101,9 @@ class Group:
                 store, self.index, self.size, _options(self._host, timeout_s)
             )
             self._group._set_default_timeout(timedelta(seconds=COLLECTIVE_TIMEOUT_S))
+            stores = {self._own_store_port, source.port}
+            ours = _sockets() - self._sockets_before
+            self._mesh = {identity for fd, identity in ours if _leads_past(fd, stores)}
 
     def _meet(self, store: PrefixStore, timeout_s: float) -> None:
         """Wait for all in short looks, so that a break is seen while somebody is missing."""
@@ -133,7 +137,7 @@ class Group:
                 work.wait(timedelta(seconds=_LOOK_S))
             except RuntimeError:
                 if not work.is_completed():
-                    self._raise_if_parted()
+                    self._raise_if_alone()
                     continue
                 work.wait()  # at once: it raises what went wrong, if anything did
             self._works.discard(work)
@@ -175,7 +179,7 @@ class Group:
             with self._translated(), self.pulse.rest():
                 while thread.is_alive():
                     thread.join(_LOOK_S)
-                    self._raise_if_parted()
+                    self._raise_if_alone()
                 if errors:
                     raise errors[0]
 
@@ -207,6 +211,8 @@ class Group:
         self._group = None
         with self._breaking:
             for connection in filter(None, self._shut.values()):
+                with suppress(OSError):  # a group that did not let go still holds its own end
+                    connection.shutdown(socket.SHUT_RDWR)
                 connection.close()
             self._shut.clear()
 
@@ -214,9 +220,13 @@ class Group:
     def _parted(self) -> bool:
         return self._broken.is_set() and time.monotonic() > self._broken_at + PARTING_S
 
-    def _raise_if_parted(self) -> None:
+    def _raise_if_alone(self) -> None:
+        """Gloo may go on waiting when it was told to break, and when the others have left: it has
+        then closed all its connections, and does not end what waited for them."""
         if self._parted:
             raise GroupBroken("the group was broken up and did not let go")
+        if self._mesh and self._mesh.isdisjoint(identity for _, identity in _sockets()):
+            raise GroupBroken("all connections to the others have ended")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -287,6 +297,16 @@ def _sockets() -> set[tuple[int, int]]:
         if (identity := _identity(int(name))) is not None:
             found.add((int(name), identity))
     return found
+
+
+def _leads_past(fd: int, ports: set[int]) -> bool:
+    """Whether a socket is connected, and at neither end to one of these."""
+    try:
+        with socket.socket(fileno=os.dup(fd)) as connection:
+            ends = connection.getsockname(), connection.getpeername()
+    except OSError:
+        return False  # not connected, or closed meanwhile
+    return ports.isdisjoint(end[1] for end in ends)
 
 
 def _identity(fd: int) -> int | None:
