@@ -302,11 +302,18 @@ def _sockets() -> set[tuple[int, int]]:
 def _leads_past(fd: int, ports: set[int]) -> bool:
     """Whether a socket is connected, and at neither end to one of these."""
     try:
-        with socket.socket(fileno=os.dup(fd)) as connection:
-            ends = connection.getsockname(), connection.getpeername()
+        copy = os.dup(fd)
     except OSError:
-        return False  # not connected, or closed meanwhile
-    return ports.isdisjoint(end[1] for end in ends)
+        return False  # closed meanwhile
+    if _identity(copy) is None:
+        os.close(copy)  # closed meanwhile, and its number is another's
+        return False
+    with socket.socket(fileno=copy) as connection, suppress(OSError):  # not connected
+        ends = connection.getsockname(), connection.getpeername()
+        return connection.family in (socket.AF_INET, socket.AF_INET6) and ports.isdisjoint(
+            end[1] for end in ends
+        )
+    return False
 
 
 def _identity(fd: int) -> int | None:
