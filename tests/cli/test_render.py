@@ -12,9 +12,9 @@ import pytest
 from evener import events, state
 from evener.cli.marks import ASCII, UNICODE, Marks
 from evener.cli.render import Canvas, picture
-from evener.cli.words import Story
 from evener.events import Record
 from evener.state import RankView, RunState
+from evener.words import Story
 from tests.synthetic_run import Script, records
 
 SCRIPT = Script(lost_at=130)

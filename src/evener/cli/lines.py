@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from evener import events
-from evener.cli import console, words
+from evener import events, words
+from evener.cli import console
 from evener.state import RunState
 from evener.units import show_duration
 from evener.watch import Glance

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from evener.cli import console as terminal
 from evener.cli.render import Canvas, picture
-from evener.cli.words import Story
 from evener.state import EMPTY
 from evener.watch import Glance
+from evener.words import Story
 
 HINT = "Ctrl-C stops with a checkpoint"
 

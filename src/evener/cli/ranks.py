@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from evener.cli import words
+from evener import words
 from evener.cli.console import clean
 from evener.cli.marks import Marks, cut
 from evener.cli.paper import columns, text

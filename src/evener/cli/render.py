@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
-from evener.cli import words
+from evener import words
 from evener.cli.console import clean
 from evener.cli.marks import Marks, bar, sparkline
 from evener.cli.paper import fit, flow, spread, text, wrapped
@@ -191,7 +192,7 @@ def _events(told: Sequence[words.Sentence], canvas: Canvas, room: int) -> list[T
 
 def _sentence(told: words.Sentence, width: int) -> list[Text]:
     """What goes on in a second line stands under what it goes on from."""
-    first = f"{told.clock}  "
+    first = time.strftime("%H:%M:%S  ", time.localtime(told.time))
     style = LEVELS.get(told.level, "")
     rest = textwrap.wrap(clean(told.text), max(width - len(first), 20))
     margins = [first, *[" " * len(first)] * (len(rest) - 1)]

@@ -14,9 +14,9 @@ from evener import state as state_of
 from evener.cli import console, options, runs
 from evener.cli.attach import view
 from evener.cli.render import EVENTS, Canvas, picture
-from evener.cli.words import Story
 from evener.rundir.layout import RunDir
 from evener.state import RunState
+from evener.words import Story
 
 app = options.verb_app()
 
