@@ -104,6 +104,6 @@ def progress(state: RunState) -> str:
         parts.append(f"lr {state.lr:.3g}")
     if state.samples_per_s:
         parts.append(f"{words.number(state.samples_per_s, 3)} samples/s")
-    if state.eta_s is not None:
+    if state.eta_s:
         parts.append(f"{show_duration(state.eta_s)} to go")
     return "  ".join(parts)
