@@ -22,9 +22,9 @@ import harness
 import lab
 from evener import contract
 from evener.launch import base, containers
+from evener.rundir import ledger
 from evener.rundir.layout import RunDir
-from evener.watch import present
-from trial import Trials, look
+from trial import Trials
 
 EDGE_S = 0.3  # of a turn's begin that is not looked at: it has the others' freezing in it
 LEAST_STEPS = 2  # of a turn
@@ -88,9 +88,9 @@ def _move(side: Side, span_s: float) -> None:
     """For so long, or longer where steps are long: some have to lie in the turn as a whole."""
     side.thaw()
     began = time.time()
-    wanted = present(side.run).step + LEAST_STEPS + 2  # the first and the last do not
+    wanted = len(commits(side.run)) + LEAST_STEPS + 2  # the first and the last do not
     time.sleep(span_s)
-    while present(side.run).step < wanted and time.time() < began + LONGEST * span_s:
+    while len(commits(side.run)) < wanted and time.time() < began + LONGEST * span_s:
         time.sleep(LOOK_S)
     side.spans.append((began + EDGE_S, time.time()))
     side.freeze()
@@ -100,22 +100,29 @@ def _warmed(trials: Trials, run: RunDir, pattern: Pattern) -> Side:
     """The run, when it trains as it will."""
     ready = time.monotonic() + pattern.warm_s
     while time.monotonic() < ready + START_S:
-        with contextlib.suppress(Exception):
-            if present(run).step >= pattern.warm_steps and time.monotonic() > ready:
-                return Side(run, _roots(trials, run))
+        if len(commits(run)) >= pattern.warm_steps and time.monotonic() > ready:
+            return Side(run, _roots(trials, run))
         time.sleep(0.2)
     raise harness.MeasureError(f"{run.name} does not train")
 
 
 def _typical(side: Side) -> list[float]:
-    commits = [at for at, _ in look(side.run).commits]
-    return [_median(side.run, commits, span) for span in side.spans]
+    times = commits(side.run)
+    return [_median(side.run, times, span) for span in side.spans]
 
 
-def _median(run: RunDir, commits: Sequence[float], span: tuple[float, float]) -> float:
+def commits(run: RunDir) -> list[float]:
+    """When the first rank committed its steps: it writes that down whatever a run reports."""
+    file = run.ledger(0)
+    if not file.is_file():
+        return []
+    return [line.time for life in ledger.read(file) for line in life.lines]
+
+
+def _median(run: RunDir, times: Sequence[float], span: tuple[float, float]) -> float:
     """Of the steps that lie in a turn as a whole."""
     began, ended = span
-    steps = [b - a for a, b in itertools.pairwise(commits) if began <= a and b <= ended]
+    steps = [b - a for a, b in itertools.pairwise(times) if began <= a and b <= ended]
     if len(steps) < LEAST_STEPS:
         raise harness.MeasureError(f"{run.name} made only {len(steps)} steps in a turn")
     return statistics.median(steps)

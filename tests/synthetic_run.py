@@ -63,6 +63,8 @@ def _story(s: Script) -> Iterator[tuple[float, Event]]:
             yield now, events.SharesChanged(step + 1, members, shares(s, members), "own speeds")
         if step % 20 == 16 and s.ranks > 1:
             yield now, fitted(s, members, step)
+        if step % 20 == 18:
+            yield now, loaded(step)
         if step == s.lost_at and s.ranks > 1:
             yield now, events.RankLost("a00", s.ranks - 1, "killed by signal 9")
             members, generation = everyone[:-1], 2
@@ -130,6 +132,20 @@ def fitted(s: Script, members: tuple[int, ...], step: int) -> events.SpeedsFitte
         per_sample_s=(0.0005,) * len(members), samples_per_s=s.batch / s.step_s,
         alone_samples_per_s=1.06 * s.batch / s.step_s,
         possible_samples_per_s=1.02 * s.batch / s.step_s,
+    )  # fmt: skip
+
+
+def loaded(step: int) -> events.MachineLoad:
+    gpu = {
+        "name": "NVIDIA GeForce RTX 4070", "busy_share": 0.87, "memory_bytes": 3_400_000_000,
+        "memory_limit_bytes": 12_878_610_432, "temperature_c": 64.0, "power_w": 171.3,
+        "power_limit_w": 200.0,
+    }  # fmt: skip
+    return events.MachineLoad(
+        agent="a00", cpu_share=0.8 + 0.1 * math.sin(step), memory_bytes=9_200_000_000,
+        memory_limit_bytes=16_000_000_000, disk_read_bytes_per_s=0.0,
+        disk_write_bytes_per_s=1_250_000.0, sent_bytes_per_s=48_000.0,
+        received_bytes_per_s=51_000.0, temperature_c=71.5, gpus={"GPU-5a1e": gpu},
     )  # fmt: skip
 
 

@@ -277,8 +277,9 @@ def free_name(root: Path, wanted: str) -> str:
 def launcher_for(ready: Ready, note: Callable[[str], None] = lambda _: None) -> Launcher:
     """Who starts what was decided; `note` hears what takes its time (an image being built)."""
     if ready.plan.place == LOCAL:
-        return LocalLauncher()
-    return DockerLauncher(image_content(ready), _read_paths(ready.job), note)
+        return LocalLauncher(port=ready.job.dashboard.port)
+    reads = _read_paths(ready.job)
+    return DockerLauncher(image_content(ready), reads, note, port=ready.job.dashboard.port)
 
 
 def image_content(ready: Ready) -> Content:

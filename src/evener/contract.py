@@ -7,6 +7,7 @@ argument list.
 
 from __future__ import annotations
 
+import hmac
 import os
 import sys
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ STACK_SIGNAL = "SIGQUIT"
 
 # Names inside a run's folder: rundir gives them meaning, containers mount them.
 DB_NAME = "run.db"
-CONFIGS, LOGS, CHECKPOINTS = "configs", "logs", "checkpoints"
+CONFIGS, LOGS, CHECKPOINTS, TENSORBOARD = "configs", "logs", "checkpoints", "tensorboard"
 JOB_NAME, PLAN_NAME, HANDLE_NAME = "job.json", "plan.json", "handle.json"
 SECRET_NAME = "secret"
 EXPORT_NAME = "model.safetensors"
@@ -145,3 +146,13 @@ def module_path(folders: tuple[str, ...]) -> dict[str, str]:
         return {}
     inherited = filter(None, [os.environ.get("PYTHONPATH")])
     return {"PYTHONPATH": os.pathsep.join([*folders, *inherited])}
+
+
+def page_key(secret: str) -> str:
+    """What opens the pages of a run with this secret. It lets nobody speak as an agent."""
+    return hmac.new(secret.encode(), b"evener page", "sha256").hexdigest()[:32]
+
+
+def page_address(head: str, secret: str) -> str:
+    """What a person opens in a browser to see the run whose head answers at `head`."""
+    return f"http://{head}/?key={page_key(secret)}"

@@ -188,6 +188,10 @@ class VersionsDiffer(MachineError):
     code, title = "E506", "Machines of a run have different versions"
 
 
+class PortTaken(MachineError):
+    code, title = "E507", "A port that is to be listened on is taken"
+
+
 class DockerAway(MachineError):
     code, title = "E511", "No Docker engine answers"
 

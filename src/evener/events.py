@@ -320,11 +320,31 @@ class ReplicasCompared:
     resent: tuple[int, ...]  # ranks that took over the state of another: too far
 
 
+@dataclass(frozen=True, slots=True)
+class MachineLoad:
+    """How an agent's machine fares, every two seconds: all of it, or what the agent's container may
+    use of it. Null: the system does not say. `gpus` has by UUID the `name` and, as far as known,
+    `busy_share`, `memory_bytes` and `memory_limit_bytes`, `temperature_c`, `power_w` and
+    `power_limit_w`."""
+
+    agent: str
+    cpu_share: float | None  # of the processors it may use: 1 is all of them
+    memory_bytes: int | None  # in use; files that are only kept for later do not count
+    memory_limit_bytes: int | None
+    disk_read_bytes_per_s: float | None
+    disk_write_bytes_per_s: float | None
+    sent_bytes_per_s: float | None  # to other machines, not from rank to rank within
+    received_bytes_per_s: float | None
+    temperature_c: float | None  # of the processor
+    gpus: dict[str, Any]
+    dropped: int = 0  # events, ever, that the agent had to drop: nobody took them
+
+
 Event = Union[  # noqa: UP007  (get_args below wants a Union of all kinds)
     RunStarted, MachineSeen, DataPrepared, RankStarted, RankBuilt, RankLost, GenerationFormed,
     StepCommitted, RankTimed, SharesChanged, SpeedsFitted, RankParked, RankLeftOut, Validated,
     TextSampled, CheckpointWritten, CheckpointDropped, Exported, Alert, StopAsked, AgentEnded,
-    RunEnded, MachineProfiled, RankProfiled, LinkMeasured, ReplicasCompared,
+    RunEnded, MachineProfiled, RankProfiled, LinkMeasured, ReplicasCompared, MachineLoad,
 ]  # fmt: skip
 KINDS: dict[str, type[Any]] = {k.__name__: k for k in get_args(Event)}
 

@@ -126,6 +126,11 @@ class Wind:
 
 
 @dataclass(frozen=True, slots=True)
+class Save:
+    """Write a checkpoint at the next boundary: whoever leads does, the others know that it will."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Events for the run's record, in order, as dictionaries of `events`."""
 
@@ -149,7 +154,7 @@ class Failed:
 
 Order = (
     Hello | Take | Built | Halt | Halted | Form | Formed | Broken | Parked | Unparked | Recall
-    | Progress | Pulse | Wind | Report | Done | Failed
+    | Progress | Pulse | Wind | Save | Report | Done | Failed
 )  # fmt: skip
 _KINDS: dict[str, type[Any]] = {k.__name__: k for k in Order.__args__}
 

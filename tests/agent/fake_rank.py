@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from evener import contract, events, orders, versions
 from evener.contract import RankEnv
-from evener.events import GenerationFormed, Record, StepCommitted
+from evener.events import CheckpointWritten, GenerationFormed, Record, StepCommitted
 from evener.lifeline import die_with_parent
 from evener.membership import Generation
 from evener.orders import (
@@ -33,6 +33,7 @@ from evener.orders import (
     Progress,
     Recall,
     Report,
+    Save,
     Take,
     Unparked,
     Wind,
@@ -86,6 +87,9 @@ class FakeRank:
                 self.halt = None
                 self.standing = False
                 self.forms.put(generation)
+            case Save():
+                where = f"by rank {self.take.rank}"
+                self.report(CheckpointWritten(self.step, where, 1, 0.1, False, None))
             case Wind():
                 self.wind = True
                 if self.standing and self.step < 0:

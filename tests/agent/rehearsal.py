@@ -37,6 +37,7 @@ class Intake:
     def __init__(self) -> None:
         self.events: list[tuple[str, Event]] = []
         self.state: dict[str, Any] = {}  # as `/v1/state` tells it; {} while it cannot say
+        self.asks: list[tuple[str, str]] = []  # what a person wants, as a head passes it on
         self.news = threading.Condition()
         intake = self
 
@@ -45,10 +46,11 @@ class Intake:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 assert self.headers["Authorization"] == f"Bearer {SECRET}"
                 intake.take(json.loads(body)["events"])
+                answer = json.dumps({"stored": 0, "asks": intake.asks}).encode()
                 self.send_response(200)
-                self.send_header("Content-Length", "2")
+                self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
-                self.wfile.write(b"{}")
+                self.wfile.write(answer)
 
             def do_GET(self) -> None:
                 body = json.dumps(intake.state).encode()

@@ -14,12 +14,17 @@ from evener.contract import AgentEnv
 
 
 class NoSink:
+    dropped = 0
+
     def put(self, event: Any) -> None: ...
 
     def forward(self, record: dict[str, Any]) -> None: ...
 
     def flush(self, timeout_s: float) -> bool:
         return True
+
+    def asks(self) -> list[str]:
+        return []
 
 
 def test_between_awaited_and_present_an_agent_is_not_gone(tmp_path: Path) -> None:

@@ -12,14 +12,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
+
 from evener import contract
 from evener.docker import Engine
 from evener.events import RankStarted
 from evener.launch.containers import identity
+from evener.launch.places import head_of
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 
 PROC = Path("/proc")
+_ASK = f"""
+import http.client, sys
+method, path, key = sys.argv[1:]
+head = http.client.HTTPConnection("127.0.0.1", {contract.HEAD_PORT})
+head.request(method, path, headers={{"Authorization": "Bearer " + key}})
+answer = head.getresponse()
+print(answer.status, answer.read().decode(), sep="\\n")
+"""
 
 
 class Place(ABC):
@@ -41,6 +52,10 @@ class Place(ABC):
     def strike(self, run: RunDir) -> None:
         """Kill what this place has of the machine with rank 1, without a warning."""
 
+    @abstractmethod
+    def page(self, run: RunDir, method: str, path: str, key: str = "") -> tuple[int, str]:
+        """Status and answer of the run's page; with its own key, unless `key` is another."""
+
 
 class Local(Place):
     """Processes of this machine."""
@@ -59,6 +74,13 @@ class Local(Place):
         with Store.open(run.db, write=False) as store:
             started = [r.event for r in store.records() if isinstance(r.event, RankStarted)]
         os.kill([each.pid for each in started if each.rank == 1][-1], signal.SIGKILL)
+
+    def page(self, run: RunDir, method: str, path: str, key: str = "") -> tuple[int, str]:
+        place = head_of(run)
+        assert place is not None
+        bearer = {"Authorization": f"Bearer {key or contract.page_key(place.secret)}"}
+        answer = httpx.request(method, f"http://{place.address}{path}", headers=bearer)
+        return answer.status_code, answer.text
 
 
 class Docker(Place):
@@ -108,6 +130,14 @@ class Docker(Place):
 
     def strike(self, run: RunDir) -> None:
         os.kill(self.pid_of(run, "machine-1"), signal.SIGKILL)
+
+    def page(self, run: RunDir, method: str, path: str, key: str = "") -> tuple[int, str]:
+        """Asked where it is: this engine's ports are in a network of its own."""
+        key = key or contract.page_key(run.secret_file.read_text().strip())
+        head = self.containers(run)["head"]
+        said = self.engine.call("exec", head, "python", "-c", _ASK, method, path, key)
+        status, _, text = said.partition("\n")
+        return int(status), text
 
     def containers(self, run: RunDir) -> dict[str, str]:
         """The identities of the run's containers, by the name in their network."""

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from evener import checkpoint
-from evener.events import GenerationFormed, RankLost, RankStarted, RunEnded, StepCommitted
+from evener.events import (
+    CheckpointWritten,
+    GenerationFormed,
+    RankLost,
+    RankStarted,
+    RunEnded,
+    StepCommitted,
+)
 from evener.rundir import checkpoints
 from evener.rundir.layout import RunDir
 from tests.backends import shell as shells
@@ -68,6 +75,7 @@ def test_a_detached_run_is_seen_stopped_and_resumed_from_other_shells(shell: She
     assert status["step"] >= 10
     for rank in (0, 1):
         assert shell.evener("logs", "--rank", str(rank)).returncode == 0
+    _page_shows_and_obeys(shell, run)
     again = shell.evener("resume", "job")
     assert (again.returncode, "E402" in again.stderr) == (5, True)
     stopped = shell.evener("stop")
@@ -79,6 +87,16 @@ def test_a_detached_run_is_seen_stopped_and_resumed_from_other_shells(shell: She
     assert resumed.returncode == 0, said(resumed)
     assert check_steps(run, here + MORE) == len(events(run, StepCommitted))
     assert shell.place.left(shell.folder) == []
+
+
+def _page_shows_and_obeys(shell: Shell, run: RunDir) -> None:
+    status, text = shell.place.page(run, "GET", "/api/runs/job/state")
+    state = json.loads(text)
+    assert (status, state["phase"], state["live"], state["acts"]) == (200, "training", True, True)
+    assert all(m["load"]["memory_bytes"] > 0 for m in state["machines"] if m["load"])
+    assert shell.place.page(run, "GET", "/api/runs/job/state", key="guessed")[0] == 401
+    assert shell.place.page(run, "POST", "/api/runs/job/checkpoint")[0] == 202
+    until(lambda: bool(events(run, CheckpointWritten)), "a checkpoint that was asked for")
 
 
 def _stopped(run: RunDir) -> int:

@@ -12,9 +12,10 @@ import pytest
 from evener import events, state
 from evener.cli.marks import ASCII, UNICODE, Marks
 from evener.cli.render import Canvas, picture
-from evener.cli.words import Story
+from evener.cli.trails import Trails
 from evener.events import Record
 from evener.state import RankView, RunState
+from evener.words import Story
 from tests.synthetic_run import Script, records
 
 SCRIPT = Script(lost_at=130)
@@ -37,13 +38,13 @@ def lines(
     marks: Marks = UNICODE,
     hint: str = "",
 ) -> list[str]:
-    story = Story()
+    story, trails = Story(), Trails()
     story.add(told)
+    trails.add(told)
     now = told[-1].time if told else 0.0
     canvas = Canvas(width, marks, height)
-    return [
-        line.plain for line in picture(state.fold(told), story.last(100), canvas, now, hint=hint)
-    ]
+    drawn = picture(state.fold(told), story.last(100), canvas, now, hint, trails)
+    return [line.plain for line in drawn]
 
 
 def line_of(label: str, told: list[Record], width: int = 120) -> str:
@@ -69,7 +70,31 @@ def test_steps_losses_validation_and_speed_are_numbers_one_can_check() -> None:
     assert f"{now.loss:.3f}" in line_of("loss", told)
     assert "1 skipped" in line_of("loss", told)
     assert "1.687   perplexity 5.404   at step 300   the best so far" in line_of("valid", told)
-    assert "960 samples/s   100 ms a step   lr 0.00025" in line_of("speed", told)
+    speed = line_of("speed", told).split("   ")
+    assert speed[0].endswith("960 samples/s")
+    assert speed[2:4] == ["100 ms a step", "lr 0.00025"]
+
+
+def test_a_steady_speed_is_a_level_curve_and_a_fall_is_seen() -> None:
+    told = until(100)
+    steady = line_of("speed", told).split("   ")[1]
+    assert set(steady) == {UNICODE.spark[-1]}
+    slow = [
+        Record(dataclasses.replace(r.event, step=r.event.step + 100, seconds=0.4), r.time, "s", n)
+        for n, r in enumerate(told)
+        if isinstance(r.event, events.StepCommitted)
+    ]
+    fallen = line_of("speed", [*told, *slow]).split("   ")[1]
+    assert fallen[0] == UNICODE.spark[-1]
+    assert fallen[-1] in UNICODE.spark[1:3]
+
+
+def test_a_rank_has_its_speed_as_a_curve_where_there_is_room() -> None:
+    told = until(100)
+    assert not any("lately" in line for line in lines(told, 80))
+    head, rank_0 = (x for x in lines(told, 120) if x.startswith(("rank ", "   0 ")))
+    at = head.index("lately")
+    assert rank_0[at : at + 12] == 12 * UNICODE.spark[-1]
 
 
 def test_the_best_validation_stays_in_sight_when_it_is_not_the_last() -> None:
@@ -216,9 +241,11 @@ def test_a_start_says_how_many_ranks_are_ready() -> None:
 def test_the_picture_is_the_one_that_was_agreed_on(name: str, marks: Marks) -> None:
     """Golden, for 80 columns: look at a changed picture before you store it."""
     told = until(200)
-    story = Story()
+    story, trails = Story(), Trails()
     story.add(told)
-    drawn = picture(state.fold(told), story.last(100), Canvas(80, marks, 23), told[-1].time, "hint")
+    trails.add(told)
+    canvas, now = Canvas(80, marks, 23), told[-1].time
+    drawn = picture(state.fold(told), story.last(100), canvas, now, "hint", trails)
     shown = "\n".join(line.plain for line in drawn) + "\n"
     shown = re.sub(r"\d\d:\d\d:\d\d", "HH:MM:SS", shown)  # it depends on the time zone
     assert shown == (Path(__file__).parent / name).read_text(encoding="utf-8")

@@ -183,7 +183,8 @@ IN_TOML: list[Case] = [
         "job.toml:11: zzz",
         (
             "the job takes [model], [data], [train], [validation], [early_stopping], [sample], "
-            "[checkpoint], [balance], [membership], [log], [local], [[machines]], [image], [env]"
+            "[checkpoint], [balance], [membership], [log], [dashboard], [local], [[machines]], "
+            "[image], [env]"
         ),
     ),
     (

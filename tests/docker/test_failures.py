@@ -26,7 +26,7 @@ SAID = {
     'Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io on 10.0.0.1:53: '
     "network is unreachable": errors.ImageMissing,
     "docker: Error response from daemon: driver failed programming external connectivity: Bind "
-    "for 127.0.0.1:80 failed: port is already allocated.": errors.DockerFailed,
+    "for 127.0.0.1:80 failed: port is already allocated.": errors.PortTaken,
     "Error response from daemon: could not find an available, non-overlapping IPv4 address pool "
     "among the defaults to assign to the network": errors.DockerFailed,
     'docker: Error response from daemon: could not select device driver "" with capabilities: '

@@ -34,6 +34,7 @@ class StageLink:
         self.said: list[Order] = []
         self.halt_asked = False
         self.stop_asked: str | None = None
+        self.save_asked = False
         self.breaker: Callable[[], None] = lambda: None
         self.standing: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.groups: list[Group] = []
@@ -43,6 +44,9 @@ class StageLink:
         self.pulse = Pulse()
         self._waits = False  # the stage knows that it stands
         self._formed = Ballot(0, "")
+
+    def saved(self) -> None:
+        self.save_asked = False
 
     def say(self, order: Order) -> None:
         orders.from_dict(orders.to_dict(order))  # everything said must survive the wire

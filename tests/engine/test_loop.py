@@ -274,6 +274,19 @@ def test_checkpoints_fall_due_and_old_ones_go(tmp_path: Path) -> None:
     assert [e.step for e in checkpoints.entries(tmp_path / "checkpoints")] == [10, 12]
 
 
+def test_a_checkpoint_that_a_person_asks_for_is_written_once(tmp_path: Path) -> None:
+    """Whoever leads writes it; the others forget the ask with it."""
+    kept = job(checkpoint={"every_s": 3600.0, "keep_last": 9, "keep_best": 0})
+    with Stage(kept, tmp_path, 2) as stage:
+        for player in stage.players:
+            player.link.save_asked = True
+        stage.form(stage.players)
+        stage.finish(stage.players)
+        assert not any(player.link.save_asked for player in stage.players)
+    first, last = checkpoints.entries(tmp_path / "checkpoints")
+    assert (last.step, first.step < 4) == (12, True)
+
+
 def test_the_best_checkpoint_stays(tmp_path: Path) -> None:
     kept = job(
         checkpoint={"keep_last": 1, "keep_best": 1},

@@ -19,6 +19,7 @@ from typing import Any
 from evener import contract
 from evener.contract import LOOPBACK, HeadEnv
 from evener.events import Record
+from evener.head.exhibit import Exhibit
 from evener.head.keeper import Keeper
 from evener.head.server import Head
 from evener.rundir.layout import RunDir
@@ -51,8 +52,13 @@ def address_of(listening: socket.socket) -> str:
 def in_thread(run: RunDir, *, agents: int = 1, silence_s: float = 60.0) -> Iterator[str]:
     """The address of a head that serves until the block ends, or until it ends by itself."""
     env = HeadEnv(str(run.path), SECRET, expected_agents=agents)
-    with Store.open(run.db, write=True) as store, bound() as listening:
-        head = Head(Keeper(run, store), env, silence_s)
+    with (
+        Store.open(run.db, write=True) as store,
+        Store.open(run.db, write=False) as reader,
+        bound() as listening,
+    ):
+        keeper = Keeper(run, store)
+        head = Head(keeper, Exhibit(run, keeper, reader), env, silence_s)
         thread = threading.Thread(target=lambda: asyncio.run(head.serve(listening)), name="head")
         thread.start()
         try:

@@ -7,16 +7,18 @@ import json
 import math
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from starlette.types import ASGIApp
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.head.serving import SECRET, made, recorded
 
 from evener import errors, events
+from evener.dashboard.source import Ask
 from evener.events import Alert, Record, RunStarted, StepCommitted
 from evener.head import app
 from evener.head.keeper import Keeper
@@ -25,6 +27,13 @@ from evener.state import RunState
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
 PATHS = ["/", "/v1/events", "/v1/events/", "/v1/state", "/v1/nothing", "/docs", "/../etc/passwd"]
+
+
+async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """In place of the pages, which have tests of their own."""
+    await JSONResponse({"error": "no page"}, 401, {"WWW-Authenticate": "Bearer"})(
+        scope, receive, send
+    )
 
 
 class Client:
@@ -60,7 +69,7 @@ def keeper(tmp_path: Path) -> Iterator[Keeper]:
 
 @pytest.fixture
 def client(keeper: Keeper) -> Client:
-    return Client(app.build(keeper, SECRET))
+    return Client(app.build(keeper, SECRET, nowhere))
 
 
 def note(number: int, text: str = "x") -> dict[str, Any]:
@@ -108,7 +117,7 @@ def test_two_authorizations_are_none(client: Client) -> None:
 
 def test_a_head_without_a_secret_is_not_built(keeper: Keeper) -> None:
     with pytest.raises(ValueError, match="secret"):
-        app.build(keeper, "")
+        app.build(keeper, "", nowhere)
 
 
 # ------------------------------------------------------------------------------- intake
@@ -117,18 +126,19 @@ def test_a_head_without_a_secret_is_not_built(keeper: Keeper) -> None:
 def test_events_are_stored_once(client: Client, keeper: Keeper) -> None:
     for expected in (2, 0):
         answer = client.post("/v1/events", json={"events": [note(1), note(2)]})
-        assert (answer.status_code, answer.json()) == (200, {"stored": expected})
+        assert (answer.status_code, answer.json()) == (200, {"stored": expected, "asks": []})
     assert keeper.posts == 2
 
 
 def test_an_empty_post_is_a_sign_of_life(client: Client, keeper: Keeper) -> None:
-    assert client.post("/v1/events", json={"events": []}).json() == {"stored": 0}
+    assert client.post("/v1/events", json={"events": []}).json() == {"stored": 0, "asks": []}
     assert keeper.posts == 1
 
 
 def test_a_kind_of_another_version_is_passed_over(client: Client) -> None:
     strange = note(2) | {"kind": "FromTheFuture"}
-    assert client.post("/v1/events", json={"events": [note(1), strange]}).json() == {"stored": 1}
+    answer = client.post("/v1/events", json={"events": [note(1), strange]})
+    assert answer.json()["stored"] == 1
 
 
 @pytest.mark.parametrize(
@@ -164,9 +174,20 @@ def test_no_body_makes_the_head_fail(body: bytes) -> None:
         def since(self, seq: int) -> list[tuple[int, Record]]:
             raise AssertionError
 
-    client = Client(app.build(Nobody(), SECRET))
+        asks: ClassVar[list[tuple[str, Ask]]] = []
+
+    client = Client(app.build(Nobody(), SECRET, nowhere))
     answer = client.post("/v1/events", content=body)
     assert answer.status_code in (200, 400)
+
+
+def test_what_a_person_asks_goes_out_with_every_answer(client: Client, keeper: Keeper) -> None:
+    keeper.ask("checkpoint")
+    keeper.ask("stop")
+    first = client.post("/v1/events", json={"events": []}).json()["asks"]
+    assert [what for _, what in first] == ["checkpoint", "stop"]
+    assert len({name for name, _ in first}) == 2
+    assert client.post("/v1/events", json={"events": []}).json()["asks"] == first
 
 
 def test_one_bad_event_keeps_its_whole_post_out(client: Client, tmp_path: Path) -> None:
@@ -238,7 +259,7 @@ def test_the_state_follows_the_events(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/", 404), ("GET", "/v1/events", 405), ("DELETE", "/v1/state", 405)],
+    [("GET", "/v1/nothing", 404), ("GET", "/v1/events", 405), ("DELETE", "/v1/state", 405)],
 )
 def test_what_is_not_there_is_said_in_json(
     client: Client, method: str, path: str, status: int

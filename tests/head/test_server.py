@@ -30,6 +30,7 @@ from evener.events import (
     StepCommitted,
 )
 from evener.head import server
+from evener.head.exhibit import Exhibit
 from evener.head.keeper import Keeper
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
@@ -125,7 +126,8 @@ def test_posts_without_events_keep_the_head(run: RunDir) -> None:
 
 def test_silence_while_the_head_itself_stood_still_does_not_count(run: RunDir) -> None:
     with Store.open(run.db, write=True) as store:
-        head = server.Head(Keeper(run, store), HeadEnv("", "s"), silence_s=5.0)
+        keeper = Keeper(run, store)
+        head = server.Head(keeper, Exhibit(run, keeper, store), HeadEnv("", "s"), silence_s=5.0)
         head._listen(3600.0)
         assert head._end() == ""
         for _ in range(100):
@@ -136,7 +138,8 @@ def test_silence_while_the_head_itself_stood_still_does_not_count(run: RunDir) -
 def test_once_the_run_has_ended_a_lost_agent_is_not_waited_for_long(run: RunDir) -> None:
     with Store.open(run.db, write=True) as store:
         keeper = Keeper(run, store)
-        head = server.Head(keeper, HeadEnv("", "s", expected_agents=2))
+        env = HeadEnv("", "s", expected_agents=2)
+        head = server.Head(keeper, Exhibit(run, keeper, store), env)
         keeper.take([Record(RunEnded("finished", 1), 1.0, "a00/1", 1)])
         head._listen(0.0)
         for _ in range(int((server.FAREWELL_S + 1) / 0.2)):

@@ -20,7 +20,8 @@ COPY pins.txt /tmp/pins.txt
 RUN python3 -m venv /opt/evener && \\
     /opt/evener/bin/pip install --no-cache-dir --disable-pip-version-check -c /tmp/pins.txt \
 --extra-index-url https://download.pytorch.org/whl/cpu \\
-    pydantic typer rich starlette uvicorn cryptography torch numpy safetensors pillow tiktoken
+    pydantic typer rich starlette uvicorn cryptography psutil torch numpy safetensors pillow \
+tiktoken
 
 FROM python:3.11-slim
 COPY --from=made /opt/evener /opt/evener

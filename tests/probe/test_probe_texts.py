@@ -66,6 +66,31 @@ def test_a_limit_that_is_none_is_said(text: str) -> None:
         parse.parse_memory_limit(text)
 
 
+def test_what_a_group_has_used() -> None:
+    assert parse.parse_cpu_stat("usage_usec 1500000\nuser_usec 3\n") == 1.5
+    assert parse.parse_cpuacct("1500000000\n") == 1.5
+    with pytest.raises(ValueError, match="usage_usec"):
+        parse.parse_cpu_stat("nr_periods 0\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "cache"),
+    [
+        ("anon 4\ninactive_file 70\nactive_file 1\n", 70),  # version 2
+        ("inactive_file 7\nhierarchical_memory_limit 1\ntotal_inactive_file 70\n", 70),
+        ("anon 4\n", 0),
+    ],
+)
+def test_what_a_group_only_keeps(text: str, cache: int) -> None:
+    assert parse.parse_cache(text) == cache
+
+
+def test_what_a_group_has_read_and_written() -> None:
+    """Some kernels do not end the line of a device that has no figures."""
+    text = "8:16 8:0 rbytes=90 wbytes=8 rios=1\n\n259:0 rios=3\n"
+    assert parse.parse_io_stat(text) == {"8:0": (90, 8), "259:0": (0, 0)}
+
+
 def test_meminfo() -> None:
     assert parse.parse_meminfo("MemTotal:       24684084 kB\nMemFree: 1 kB\n") == 24684084 * 1024
     with pytest.raises(ValueError, match="MemTotal"):

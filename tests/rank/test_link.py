@@ -11,7 +11,7 @@ import pytest
 
 from evener import orders
 from evener.membership.generation import Ballot, Generation, Member
-from evener.orders import Form, Halt, Halted, Order, Parked, Pulse, Unparked, Wind
+from evener.orders import Form, Halt, Halted, Order, Parked, Pulse, Save, Unparked, Wind
 from evener.rank import link as link_module
 from evener.rank.link import Link
 from evener.wire.line import Line
@@ -166,3 +166,12 @@ def test_a_rank_in_a_group_tells_how_it_gets_on(
             assert time.monotonic() < deadline
             time.sleep(0.01)
     quick.close()
+
+
+def test_an_ask_for_a_checkpoint_stands_until_one_is_written(agent: FakeLine, link: Link) -> None:
+    assert not link.save_asked
+    agent.tell(Save())
+    agent.tell(Save())
+    assert link.save_asked
+    link.saved()
+    assert not link.save_asked

@@ -22,6 +22,7 @@ from evener.events import (
     Event,
     Exported,
     GenerationFormed,
+    MachineLoad,
     MachineSeen,
     RankBuilt,
     RankLost,
@@ -41,6 +42,7 @@ from evener.events import (
 from evener.state import EMPTY, RankView, RunState, apply, changes, fold
 
 STARTED = RunStarted("demo", "demo", "gpt", "text", 2, 1, 32, False, "local")
+LOAD = MachineLoad("a0001", None, None, None, None, None, None, None, None, {})
 FORMED = GenerationFormed(1, (0, 1), 0, 0, 100, 10)
 
 
@@ -394,6 +396,7 @@ def test_the_state_stays_small_whatever_comes(monkeypatch: pytest.MonkeyPatch) -
         return [
             step(n), RankStarted("a00", n, 0, n), RankLost("a00", n, big), timed(n),
             MachineSeen(f"a{n:04}", {"name": big, "devices": [{"name": big}] * n}),
+            replace(LOAD, gpus={str(k): {"name": big} for k in range(n)}),
             CheckpointWritten(n, f"c{n:04}", 1, 1.0, True, None), TextSampled(n, big, big),
             Validated(n, 0, 1.0, 1.0, {str(k): 1.0 for k in range(n)}, 1.0, True),
             Alert("note", big),

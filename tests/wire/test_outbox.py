@@ -266,6 +266,23 @@ def test_a_spool_that_cannot_be_written_keeps_events_in_memory(
     assert texts(run) == expected(30)
 
 
+def test_what_neither_head_nor_disk_takes_is_counted_once_memory_is_full(
+    run: RunDir, nowhere: str
+) -> None:
+    spool = run.path / "a folder that is not there" / "spool.jsonl"
+    outbox = Outbox(nowhere, SECRET, "a00", spool)
+    for n in range(outbox_room.MEMORY_MOST_EVENTS + 100):
+        outbox.put(note(n))
+    with outbox:
+        wait_for(lambda: outbox.dropped == 100)
+        outbox.put(note(-1))
+    assert outbox.dropped == 102  # that one, and the alert that some are lost
+    kept = [json.loads(line) for line in outbox._lines]
+    assert kept[0]["text"] == "number 102"
+    alerts = [e["text"] for e in kept if e["level"] == "warning"]
+    assert alerts == ["neither the head nor agent a00's disk takes events: its oldest are lost"]
+
+
 @pytest.mark.slow
 def test_a_head_killed_in_mid_run_costs_no_event_and_doubles_none(run: RunDir) -> None:
     """Two agents tell; the head is killed twice, replaced once, and gone at the end."""

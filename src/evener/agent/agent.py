@@ -23,12 +23,11 @@ from evener.agent.company import UNSEEN_S, Company
 from evener.agent.crew import Crew
 from evener.agent.departure import AWAY, Departure, Move
 from evener.agent.door import door
-from evener.agent.environment import environment_of_ranks
 from evener.agent.errands import Sink
 from evener.agent.inbox import TICK_S, Inbox
+from evener.agent.outfit import crew_of, starting
 from evener.agent.peers import Peers, addresses
 from evener.agent.prepare import Prepared
-from evener.agent.ranks import Ranks
 from evener.agent.revival import Past, look_back
 from evener.agent.signals import LEAVE_SIGNAL, hearing_signals
 from evener.agent.translate import Away, Idle, Left, Letter, Over, Return, Stop, Stumbled
@@ -41,7 +40,7 @@ from evener.membership import Generation, Membership, words
 from evener.placement import Plan
 from evener.rundir.layout import RunDir
 from evener.wire.channel import Channel, serve
-from evener.wire.frames import Frame, FrameError, split_address
+from evener.wire.frames import Frame, FrameError
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +79,7 @@ class Agent:
         self._departure = Departure(env.agent)
         self._missing = {"data", "past"} if env.revived else {"data"}
         self._admission = Admission(plan, env.agent, versions.installed())
-        self._signals, self._next_announcement_s = 0, 0.0
-        self._address = ""
+        self._signals, self._next_announcement_s, self._address = 0, 0.0, ""
         self._crew: Crew
         self._peers: Peers
 
@@ -103,24 +101,18 @@ class Agent:
 
     def _begin(self) -> None:
         self._inbox.post(self._crew.begin)
-        me, run, put = self._env.agent, self._run, self._sink.put
-        self._inbox.spawn(errands.look_at_machine(me, run, put))
-        preparing = errands.prepare_data(me, run, self._programs.prepare, self._plan.env, put)
+        me, run, sink = self._env.agent, self._run, self._sink
+        self._inbox.spawn(errands.watch_machine(me, run, sink))
+        preparing = errands.prepare_data(me, run, self._programs.prepare, self._plan.env, sink.put)
         self._inbox.spawn(preparing, self._prepared)
         if self._env.revived:
             self._inbox.spawn(look_back(self._env.head, self._env.secret), self._remember)
 
     def _make_crew(self) -> Crew:
-        me, host = self._env.agent, split_address(self._address)[0]
-        mine = next(a for a in self._plan.agents if a.agent == me)
-        environment = environment_of_ranks(self._env, self._address, mine.ranks, self._plan.env)
-
-        def start(log_file: Path) -> Child:
-            return Child(self._programs.rank, environment, log_file, self._child_ended)
-
-        ranks, letters = Ranks(me, self._run, mine.ranks, start), self._peers.broadcast
+        env, address, plan, letters = self._env, self._address, self._plan, self._peers.broadcast
+        start = starting(env, address, plan, self._programs, self._child_ended)
         voice = Voice(self._sink.put, self._sink.forward, self._tell, self._end, letters)
-        return Crew(me, host, self._job, ranks, voice, self._plan.purpose)
+        return crew_of(env, address, self._job, plan, start, voice)
 
     # ---------------------------------------------------------------------------- the loop
 
@@ -128,6 +120,8 @@ class Agent:
         self._crew.tick(now, self._generation, self._membership.alive)
         self._tell(words.Tick())
         self._depart(now)
+        for ask in self._sink.asks():
+            self._obey_page(ask)
         if self._over is not None:
             self._announce(replace(self._over, sender=self._env.agent), now)
 
@@ -287,6 +281,12 @@ class Agent:
             else:
                 self._end(Over(me, "stopped", step, f"{reason}, twice", at_once=True))
 
+    def _obey_page(self, what: str) -> None:
+        if what == "checkpoint":
+            self._crew.save()
+        elif what == "stop" and not (self._over or self._crew.stopping):
+            self._ask_to_stop("asked to stop on the run's page")
+
     def _ask_to_stop(self, reason: str) -> None:
         self._sink.put(StopAsked(reason))
         self._peers.broadcast(Stop(self._env.agent, reason))
@@ -379,6 +379,7 @@ class Agent:
         return self._left
 
     async def _empty(self) -> None:
+        self._inbox.hush()
         self._crew.dismiss()
         await self._wait(lambda: self._crew.empty, PART_S)
         self._crew.kill()

@@ -34,6 +34,7 @@ from evener.orders import (
     Progress,
     Recall,
     Report,
+    Save,
     Take,
     Unparked,
     Wind,
@@ -119,6 +120,12 @@ class Crew:
             elif process.stage is not Stage.PARTED:
                 process.child.kill()
         self._settle()
+
+    def save(self) -> None:
+        """A person wants a checkpoint now: ranks that train write one, the leading one of them."""
+        for process in self._ranks:
+            if process.stage is Stage.UP:
+                process.say(Save())
 
     def others_ended(self) -> None:
         """Another agent's ranks have ended their work: ours end theirs, or have nothing to do."""

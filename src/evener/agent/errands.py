@@ -1,15 +1,17 @@
-"""What an agent has done beside its loop: its machine looked at, the data prepared."""
+"""What an agent has done beside its loop: its machine watched, the data prepared."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from evener import cluster, contract
+from evener.agent.load import Lookout
 from evener.agent.prepare import Prepared, prepare
 from evener.contract import RankEnv
-from evener.events import Alert, Event, MachineSeen
+from evener.events import Alert, Event, MachineLoad, MachineSeen
 from evener.probe import probe
 from evener.rundir.layout import RunDir
 
@@ -25,10 +27,20 @@ class Sink(Protocol):
 
     def flush(self, timeout_s: float) -> bool: ...
 
+    def asks(self) -> list[str]: ...
 
-async def look_at_machine(agent: str, run: RunDir, emit: Emit) -> None:
+    @property
+    def dropped(self) -> int: ...
+
+
+async def watch_machine(agent: str, run: RunDir, sink: Sink) -> None:
+    """What it is, once; then how it fares, until nobody wants to know any more."""
     machine = await asyncio.to_thread(probe, run.path)
-    emit(MachineSeen(agent, cluster.to_dict(machine)))
+    sink.put(MachineSeen(agent, cluster.to_dict(machine)))
+    with Lookout(machine.devices) as lookout:
+        while True:
+            load = await lookout.next()
+            sink.put(MachineLoad(agent, **asdict(load), dropped=sink.dropped))
 
 
 async def prepare_data(

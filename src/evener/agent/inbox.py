@@ -38,6 +38,7 @@ class Inbox:
         self._tick, self._fail = tick, fail
         self._happenings: asyncio.Queue[Happening] = asyncio.Queue()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._unasked: set[asyncio.Task[Any]] = set()
         self._next_tick_s = 0.0
 
     @property
@@ -81,19 +82,28 @@ class Inbox:
         """Beside the loop; what comes of it, a failure too, is handled in it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
+        if then is _nothing:
+            self._unasked.add(task)
         task.add_done_callback(partial(self._spawned_ended, then))
 
     def cancel(self) -> None:
-        """Nobody waits any more for what is done beside."""
-        for task in self._tasks:
+        """Nobody waits any more for what is done beside. What nobody has waited for goes on."""
+        for task in self._tasks - self._unasked:
+            task.cancel()
+
+    def hush(self) -> None:
+        """That does nothing more, either."""
+        for task in self._unasked:
             task.cancel()
 
     async def close(self) -> None:
         self.cancel()
+        self.hush()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _spawned_ended(self, then: Callable[[T], None], task: asyncio.Task[T]) -> None:
         self._tasks.discard(task)
+        self._unasked.discard(task)
         if task.cancelled():
             return
         error = task.exception()

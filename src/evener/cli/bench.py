@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from evener import api, bench, errors, events, watch
-from evener.cli import attach, console, options, profiles, words
+from evener import api, bench, errors, events, watch, words
+from evener.cli import attach, console, options, profiles
 from evener.profiles import Profiles, to_text
 from evener.rundir import measured
 from evener.watch import Glance

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from evener.cli import console, options, runs, words
+from evener import words
+from evener.cli import console, options, runs
 from evener.cli.paper import columns, text
 from evener.config.load import job_from_json
 from evener.config.schema import Checkpoint

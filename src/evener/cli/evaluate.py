@@ -7,7 +7,8 @@ from typing import Any
 
 import typer
 
-from evener.cli import offline, options, runs, words
+from evener import words
+from evener.cli import offline, options, runs
 
 app = options.verb_app()
 

@@ -1,14 +1,17 @@
-"""`evener export`: a model as one file that other programs read, or a job for where evener is not.
+"""`evener export`: what other programs read of a run, or a job for where evener is not.
 
 The model is what is meant where the first word is no other export's name.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
+from collections.abc import Iterator
 from enum import StrEnum
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +20,15 @@ import typer.core
 
 from evener import api
 from evener.cli import console, offline, options, runs
-from evener.errors import BadCommand
+from evener.errors import BadCommand, RunActive
 from evener.launch import folder
 from evener.launch.compose import RUNS
+from evener.launch.places import alive, launcher_of
+from evener.rundir import layout, series_export
+from evener.rundir.layout import RunDir
+from evener.rundir.series_export import Format as Tables
+from evener.rundir.store import Store
+from evener.rundir.tensorboard import TensorBoard
 from evener.units import show_size
 
 MODEL = "model"
@@ -34,8 +43,8 @@ class Exports(typer.core.TyperGroup):
         return super().parse_args(ctx, args)
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
-        others = (f"{name} JOB [OPTIONS]" for name in self.commands if name != MODEL)
-        formatter.write_usage(ctx.command_path, " | ".join(["[RUN] [OPTIONS]", *others]))
+        others = (name for name in self.commands if name != MODEL)
+        formatter.write_usage(ctx.command_path, f"[RUN | {' | '.join(others)}] ...")
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Of the model's export; the others explain themselves."""
@@ -55,7 +64,7 @@ class Format(StrEnum):
 
 @app.callback()
 def _export() -> None:
-    """Write a run's model to a file that other programs read, or a job to a folder."""
+    """Write what other programs read: a run's model or numbers, or a job to a folder."""
 
 
 @app.command()
@@ -134,3 +143,78 @@ def _tell(target: Path, ready: api.Ready) -> None:
     many = f"{machines} machine" + ("s" if machines > 1 else "")
     typer.echo(f"{shown} written: {ready.name} on {many}")
     typer.echo(f"  train  cd {shown} && docker compose up")
+
+
+@app.command()
+def series(
+    run: options.RunName = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Otherwise: RUN.csv, here."),
+    ] = None,
+    form: Annotated[
+        Tables | None, typer.Option("--format", help="Otherwise: as FILE is called, or csv.")
+    ] = None,
+    root: options.Root = None,
+) -> None:
+    """Write all numbers of a run as tables.
+
+    FILE has the loss, every metric and validation by step; a second one, FILE-ranks, where the
+    time of each rank went.
+    """
+    found = runs.resolve(run, root)
+    called = Tables.parquet if output and output.suffix == ".parquet" else Tables.csv
+    chosen = form or called
+    with _record(found) as store:
+        written = series_export.write(store, output or Path(f"{found.name}.{chosen}"), chosen)
+    for path, rows in written.items():
+        typer.echo(f"{path} written: {rows} rows")
+
+
+@app.command()
+def tensorboard(
+    run: options.RunName = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FOLDER", help="Otherwise: tensorboard, here."),
+    ] = None,
+    root: options.Root = None,
+) -> None:
+    """Write a run's numbers and texts for TensorBoard.
+
+    With log.tensorboard in the job they are written while it trains. FOLDER may have several
+    runs; written again, a run goes on where it was.
+    """
+    found = runs.resolve(run, root)
+    target = output or Path("tensorboard")
+    with _record(found) as store:
+        TensorBoard(target / found.name, store).write()
+    typer.echo(f"{target / found.name} written")
+    typer.echo(f"  look  tensorboard --logdir {shlex.quote(str(target))}")
+
+
+@app.command()
+def grafana(
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", help="Where to."),
+    ] = Path("evener-grafana.json"),
+) -> None:
+    """Write a Grafana dashboard of what Prometheus reads at /metrics of a run's page."""
+    text = (resources.files("evener") / "dashboard" / "grafana.json").read_text("utf-8")
+    layout.write_atomic(output, text)
+    typer.echo(f"{output} written: import it in Grafana, and choose your Prometheus there")
+
+
+@contextlib.contextmanager
+def _record(run: RunDir) -> Iterator[Store]:
+    """A run's record, unless it is being written on another kernel's disk."""
+    launcher = launcher_of(run)
+    if alive(run, launcher) and launcher.head(run) is not None:
+        raise RunActive(
+            f"{run.name} is still going, and its record is only shared with this machine",
+            where=str(run.path),
+            fix="export it when it has ended; its page has all charts meanwhile",
+        )
+    with Store.open(run.db, write=False) as store:
+        yield store

@@ -10,8 +10,8 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from evener import api, errors, placement
-from evener.cli import console, options, words
+from evener import api, errors, placement, words
+from evener.cli import console, options
 from evener.cli.paper import columns, text
 from evener.cli.plan import plan_table
 from evener.placement import Forecast

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from evener import events
-from evener.cli import console, words
+from evener import events, words
+from evener.cli import console
 from evener.state import RunState
 from evener.units import show_duration
 from evener.watch import Glance
@@ -104,6 +104,6 @@ def progress(state: RunState) -> str:
         parts.append(f"lr {state.lr:.3g}")
     if state.samples_per_s:
         parts.append(f"{words.number(state.samples_per_s, 3)} samples/s")
-    if state.eta_s is not None:
+    if state.eta_s:
         parts.append(f"{show_duration(state.eta_s)} to go")
     return "  ".join(parts)

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from evener.cli import console as terminal
 from evener.cli.render import Canvas, picture
-from evener.cli.words import Story
+from evener.cli.trails import Trails
 from evener.state import EMPTY
 from evener.watch import Glance
+from evener.words import Story
 
 HINT = "Ctrl-C stops with a checkpoint"
 
@@ -35,6 +36,7 @@ class Moving:
             redirect_stderr=False,
         )
         self._story = Story()
+        self._trails = Trails()
         self._hint = hint
         self._state = EMPTY
         self._drawn: list[Text] = []
@@ -48,6 +50,7 @@ class Moving:
 
     def show(self, glance: Glance) -> None:
         self._story.add(glance.records)
+        self._trails.add(glance.records)
         self._state = glance.state
         if glance.over:
             self._hint = ""
@@ -61,7 +64,8 @@ class Moving:
         size = self._console.size
         canvas = Canvas(size.width, self._marks, size.height - 1)
         told = self._story.last(size.height)
-        lines = picture(self._state, told, canvas, self._clock(), self._hint)
+        now = self._clock()
+        lines = picture(self._state, told, canvas, now, self._hint, self._trails)
         if lines != self._drawn:
             self._drawn = lines
             self._live.update(Text("\n", no_wrap=True).join(lines), refresh=True)

@@ -47,17 +47,20 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("image", "Build and list the images that containers run."),
     ),
     "Watch and stop": (
+        Verb("dashboard", "Open the live page of a run, or of all."),
         Verb("ps", "List the runs that are going, or all."),
         Verb("status", "Show one run as it is now."),
+        Verb("top", "Watch one run full screen: curves, ranks, machines."),
         Verb("logs", "Show what the ranks wrote."),
         Verb("stop", "Stop a run, with a checkpoint."),
     ),
     "Use what was learned": (
         Verb("audit", "Prove that a run kept its promises."),
+        Verb("report", "Write a run as one page of HTML, with charts."),
         Verb("ckpt", "List a run's checkpoints, verify them, remove some."),
         Verb("sample", "Let a language model write."),
         Verb("eval", "Measure a checkpoint on the validation data.", module="evaluate"),
-        Verb("export", "Write the model to a file, or a job for docker compose."),
+        Verb("export", "Write the model, its numbers or a job for other programs."),
     ),
 }
 BY_NAME = {verb.name: verb for verbs in VERBS.values() for verb in verbs}

@@ -20,16 +20,18 @@ class Marks:
     dash: str
     rule: str
     more: str
+    dots: str  # the empty pattern of braille, or "" where curves are drawn with stars
 
 
-UNICODE = Marks("━", "─", "▁▂▃▄▅▆▇█", "▇", "·", "–", "─", "…")
-ASCII = Marks("#", "-", "_.-~=+*#", "", "|", "-", "-", "...")
+UNICODE = Marks("━", "─", "▁▂▃▄▅▆▇█", "▇", "·", "–", "─", "…", "\N{BRAILLE PATTERN BLANK}")
+ASCII = Marks("#", "-", "_.-~=+*#", "", "|", "-", "-", "...", "")
 
 
 def marks_for(encoding: str) -> Marks:
     """Unicode where the stream can carry it: a code page would turn a bar into questions marks."""
     try:
-        "".join((UNICODE.full, UNICODE.spark, UNICODE.block, UNICODE.more)).encode(encoding)
+        needed = (UNICODE.full, UNICODE.spark, UNICODE.block, UNICODE.more, UNICODE.dots)
+        "".join(needed).encode(encoding)
     except (UnicodeEncodeError, LookupError):
         return ASCII
     return UNICODE
@@ -41,10 +43,14 @@ def bar(fraction: float, width: int, marks: Marks) -> tuple[str, str]:
     return marks.full * done, marks.empty * (width - done)
 
 
-def sparkline(values: Sequence[float], width: int, marks: Marks) -> str:
+def sparkline(
+    values: Sequence[float], width: int, marks: Marks, *, low: float | None = None
+) -> str:
     """The last values as one line of characters; each is the mean of its share of the values.
 
-    Non-finite values are left out of the means; a place with none but those stays blank.
+    Non-finite values are left out of the means; a place with none but those stays blank. `low`
+    is what the lowest mark stands for, otherwise the lowest mean: from 0 on, a speed that hardly
+    changes looks like one.
     """
     if not values or width < 1:
         return ""
@@ -52,10 +58,10 @@ def sparkline(values: Sequence[float], width: int, marks: Marks) -> str:
     finite = [m for m in means if m is not None]
     if not finite:
         return " " * len(means)
-    low, high = min(finite), max(finite)
-    top = len(marks.spark) - 1
-    scale = top / (high - low) if high > low else 0.0
-    return "".join(" " if m is None else marks.spark[round((m - low) * scale)] for m in means)
+    bottom = min(finite) if low is None else min(low, *finite)
+    span, top = max(finite) - bottom, len(marks.spark) - 1
+    scale = top / span if span > 0 else 0.0
+    return "".join(" " if m is None else marks.spark[round((m - bottom) * scale)] for m in means)
 
 
 def _cells(values: Sequence[float], width: int) -> list[Sequence[float]]:

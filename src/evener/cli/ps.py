@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from evener import watch
-from evener.cli import console, options, runs, words
+from evener import watch, words
+from evener.cli import console, options, runs
 from evener.cli.paper import columns, fit, text
 from evener.cli.render import PHASES
 from evener.errors import StoreDamaged

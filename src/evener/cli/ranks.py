@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from evener.cli import words
+from evener import words
 from evener.cli.console import clean
-from evener.cli.marks import Marks, cut
-from evener.cli.paper import columns, text
+from evener.cli.marks import Marks, cut, sparkline
+from evener.cli.paper import GAP, columns, text
+from evener.cli.trails import Trails
 from evener.state import RankView, RunState
 from evener.units import show_size
 
@@ -34,30 +35,50 @@ STATES = {
 WORKING = ("training", "ended")  # who has ended had the share it is shown with
 HEADINGS = ("rank", "device", "state", "share", "", "own speed", "memory", "where its time goes")
 FLUSH_RIGHT = (0, 3, 4, 5, 6)
-WIDEST_BAR, NARROWEST_BAR = 40, 10
+WIDEST_BAR, GOOD_BAR, NARROWEST_BAR = 40, 24, 10
+COURSE = 12  # columns of a rank's speed as a curve, where a good bar and any reason fit beside it
 
 
-def rank_table(state: RunState, width: int, room: int, marks: Marks) -> list[Text]:
+def rank_table(
+    state: RunState, width: int, room: int, marks: Marks, trails: Trails | None = None
+) -> list[Text]:
     """Headings, ranks, legend; what the room cannot hold is counted instead of shown."""
     if not state.ranks or room < 3:
         return []
     shown, hidden = _chosen(state.ranks, room - 2)
-    total = sum(r.share for r in state.ranks if r.state in WORKING)
+    total = share_total(state)
     rows = [[text((h, "dim")) for h in HEADINGS]]
     rows += [[*_facts(rank, total), text()] for rank in shown]
-    lines = columns(rows, FLUSH_RIGHT)
-    used = lines[0].cell_len - len(HEADINGS[-1])
+    used = columns(rows, FLUSH_RIGHT)[0].cell_len - len(HEADINGS[-1])
+    needed = max(GOOD_BAR, *(time_bar(rank, 0, marks).cell_len for rank in shown), 0)
+    if trails and trails.ranks and width - used - COURSE - GAP >= needed:
+        used += COURSE + GAP
+        cells = [text((f"{'lately':{COURSE}}", "dim"))]
+        cells += [course(rank, trails, COURSE, marks) for rank in shown]
+        rows = [[*row[:-1], cell, row[-1]] for row, cell in zip(rows, cells, strict=True)]
     room_for_bar = max(min(width - used, WIDEST_BAR), NARROWEST_BAR)
     rows = rows[:1] + [
-        [*row[:-1], _time(rank, room_for_bar, marks)]
+        [*row[:-1], time_bar(rank, room_for_bar, marks)]
         for row, rank in zip(rows[1:], shown, strict=True)
     ]
     lines = columns(rows, FLUSH_RIGHT)
     if hidden:
         lines.append(text((_counted(hidden), "dim")))
     if any(rank.step_s for rank in shown):
-        lines.append(_legend(used, width, marks))
+        lines.append(legend(used, width, marks))
     return lines
+
+
+def course(rank: RankView, trails: Trails, width: int, marks: Marks) -> Text:
+    """The rank's own speed over its last reports, from zero."""
+    trail = trails.ranks.get(rank.rank)
+    speeds = list(trail.speeds) if trail else []
+    return text((sparkline(speeds, width, marks, low=0.0), "cyan"))
+
+
+def share_total(state: RunState) -> int:
+    """What the shares are parts of."""
+    return sum(rank.share for rank in state.ranks if rank.state in WORKING)
 
 
 def _chosen(ranks: Sequence[RankView], room: int) -> tuple[list[RankView], list[RankView]]:
@@ -77,21 +98,26 @@ def _counted(ranks: Sequence[RankView]) -> str:
 
 def _facts(rank: RankView, total: int) -> list[Text]:
     has_share = rank.state in WORKING and total > 0
-    state = text((rank.state, STATES[rank.state]))
-    if rank.losses and rank.state == "training":
-        state = text((f"back ({rank.losses}x)", "green"))
     return [
         text(str(rank.rank)),
         text(clean(rank.device) or "-"),
-        state,
+        condition(rank),
         text(str(rank.share)) if has_share else text("-"),
         text(f"{rank.share / total * 100:.0f} %") if has_share else text(),
-        text(_rate(rank.samples_per_s) if rank.samples_per_s else "-"),
+        text(rate(rank.samples_per_s) if rank.samples_per_s else "-"),
         text(show_size(rank.memory_bytes) if rank.memory_bytes else "-"),
     ]
 
 
-def _time(rank: RankView, width: int, marks: Marks) -> Text:
+def condition(rank: RankView) -> Text:
+    """Its state; of one that was lost and trains again, how often it was."""
+    if rank.losses and rank.state == "training":
+        return text((f"back ({rank.losses}x)", "green"))
+    return text((rank.state, STATES[rank.state]))
+
+
+def time_bar(rank: RankView, width: int, marks: Marks) -> Text:
+    """Where its time goes, or why it does nothing."""
     reasons = {"lost": rank.lost_reason, "parked": rank.parked_reason}
     if rank.state in reasons:
         return text((clean(reasons[rank.state]), STATES[rank.state]))
@@ -111,7 +137,7 @@ def _mark(name: str, letter: str, marks: Marks) -> str:
     return marks.empty if name == IDLE else marks.block
 
 
-def _legend(indent: int, width: int, marks: Marks) -> Text:
+def legend(indent: int, width: int, marks: Marks) -> Text:
     """Under the bars where it fits there, else as far to the right as it goes."""
     entries = [
         text((_mark(name, letter, marks), colour), (f" {name}", "dim"))
@@ -129,12 +155,12 @@ def together(state: RunState, width: int) -> list[Text]:
         return []
     compared = ((alone, "of the ranks' own speeds"), (possible, "of the possible"))
     parts = [f"{real / other * 100:.0f} % {what}" for other, what in compared]
-    numbers = [f" ({_rate(other)})" for other, _ in compared]
-    short = [f"together {_rate(real)}", *parts]
+    numbers = [f" ({rate(other)})" for other, _ in compared]
+    short = [f"together {rate(real)}", *parts]
     full = [short[0], *(part + number for part, number in zip(parts, numbers, strict=True))]
     line = text(", ".join(full))
     return [line if line.cell_len <= width else text(", ".join(short))]
 
 
-def _rate(samples_per_s: float) -> str:
+def rate(samples_per_s: float) -> str:
     return f"{words.number(samples_per_s, 3)}/s"

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
-from evener.cli import words
+from evener import words
 from evener.cli.console import clean
 from evener.cli.marks import Marks, bar, sparkline
 from evener.cli.paper import fit, flow, spread, text, wrapped
 from evener.cli.ranks import rank_table, together
+from evener.cli.trails import Trails
 from evener.state import RunState, ValidationView
 from evener.units import show_count, show_duration
 
 WIDEST = 120  # beyond it the eye loses the line
 LABEL = 7
 EVENTS, TEXT_LINES = 10, 6  # at most, where the height leaves room
+LONGEST_CURVE, SHORTEST_CURVE = 40, 8
 PHASES = {
     "starting": "yellow",
     "training": "green",
@@ -37,27 +40,34 @@ class Canvas:
     width: int
     marks: Marks
     height: int | None = None
+    widest: int = WIDEST
 
     @property
     def columns(self) -> int:
-        return min(self.width, WIDEST) - 1  # the last column makes some terminals wrap
+        return min(self.width, self.widest) - 1  # the last column makes some terminals wrap
 
 
 def picture(
-    state: RunState, told: Sequence[words.Sentence], canvas: Canvas, now: float, hint: str = ""
+    state: RunState,
+    told: Sequence[words.Sentence],
+    canvas: Canvas,
+    now: float,
+    hint: str = "",
+    trails: Trails | None = None,
 ) -> list[Text]:
     """All of it, from what matters most to what gives way first when the window is low."""
-    measures = _measures(state, canvas)
-    top = [*_head(state, canvas, now), text(), *measures, *[text()] * bool(measures)]
+    trails = trails or Trails()
+    measured = measures(state, canvas, trails)
+    top = [*heading(state, canvas, now), text(), *measured, *[text()] * bool(measured)]
     foot = [text((hint, "dim"))] if hint else []
     room = _room(canvas, len(top) + len(foot))
     speeds = together(state, canvas.columns)
-    table = rank_table(state, canvas.columns, room - len(speeds), canvas.marks)
+    table = rank_table(state, canvas.columns, room - len(speeds), canvas.marks, trails)
     table += speeds if table else []
     room -= len(table) + 1
     sample = _sample(state, canvas, min(room // 2, TEXT_LINES))
     room -= len(sample) + 1
-    events = _events(told, canvas, min(room, EVENTS))
+    events = telling(told, canvas, min(room, EVENTS))
     blocks = [block for block in (table, events, sample, foot) if block]
     lines = [*top, *(line for block in blocks for line in (*block, text()))][:-1]
     shown = lines if canvas.height is None else lines[: canvas.height]
@@ -71,7 +81,8 @@ def _room(canvas: Canvas, used: int) -> int:
 # -------------------------------------------------------------------------------- head
 
 
-def _head(state: RunState, canvas: Canvas, now: float) -> list[Text]:
+def heading(state: RunState, canvas: Canvas, now: float) -> list[Text]:
+    """Two lines: which run, how it is, where; what it trains, and for how long already."""
     dot = f" {canvas.marks.dot} "
     size = [_many(state.agents_asked, "agent")] if state.agents_asked > 1 else []
     place = dot.join([state.place, *size, _many(state.ranks_asked, "rank")])
@@ -113,14 +124,21 @@ def _many(count: int, noun: str) -> str:
 # ---------------------------------------------------------------------------- measures
 
 
-def _measures(state: RunState, canvas: Canvas) -> list[Text]:
+def measures(state: RunState, canvas: Canvas, trails: Trails | None) -> list[Text]:
+    """A line each for steps, losses and speed. Without trails they have no curves: then those
+    are drawn elsewhere."""
     if not state.total_steps and not state.step:
         return []  # nothing has been measured yet
     width = canvas.columns - LABEL
-    rows = [("step", _step(state, width, canvas.marks)), ("loss", _loss(state, width, canvas))]
+    losses = [loss for _, loss in state.loss_tail] if trails else []
+    speeds = [speed for _, speed in trails.speeds(LONGEST_CURVE)] if trails else []
+    rows = [
+        ("step", _step(state, width, canvas.marks)),
+        ("loss", _loss(state, width, canvas.marks, losses)),
+    ]
     if state.validation is not None:
         rows.append(("valid", _validation(state, state.validation, width)))
-    rows.append(("speed", _speed(state, width)))
+    rows.append(("speed", _speed(state, width, canvas.marks, speeds)))
     return [text((f"{label:{LABEL}}", "dim"), line) for label, line in rows]
 
 
@@ -138,15 +156,15 @@ def _step(state: RunState, width: int, marks: Marks) -> Text:
     return text((count, "bold"), "  ", (done, "green"), (left, "dim"), "  ", after)
 
 
-def _loss(state: RunState, width: int, canvas: Canvas) -> Text:
+def _loss(state: RunState, width: int, marks: Marks, losses: Sequence[float]) -> Text:
     if state.loss is None:
-        return text(canvas.marks.dash)
+        return text(marks.dash)
     value = text((words.number(state.loss), "bold"))
     more = [text(words.metric(k, v)) for k, v in (state.metrics or {}).items()]
     skipped = text((f"{state.skipped_steps} skipped", "yellow")) if state.skipped_steps else None
     rest = flow([*more, skipped], width // 2)
     room = width - value.cell_len - rest.cell_len - 5
-    curve = sparkline([loss for _, loss in state.loss_tail], min(room, 40), canvas.marks)
+    curve = sparkline(losses, min(room, LONGEST_CURVE), marks)
     return flow([value, text((curve, "cyan")), rest], width)
 
 
@@ -162,8 +180,8 @@ def _validation(state: RunState, last: ValidationView, width: int) -> Text:
     return flow([text((words.number(last.loss), "bold")), *more, when, record], width)
 
 
-def _speed(state: RunState, width: int) -> Text:
-    parts: list[Text | None] = []
+def _speed(state: RunState, width: int, marks: Marks, speeds: Sequence[float]) -> Text:
+    parts: list[Text] = []
     if state.samples_per_s and not state.ended:
         parts.append(text((f"{words.number(state.samples_per_s, 3)} samples/s", "bold")))
     if state.step_s and not state.ended:
@@ -172,13 +190,17 @@ def _speed(state: RunState, width: int) -> Text:
         parts.append(text(f"lr {state.lr:.3g}"))
     if state.grad_norm is not None:
         parts.append(text(f"gradient {words.number(state.grad_norm, 3)}"))
+    room = width - flow(parts, width).cell_len - 3
+    if room >= SHORTEST_CURVE and state.samples_per_s and not state.ended:
+        curve = sparkline(speeds, min(room, LONGEST_CURVE), marks, low=0.0)
+        parts.insert(1, text((curve, "cyan")))
     return flow(parts, width) if parts else text("-")
 
 
 # ------------------------------------------------------------------------------- below
 
 
-def _events(told: Sequence[words.Sentence], canvas: Canvas, room: int) -> list[Text]:
+def telling(told: Sequence[words.Sentence], canvas: Canvas, room: int) -> list[Text]:
     """The last of them, each whole: why a rank is slow stands at the end of its sentence."""
     lines: list[Text] = []
     for sentence in reversed(told):
@@ -191,7 +213,7 @@ def _events(told: Sequence[words.Sentence], canvas: Canvas, room: int) -> list[T
 
 def _sentence(told: words.Sentence, width: int) -> list[Text]:
     """What goes on in a second line stands under what it goes on from."""
-    first = f"{told.clock}  "
+    first = time.strftime("%H:%M:%S  ", time.localtime(told.time))
     style = LEVELS.get(told.level, "")
     rest = textwrap.wrap(clean(told.text), max(width - len(first), 20))
     margins = [first, *[" " * len(first)] * (len(rest) - 1)]

@@ -14,9 +14,10 @@ from evener import state as state_of
 from evener.cli import console, options, runs
 from evener.cli.attach import view
 from evener.cli.render import EVENTS, Canvas, picture
-from evener.cli.words import Story
+from evener.cli.trails import Trails
 from evener.rundir.layout import RunDir
 from evener.state import RunState
+from evener.words import Story
 
 app = options.verb_app()
 
@@ -42,16 +43,17 @@ def status(
 
 def _seen(run: RunDir, as_json: bool) -> RunState:
     """One look."""
-    state, story = state_of.EMPTY, Story()
+    state, story, trails = state_of.EMPTY, Story(), Trails()
     for glance in watch.look(run):
         state = glance.state
         story.add(glance.records)
+        trails.add(glance.records)
     if as_json:
         typer.echo(json.dumps(state_of.to_dict(state), indent=2))
         return state
     screen = console.out()
     canvas = Canvas(screen.width, console.marks_of(screen))
-    for line in picture(state, story.last(EVENTS), canvas, time.time()):
+    for line in picture(state, story.last(EVENTS), canvas, time.time(), trails=trails):
         screen.print(line, soft_wrap=True)
     return state
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 
-from evener import contract
-from evener.cli import words
+from evener import contract, words
 from evener.cli.paper import columns, text
 from evener.rundir.layout import RunDir
 from evener.state import CheckpointView, RunState

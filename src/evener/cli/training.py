@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evener import api, errors
+from evener import api, contract, errors
 from evener.api import RunRequest
 from evener.cli import attach, console
 from evener.cli.paper import text
@@ -15,6 +15,7 @@ from evener.cli.plan import as_json as plan_as_json
 from evener.cli.plan import commands, plan_table, variable_table
 from evener.cli.summary import reference, summary
 from evener.launch.base import Launcher
+from evener.launch.places import head_of
 from evener.rundir.layout import RunDir
 from evener.state import RunState
 
@@ -43,9 +44,12 @@ def train(request: RunRequest, *, detach: bool, dry_run: bool, as_json: bool) ->
             started = api.start(ready, launcher)
         if started.name != ready.name:
             console.note(f"somebody was faster: this run is {started.name}")
+        page = _page(started, launcher)
         if detach:
-            _leave(started, as_json)
+            _leave(started, page, as_json)
             return
+        if page and not as_json:
+            console.note(f"live page: {page}")
         state = attach.follow(started, attach.view(as_json), launcher, interrupts)
     if not launcher.alive(started):  # who only lost sight of a run must not remove it
         launcher.clean(started)
@@ -73,12 +77,21 @@ def _show_plan(ready: api.Ready, launcher: Launcher, as_json: bool) -> None:
         screen.print(line, soft_wrap=True)
 
 
-def _leave(started: RunDir, as_json: bool) -> None:
+def _page(started: RunDir, launcher: Launcher) -> str:
+    """What a person opens in a browser; empty where the head does not answer (any more)."""
+    head = head_of(started, launcher)
+    return contract.page_address(head.address, head.secret) if head else ""
+
+
+def _leave(started: RunDir, page: str, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"run": started.name, "path": str(started.path)}))
+        told = {"run": started.name, "path": str(started.path), "page": page}
+        typer.echo(json.dumps(told))
         return
     name = reference(started)
     typer.echo(f"{started.name} is training; this terminal is free")
+    if page:
+        typer.echo(f"  page  {page}")
     typer.echo(f"  look  evener status -f {name}")
     typer.echo(f"  read  evener logs -f {name}")
     typer.echo(f"  stop  evener stop {name}")

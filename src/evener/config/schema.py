@@ -45,6 +45,7 @@ __all__ = [
     "Bigram",
     "Checkpoint",
     "Cifar",
+    "Dashboard",
     "Data",
     "EarlyStopping",
     "Env",
@@ -232,6 +233,18 @@ class Log(Section):
     dir: str = Field("experiments", description="Where runs live, relative to the current folder.")
     every_s: Seconds = Field(0.5, description="Reports leave a rank at most this often.")
     every_steps: Positive = Field(1, description="Record every so many committed steps.")
+    tensorboard: bool = Field(
+        False, description="Write event files for TensorBoard into the run's folder as well."
+    )
+
+
+class Dashboard(Section):
+    """The page in the browser that shows the run while it goes on."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8501,
+        description="Where the page is on this machine; the next free one if it is taken. 0: any.",
+    )
 
 
 class Local(Section):
@@ -282,6 +295,7 @@ class Job(Section):
     balance: Balance = Balance()
     membership: Membership = Membership()
     log: Log = Log()
+    dashboard: Dashboard = Dashboard()
     local: Local = Local()
     machines: tuple[MachineWish, ...] = ()
     image: Image = Image()

@@ -51,7 +51,7 @@ _KNOWN = (
     ),
     _Known(
         r"port is already allocated|address already in use",
-        errors.DockerFailed,
+        errors.PortTaken,
         "a port that was to be published is taken",
         "stop what uses it, or let the engine choose",
     ),

@@ -111,6 +111,7 @@ def _save(training: Training, group: Group, metric: float | None, best: bool) ->
     worker.merge_buffers(group)
     worker.progress.saved_step = worker.progress.step
     training.saved_at = time.monotonic()
+    training.link.saved()
     if group.index == 0:
         training.keeper.save(worker.snapshot(), metric, best)
 

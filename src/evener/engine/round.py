@@ -147,7 +147,7 @@ class Round:
         return Asks(
             pause=link.halt_asked,
             stop=link.stop_asked is not None,
-            save=lead and self.training.save_due(),
+            save=lead and (self.training.save_due() or link.save_asked),
         )
 
     def _publish(self, outcome: Outcome, batch: Batch) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from evener import contract, errors
 from evener.contract import HeadEnv
 from evener.head import server
+from evener.head.exhibit import Exhibit
 from evener.head.keeper import Keeper
 from evener.lifeline import die_with_parent, end_on
 from evener.rundir.layout import RunDir
@@ -19,7 +20,11 @@ from evener.rundir.store import Store
 log = logging.getLogger("evener.head")
 
 
+SWITCH_S = 0.0001  # who takes an event in lets go of Python at every row, and wants it back soon
+
+
 def main() -> int:
+    sys.setswitchinterval(SWITCH_S)
     end_on(contract.AWAY_SIGNAL, contract.AWAY_STATUS)
     env = contract.from_environ(HeadEnv)
     if env.of_agent:
@@ -42,13 +47,17 @@ def main() -> int:
 
 def _keep(run: RunDir, env: HeadEnv) -> bool:
     """Whether it ended only because its machine goes away."""
-    with server.listening_socket(env) as listening, Store.open(run.db, write=True) as store:
+    with (
+        server.listening_socket(env) as listening,
+        Store.open(run.db, write=True) as store,
+        Store.open(run.db, write=False) as reader,
+    ):
         recovered = recover(run)
         host, port = listening.getsockname()[:2]
         log.info("listening on %s:%s; %d events recovered", host, port, recovered)
-        with contextlib.closing(Keeper(run, store)) as keeper:
+        with contextlib.closing(Keeper(run, store, reader)) as keeper:
             keeper.run_ended = keeper.run_has_ended()  # whoever comes yet comes to hear that
-            head = server.Head(keeper, env)
+            head = server.Head(keeper, Exhibit(run, keeper, reader), env)
             server.run(head, listening)
             return head.away
 

@@ -1,10 +1,12 @@
 """The head's routes, all behind one secret: events come in, state and record go out.
 
-    POST /v1/events  {"events": [...]}  ->  {"stored": how many were new}
+    POST /v1/events  {"events": [...]}  ->  {"stored": how many were new,
+                                             "asks": [[id, what a person wants of the run], ...]}
     GET  /v1/state                      ->  the state of the run (`state.to_dict`)
     GET  /v1/records?after=N            ->  {"records": [[number, record], ...]}, a page of them
 
 Whatever is wrong is answered by one line of JSON, {"error": ...}; why goes to the head's log.
+All other addresses are pages for people (`dashboard`), behind a key that this secret gives.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evener import errors, events, state
+from evener.dashboard.source import Ask
 from evener.events import Record
 
 log = logging.getLogger("evener.head")
@@ -42,15 +45,19 @@ class Keeper(Protocol):
 
     def since(self, seq: int) -> list[tuple[int, Record]]: ...
 
+    @property
+    def asks(self) -> list[tuple[str, Ask]]: ...
 
-def build(keeper: Keeper, secret: str) -> ASGIApp:
+
+def build(keeper: Keeper, secret: str, pages: ASGIApp) -> ASGIApp:
     """The application. Without a secret there is none: nothing listens for everybody."""
     if not secret:
         raise ValueError("the head needs a secret")
 
     async def intake(request: Request) -> JSONResponse:
         records = _records(await _body(request))
-        return JSONResponse({"stored": await run_in_threadpool(keeper.take, records)})
+        stored = await run_in_threadpool(keeper.take, records)
+        return JSONResponse({"stored": stored, "asks": keeper.asks})
 
     async def show(request: Request) -> JSONResponse:
         return JSONResponse(state.to_dict(await run_in_threadpool(keeper.state)))
@@ -74,7 +81,13 @@ def build(keeper: Keeper, secret: str) -> ASGIApp:
         errors.EvenerError: _failed,
         Exception: _broken,
     }
-    return _Guard(Starlette(routes=routes, exception_handlers=handlers), secret)
+    ours = _Guard(Starlette(routes=routes, exception_handlers=handlers), secret)
+
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        own = scope["type"] == "http" and scope["path"].startswith("/v1/")
+        await (ours if own else pages)(scope, receive, send)
+
+    return either
 
 
 class _Guard:

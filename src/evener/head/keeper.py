@@ -14,27 +14,36 @@ import threading
 import time
 
 from evener import errors, events, state
+from evener.dashboard.source import Ask
 from evener.events import AgentEnded, Record, RunEnded
+from evener.rundir import tensorboard
 from evener.rundir.layout import RunDir
 from evener.rundir.rank_metrics import RankMetrics
 from evener.rundir.store import Store
+from evener.rundir.tensorboard import TensorBoard
 
 PAGE = 1000
+ASK_S = 15.0  # agents post every 2 s at least; who joins later is not meant
 RESERVE_BYTES = 256 * 1024  # some pages of the record, whatever else wants them just then
 
 
 class Keeper:
-    """Called from several threads; the store makes them take turns."""
+    """Called from several threads; the store makes them take turns. With a `reader` of the same
+    record, who reads keeps no event waiting."""
 
-    def __init__(self, run: RunDir, store: Store) -> None:
-        self._store = store
+    def __init__(self, run: RunDir, store: Store, reader: Store | None = None) -> None:
+        self._store, self._reader = store, reader or store
         self._reserve = run.logs / ".reserve"
         self._hold()
-        self._metrics = RankMetrics(run, store)
+        self._metrics = RankMetrics(run, self._reader)
+        asked = tensorboard.wanted(run)
+        self._tensorboard = TensorBoard(run.tensorboard, self._reader) if asked else None
         self._fold_turn = threading.Lock()
         self._seq = 0
         self._state = state.EMPTY
         self.posts = 0  # so far: it stands still while all agents are silent
+        self.stored = 0  # how often something was: pages look again when it has grown
+        self._asks: dict[str, tuple[float, Ask]] = {}
         self.run_ended = False  # as told in this life of the head, or before it
         self.ended_agents: set[str] = set()  # as told in this life alone
 
@@ -44,16 +53,32 @@ class Keeper:
         try:
             stored = self._store.append(records) if records else 0
         except errors.DiskFull:
+            self._part(records)
             self._hear(self._last_words(records))
             raise
+        self.stored += 1
         self._hear(records)
         return stored
 
+    def ask(self, what: Ask) -> None:
+        """A person wants this of the run: agents hear it in the answers to their posts."""
+        self._asks = {i: a for i, a in self._asks.items() if a[0] > time.monotonic() - ASK_S}
+        self._asks[secrets.token_hex(8)] = time.monotonic(), what
+
+    @property
+    def asks(self) -> list[tuple[str, Ask]]:
+        """What is to be passed on. Every agent hears each several times, and does it once."""
+        since = time.monotonic() - ASK_S
+        return [(name, what) for name, (at, what) in self._asks.items() if at > since]
+
     def _hear(self, records: list[Record]) -> None:
-        for record in records:
-            if isinstance(record.event, AgentEnded):
-                self.ended_agents.add(record.event.agent)
-            self.run_ended = self.run_ended or isinstance(record.event, RunEnded)
+        self._part(records)
+        ended = any(isinstance(record.event, RunEnded) for record in records)
+        self.run_ended = self.run_ended or ended
+
+    def _part(self, records: list[Record]) -> None:
+        """Who says goodbye is gone, whether or not there is space to write that down."""
+        self.ended_agents |= {r.event.agent for r in records if isinstance(r.event, AgentEnded)}
 
     def _last_words(self, records: list[Record]) -> list[Record]:
         """Of records that found no space, those that must: stored where it was held for them."""
@@ -65,17 +90,24 @@ class Keeper:
 
     def state(self) -> state.RunState:
         with self._fold_turn:
-            while page := self._store.since(self._seq):
+            while page := self._reader.since(self._seq):
                 self._state = state.fold((record for _, record in page), self._state)
                 self._seq = page[-1][0]
             return self._state
 
     def since(self, seq: int) -> list[tuple[int, Record]]:
         """The next records after number `seq`, as many as one answer should have."""
-        return self._store.since(seq, PAGE)
+        return self._reader.since(seq, PAGE)
 
-    def write_metrics(self) -> None:
-        self._metrics.write()
+    def write_metrics(self, most: int | None = None) -> None:
+        """What is made of the record now and then, for charts and for other programs. Where the
+        space for last words is given back, none of it is taken for what only makes charts fast."""
+        self._metrics.write(most)
+        if self._reserve.exists():
+            self._store.settle()
+        self._store.checkpoint()
+        if self._tensorboard is not None:
+            self._tensorboard.write()
 
     def run_has_ended(self) -> bool:
         """Since it began the last time."""
@@ -85,6 +117,7 @@ class Keeper:
         """Put an end on the record that no agent told of."""
         self.close()
         self._store.append([Record(ended, time.time(), f"head/{secrets.token_hex(4)}", 1)])
+        self.stored += 1
 
     def _hold(self) -> None:
         """On a disk that has not even this much left, the record itself gets the rest."""

@@ -21,8 +21,10 @@ import uvicorn
 
 from evener import contract, errors
 from evener.contract import HeadEnv
+from evener.dashboard.app import build as pages
 from evener.events import RunEnded
 from evener.head import app
+from evener.head.exhibit import Exhibit
 from evener.head.keeper import Keeper
 
 log = logging.getLogger("evener.head")
@@ -32,6 +34,7 @@ FAREWELL_S = 10.0  # the same, once the run has ended
 QUIET_S, AWAY_S = 2.5, 20.0  # when our machine goes away: agents have said all, or it is too late
 LOOK_S = 0.2
 METRICS_S = 10.0
+RANKS_AT_ONCE = 32  # whose files are written each time: of a thousand, each is at last
 GOODBYE_S = 5.0  # for requests under way when the end has come
 
 
@@ -49,8 +52,10 @@ class _Server(uvicorn.Server):
 class Head:
     """Serves one run. `serve` returns when the head's time is over."""
 
-    def __init__(self, keeper: Keeper, env: HeadEnv, silence_s: float = SILENCE_S) -> None:
-        self._keeper = keeper
+    def __init__(
+        self, keeper: Keeper, exhibit: Exhibit, env: HeadEnv, silence_s: float = SILENCE_S
+    ) -> None:
+        self._keeper, self._exhibit = keeper, exhibit
         self._expected = env.expected_agents
         self._patience_s = silence_s
         self._posts = 0
@@ -58,7 +63,7 @@ class Head:
         self._away_by: float | None = None
         self._server = _Server(
             uvicorn.Config(
-                app.build(keeper, env.secret),
+                app.build(keeper, env.secret, pages(exhibit, contract.page_key(env.secret))),
                 loop="asyncio",  # what else is installed must not change how a run is kept
                 http="h11",
                 ws="none",
@@ -73,6 +78,7 @@ class Head:
 
     def stop(self, number: int = 0, frame: FrameType | None = None) -> None:
         """A signal handler: end after what is under way."""
+        self._exhibit.close()
         self._server.should_exit = True
 
     def leave(self, number: int = 0, frame: FrameType | None = None) -> None:
@@ -108,7 +114,7 @@ class Head:
                 await asyncio.to_thread(self._settle, end)
                 return
             if now - written >= METRICS_S:
-                await asyncio.to_thread(self._write_metrics)
+                await asyncio.to_thread(self._write_metrics, RANKS_AT_ONCE)
                 written = now
 
     def _listen(self, passed_s: float) -> None:
@@ -147,9 +153,9 @@ class Head:
         except errors.EvenerError as error:
             log.error("the end of the run could not be recorded: %s", error)
 
-    def _write_metrics(self) -> None:
+    def _write_metrics(self, most: int | None = None) -> None:
         try:
-            self._keeper.write_metrics()
+            self._keeper.write_metrics(most)
         except (errors.EvenerError, OSError) as error:
             log.error("the ranks' metrics could not be written: %s", error)
 

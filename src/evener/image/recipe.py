@@ -19,7 +19,7 @@ PYPI = "pypi"  # torch as it comes from there: with CUDA
 TORCH_INDEX = "https://download.pytorch.org/whl/"
 # What a rank and its agent import. Versions are in the pins.
 PACKAGES = (
-    *("pydantic", "typer", "rich", "starlette", "uvicorn", "cryptography"),
+    *("pydantic", "typer", "rich", "starlette", "uvicorn", "cryptography", "psutil"),
     *("torch", "numpy", "safetensors", "pillow", "tiktoken"),
 )
 _ID_DIGITS = 12
@@ -29,7 +29,8 @@ import importlib, sys
 if sys.version_info < (3, 11):
     sys.exit("its Python is " + sys.version.split()[0] + ", and 3.11 is needed")
 missing = []
-for name in ("evener.engine.worker", "evener.agent.agent", "evener.head.app", "PIL", "tiktoken"):
+for name in ("evener.engine.worker", "evener.agent.agent", "evener.head.app", "PIL", "psutil",
+             "tiktoken"):
     try:
         importlib.import_module(name)
     except ImportError as error:

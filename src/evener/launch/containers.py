@@ -22,6 +22,7 @@ STOP_S = 60  # above the time that a last checkpoint takes
 PERIOD_US, LEAST_QUOTA_US, LONGEST_PERIOD_US = 10_000, 1_000, 1_000_000
 RESTARTS = 5
 _ID_DIGITS = 8
+_PUBLISH = "--publish=127.0.0.1:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Outside:
     cache: str
     reads: tuple[str, ...] = ()  # files and folders of data, seen at the same path inside
     userns: str = ""  # which user namespace, where it is not the engine's own choice
+    port: int = 0  # of 127.0.0.1, for the head; 0: the engine chooses
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Container:
     env: Mapping[str, str]
     mounts: tuple[Mount, ...]
     limits: Limits | None = None
-    published: int | None = None  # on 127.0.0.1, at a port that the engine chooses
+    published: int | None = None  # on 127.0.0.1
 
 
 def identity(run: RunDir) -> str:
@@ -149,10 +151,23 @@ def run_command(container: Container, run: RunDir, outside: Outside) -> tuple[st
         *(f"--restart=on-failure:{RESTARTS}", f"--stop-signal={contract.AWAY_SIGNAL}"),
         f"--stop-timeout={STOP_S}",
         *_limits(container.limits),
-        *((f"--publish=127.0.0.1::{container.published}",) if container.published else ()),
+        *_published(container, outside.port),
         *(_mount(mount) for mount in container.mounts),
         *(f"--env={name}={value}" for name, value in sorted(container.env.items())),
         *(outside.image, "python", "-P", "-m", container.module),
+    )
+
+
+def _published(container: Container, port: int) -> tuple[str, ...]:
+    if container.published is None:
+        return ()
+    return (f"{_PUBLISH}{port or ''}:{container.published}",)
+
+
+def at_any_port(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The same `docker run`, at a port that the engine chooses."""
+    return tuple(
+        f"{_PUBLISH}:{a.rpartition(':')[2]}" if a.startswith(_PUBLISH) else a for a in arguments
     )
 
 

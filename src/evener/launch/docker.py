@@ -17,7 +17,7 @@ from evener import contract, errors
 from evener.docker import Engine
 from evener.image import build
 from evener.image.build import Content
-from evener.launch import containers
+from evener.launch import containers, doors
 from evener.launch.base import (
     PRIVATE,
     Command,
@@ -56,6 +56,7 @@ class DockerLauncher:
     content: Content | None = None
     reads: tuple[str, ...] = ()
     note: Callable[[str], None] = field(default=_silent)
+    port: int = 0  # of this machine, where the head shows the run's page; 0: any
     engine: Engine = field(default_factory=Engine)
     vanished_s: float = 20.0  # an engine that comes back starts its containers one by one
     _looks: dict[Path, tuple[float, bool]] = field(default_factory=dict)
@@ -88,7 +89,7 @@ class DockerLauncher:
         contract.cache_folder().mkdir(parents=True, exist_ok=True)
         try:
             for command in rendered.commands:
-                self.engine.call(*command.argv[len(self.engine.program) :])
+                self._start(command.argv[len(self.engine.program) :])
             self._settle(run)
             handle = Handle(DOCKER, self._head_address(run), secret, ())
             write_handle(run, handle)
@@ -97,6 +98,14 @@ class DockerLauncher:
             self.clean(run)
             raise
         return handle
+
+    def _start(self, arguments: tuple[str, ...]) -> None:
+        try:
+            self.engine.call(*arguments)
+        except errors.PortTaken:  # by a run that starts at the same moment: the engine chooses
+            name = next(a.partition("=")[2] for a in arguments if a.startswith("--name="))
+            self.engine.call("rm", "--force", name)
+            self.engine.call(*containers.at_any_port(arguments))
 
     def stop(self, run: RunDir, *, now: bool) -> None:
         self._ask_to_stop(run)
@@ -210,7 +219,7 @@ class DockerLauncher:
         caller = f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else ""
         user, userns = containers.user_inside(caller, self._security())
         cache = str(contract.cache_folder())
-        return Outside(image, user, cache, self.reads, userns)
+        return Outside(image, user, cache, self.reads, userns, doors.free(self.port))
 
     def _security(self) -> tuple[str, ...]:
         """What the engine says of its own; nothing where it is not there, as for a dry run."""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from evener import contract, errors
 from evener.contract import LOOPBACK, AgentEnv, HeadEnv
-from evener.launch import process
+from evener.launch import doors, process
 from evener.launch.base import (
     MASK,
     Command,
@@ -52,6 +52,7 @@ class LocalLauncher:
     head_module: str = "evener.head"
     agent_module: str = "evener.agent"
     vanished_s: float = 3.0
+    port: int = 0  # of the head, which shows the run's page; 0: any
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:
         head = HeadEnv(str(run.path.resolve()), MASK, expected_agents=len(plan.agents))
@@ -73,8 +74,9 @@ class LocalLauncher:
         secret = secrets.token_urlsafe(SECRET_BYTES)
         started: list[_Child] = []
         try:
-            with contextlib.ExitStack() as doors:
-                sockets = [doors.enter_context(_door()) for _ in rendered.commands]
+            with contextlib.ExitStack() as owned:
+                ports = [self.port if c.purpose == HEAD else 0 for c in rendered.commands]
+                sockets = [owned.enter_context(doors.opened(port)) for port in ports]
                 told = _told(rendered.commands, sockets, secret)
                 for command, sock in zip(told, sockets, strict=True):
                     started.append(_Child(command, sock))
@@ -147,11 +149,6 @@ def _told(
             env |= {"EVENER_HEAD": addresses[0], "EVENER_PEERS": ",".join(peers)}
         told.append(replace(command, env=env))
     return told
-
-
-def _door() -> socket.socket:
-    """A listening socket on a free port of the loopback interface."""
-    return socket.create_server((LOOPBACK, 0), backlog=128)
 
 
 class _Child:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+
 from evener import errors, placement
-from evener.launch.base import Launcher
+from evener.launch.base import HeadPlace, Launcher, read_handle
 from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
 from evener.launch.project import PLACE as COMPOSE
@@ -11,6 +13,9 @@ from evener.launch.project import ComposeLauncher
 from evener.placement import DOCKER
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
+from evener.wire.frames import split_address
+
+ANSWER_S = 1.0
 
 
 def launcher_of(run: RunDir) -> Launcher:
@@ -22,3 +27,31 @@ def launcher_of(run: RunDir) -> Launcher:
     if place == COMPOSE:
         return ComposeLauncher()
     return DockerLauncher() if place == DOCKER else LocalLauncher()
+
+
+def alive(run: RunDir, launcher: Launcher) -> bool:
+    """What no engine answers for does not go on, as far as can be seen from here."""
+    try:
+        return launcher.alive(run)
+    except errors.EvenerError:
+        return False
+
+
+def head_of(run: RunDir, launcher: Launcher | None = None) -> HeadPlace | None:
+    """The head of a run that goes on, where it answers from here; None where it does not."""
+    launcher = launcher or launcher_of(run)
+    if not alive(run, launcher):
+        return None
+    handle = read_handle(run)
+    told = HeadPlace(handle.head, handle.secret) if handle and handle.secret else None
+    place = launcher.head(run) or told
+    return place if place is not None and _answers(place) else None
+
+
+def _answers(place: HeadPlace) -> bool:
+    """An engine may be on another machine, and publish its ports there."""
+    try:
+        socket.create_connection(split_address(place.address), ANSWER_S).close()
+        return True
+    except (OSError, ValueError):
+        return False

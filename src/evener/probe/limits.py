@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from evener.probe import parse
@@ -12,19 +13,40 @@ from evener.probe import parse
 PROC = Path("/proc")
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What the control group in `folder`, ours or one above it, may have: cores, or bytes."""
+
+    most: float  # infinite: as much as there is
+    folder: Path
+    version: int  # of control groups
+
+
 def quota_cpus(proc: Path = PROC) -> float:
     """Cores under the tightest quota of our control group and those above; infinite without."""
-    unified = (_read_cpu_max(folder) for folder in group_folders("", proc))
-    first = (_read_cfs_quota(folder) for folder in group_folders("cpu", proc))
-    return min([*unified, *first], default=math.inf)
+    limit = quota(proc)
+    return math.inf if limit is None else limit.most
 
 
 def memory_limit_bytes(proc: Path = PROC) -> float:
     """Bytes under the tightest limit of our control group and those above; infinite without."""
-    unified = (_read_memory(folder / "memory.max") for folder in group_folders("", proc))
+    limit = memory_limit(proc)
+    return math.inf if limit is None else limit.most
+
+
+def quota(proc: Path = PROC) -> Limit | None:
+    """The tightest one of processors; None without control groups."""
+    unified = (Limit(_read_cpu_max(f), f, 2) for f in group_folders("", proc))
+    first = (Limit(_read_cfs_quota(f), f, 1) for f in group_folders("cpu", proc))
+    return min([*unified, *first], key=lambda limit: limit.most, default=None)
+
+
+def memory_limit(proc: Path = PROC) -> Limit | None:
+    """The tightest one of memory; None without control groups."""
+    unified = (Limit(_read_memory(f / "memory.max"), f, 2) for f in group_folders("", proc))
     name = "memory.limit_in_bytes"
-    first = (_read_memory(folder / name) for folder in group_folders("memory", proc))
-    return min([*unified, *first], default=math.inf)
+    first = (Limit(_read_memory(f / name), f, 1) for f in group_folders("memory", proc))
+    return min([*unified, *first], key=lambda limit: limit.most, default=None)
 
 
 def usable_cpus() -> int:

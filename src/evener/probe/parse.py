@@ -61,6 +61,39 @@ def parse_memory_limit(text: str) -> float:
     return float(int(word))
 
 
+def parse_cpu_stat(text: str) -> float:
+    """cpu.stat of version 2: seconds that processors have worked for the group, ever."""
+    match = re.search(r"^usage_usec (\d+)$", text, re.MULTILINE)
+    if match is None:
+        raise ValueError("no usage_usec")
+    return int(match[1]) / 1e6
+
+
+def parse_cpuacct(text: str) -> float:
+    """cpuacct.usage of version 1: the same seconds, from nanoseconds."""
+    return int(text) / 1e9
+
+
+def parse_cache(text: str) -> int:
+    """memory.stat of both versions: bytes of files that lie unused, and go when room is needed.
+
+    Version 1 tells those of the groups below, which its usage has in it, in a `total` of its own.
+    """
+    found = dict(re.findall(r"^((?:total_)?inactive_file) (\d+)$", text, re.MULTILINE))
+    return int(found.get("total_inactive_file") or found.get("inactive_file") or 0)
+
+
+def parse_io_stat(text: str) -> dict[str, tuple[int, int]]:
+    """io.stat of version 2: bytes read and written, by the device's number ("8:0")."""
+    found = {}
+    for line in text.splitlines():
+        names = [word for word in line.split() if "=" not in word]
+        values = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if names:  # some kernels put devices without any figures before the one that has them
+            found[names[-1]] = int(values.get("rbytes", 0)), int(values.get("wbytes", 0))
+    return found
+
+
 def parse_meminfo(text: str) -> int:
     """/proc/meminfo: the bytes of memory there are."""
     match = re.search(r"^MemTotal:\s+(\d+) kB$", text, re.MULTILINE)

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from evener.probe.limits import PROC, group_folders
+from evener.probe.sensor import SYS, content, thermometer
 
-SYS = Path("/sys")
 _LONGEST = 1 << 16
-_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "x86_pkg_temp", "cpu", "soc")
 
 
 class Source:
@@ -55,7 +54,7 @@ def process(proc: Path = PROC) -> list[Source]:
 def groups(proc: Path = PROC) -> list[Source]:
     """Of our control groups and those above them: how long the quota held them back."""
     folders = [*group_folders("", proc), *group_folders("cpu", proc)]
-    limited = [f / "cpu.stat" for f in folders if parse_throttled(_text(f / "cpu.stat"))]
+    limited = [f / "cpu.stat" for f in folders if parse_throttled(content(f / "cpu.stat"))]
     return _telling(parse_throttled, *limited) if limited else []
 
 
@@ -65,13 +64,13 @@ def machine(proc: Path = PROC) -> list[Source]:
         *(f / "memory.pressure" for f in group_folders("", proc)),
         proc / "pressure/memory",
     ]
-    pressure = next((p for p in pressures if parse_pressure(_text(p))), None)
+    pressure = next((p for p in pressures if parse_pressure(content(p))), None)
     if pressure is not None:
         found = _telling(parse_pressure, pressure)
     else:
         found = _telling(parse_vmstat, proc / "vmstat")
     # On many processors this file is slow to make; who never lost time to a host never will.
-    if parse_stat(_text(proc / "stat")).get("stolen_ticks"):
+    if parse_stat(content(proc / "stat")).get("stolen_ticks"):
         found += _telling(parse_stat, proc / "stat")
     return found
 
@@ -85,7 +84,7 @@ def processor(sys: Path = SYS, cpus: Iterable[int] | None = None) -> list[Source
     """Of the processors we may run on: heat, clock, temperature."""
     ours = sorted(_affinity() if cpus is None else cpus)
     folders = [sys / f"devices/system/cpu/cpu{number}" for number in ours]
-    sensor = _sensor(sys)
+    sensor = thermometer(sys)
     found = _clocks([f / "cpufreq" for f in folders])
     if sensor is not None:
         found += _telling(lambda text: {"temperature_c": int(text) / 1000}, sensor)
@@ -103,7 +102,7 @@ def heat(sys: Path = SYS, cpus: Iterable[int] | None = None) -> list[Source]:
 
 def _clocks(folders: Sequence[Path]) -> list[Source]:
     """Idle processors are slow: the fastest is one that works."""
-    highest = [_text(f / "cpuinfo_max_freq").strip() for f in folders]
+    highest = [content(f / "cpuinfo_max_freq").strip() for f in folders]
     known = [(f, int(k)) for f, k in zip(folders, highest, strict=True) if k.strip("0").isdigit()]
 
     def tell(*texts: str) -> dict[str, float]:
@@ -192,26 +191,7 @@ def _affinity() -> Iterable[int]:
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
 
 
-def _sensor(sys: Path) -> Path | None:
-    """The thermometer of the processor: others (disks, wireless cards) say nothing of us."""
-    named = [(h / "name", h / "temp1_input") for h in sorted((sys / "class/hwmon").glob("*"))]
-    named += [(z / "type", z / "temp") for z in sorted((sys / "class/thermal").glob("*zone*"))]
-    names = [(_text(name).strip().lower(), value) for name, value in named]
-    for wanted in _SENSORS:
-        for name, value in names:
-            if name.startswith(wanted) and _text(value).strip().isdigit():
-                return value
-    return None
-
-
 def _is_battery(supply: Path) -> bool:
     """Of the machine: a mouse has one too, of scope `Device`."""
-    own = _text(supply / "scope").strip() != "Device"
-    return own and _text(supply / "type").strip() == "Battery"
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("ascii")
-    except (OSError, ValueError):
-        return ""
+    own = content(supply / "scope").strip() != "Device"
+    return own and content(supply / "type").strip() == "Battery"

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from evener import orders
 from evener.membership.generation import Ballot, Generation
-from evener.orders import Form, Halt, Halted, Order, Parked, Take, Unparked, Wind
+from evener.orders import Form, Halt, Halted, Order, Parked, Save, Take, Unparked, Wind
 from evener.rank.pulse import Pulse
 from evener.wire.line import Line
 
@@ -37,6 +37,7 @@ class Link:
         self._formed = Ballot(0, "")  # the last generation it was told to form
         self._break: Callable[[], None] | None = None
         self._wind: str | None = None
+        self._save = False
         self._closing = threading.Event()
         self.pulse = Pulse()
         threading.Thread(target=self._tell_pulse, name="pulse", daemon=True).start()
@@ -99,6 +100,14 @@ class Link:
     def stop_asked(self) -> str | None:
         return self._wind
 
+    @property
+    def save_asked(self) -> bool:
+        return self._save
+
+    def saved(self) -> None:
+        """A checkpoint is on its way, whoever asked for it."""
+        self._save = False
+
     def close(self, timeout_s: float = 5.0) -> None:
         self._closing.set()
         self._line.flush(timeout_s)
@@ -131,6 +140,8 @@ class Link:
                     self._standing_at = None
                     self._formed = generation.ballot
                     self._forms.put(generation)
+            case Save():
+                self._save = True
             case Wind(reason):
                 with self._lock:
                     self._wind = reason

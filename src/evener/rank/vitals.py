@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from evener.probe.patience import Patient
 from evener.rank import gauges, nvml
 from evener.rank.gauges import Source
-
-PATIENCE = 1000  # a gauge that took 20 ms (batteries do) is asked again after 20 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +53,15 @@ class Reader:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._clock = clock
-        self._counters = counters
-        self._levels = [_Patient(source, clock) for source in levels]
+        self._counters, self._sources = counters, (*counters, *levels)
+        self._levels = [Patient(source.read, clock) for source in levels]
         self._at, self._seen = clock(), _all(counters)
 
     def __enter__(self) -> Reader:
         return self
 
     def __exit__(self, *reason: object) -> None:
-        for source in (*self._counters, *(p.source for p in self._levels)):
+        for source in self._sources:
             source.close()
 
     def look(self) -> Vitals:
@@ -71,23 +70,6 @@ class Reader:
         vitals = between(self._seen, seen, at - self._at, levels)
         self._at, self._seen = at, seen
         return vitals
-
-
-class _Patient:
-    """A gauge that answers slowly is asked seldom; its last answer stands meanwhile."""
-
-    def __init__(self, source: Source, clock: Callable[[], float]) -> None:
-        self.source = source
-        self._clock = clock
-        self._due = clock()
-        self._last: dict[str, float] = {}
-
-    def read(self) -> dict[str, float]:
-        began = self._clock()
-        if began >= self._due:
-            self._last = self.source.read()
-            self._due = began + PATIENCE * (self._clock() - began)
-        return self._last
 
 
 def _all(sources: Sequence[Source]) -> dict[str, float]:

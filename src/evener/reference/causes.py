@@ -216,6 +216,13 @@ CAUSES: dict[str, Cause] = {
         "the message names both machines and both versions. Install the version of the others "
         "there, or build the image anew, and start the machine again: it joins.",
     ),
+    "E507": Cause(
+        "`evener dashboard --port` names a port that another program listens on; or, of an "
+        "engine, one that was to be published is taken. Without `--port` the next free one is "
+        "used, and nothing of this is met.",
+        "leave `--port` out, name another, or end what listens there: `ss -ltnp` (Linux), `lsof "
+        "-iTCP -sTCP:LISTEN` (macOS) or `netstat -ano` (Windows) tell what it is.",
+    ),
     "E511": Cause(
         "`--on docker` (or `evener image`) needs a Docker engine, and none answered: it is not "
         "installed or not started, or the docker command's context names another machine.",

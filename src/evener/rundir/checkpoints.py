@@ -20,10 +20,12 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from evener.config import schema
 from evener.errors import CheckpointDamaged, NoCheckpoint
+
+if TYPE_CHECKING:
+    from evener.config import schema
 
 FORMAT = 1
 MANIFEST, COMMIT = "MANIFEST.json", "COMMIT"

@@ -7,6 +7,7 @@
     │                 ledger_rank_N.txt: what each rank says it computed,
     │                 .reserve: space that the head holds back for how the run ended
     ├── checkpoints/
+    ├── tensorboard/  event files, where the job asks for them (`rundir.tensorboard`)
     ├── run.db        the record of what happened (`rundir.store`)
     └── model.safetensors
 
@@ -58,6 +59,10 @@ class RunDir:
     @property
     def checkpoints(self) -> Path:
         return self.path / contract.CHECKPOINTS
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / contract.TENSORBOARD
 
     @property
     def job_file(self) -> Path:
@@ -119,6 +124,16 @@ class RunDir:
         for folder in (self.configs, self.logs, self.checkpoints):
             with translated(folder):
                 folder.mkdir(parents=True, exist_ok=True)
+
+
+def size_bytes(run: RunDir) -> int:
+    """What the run takes of the disk. What vanishes meanwhile counts nothing."""
+    total = 0
+    for folder, _, files in os.walk(run.path):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118  (walk's own)
+    return total
 
 
 def runs(root: Path) -> list[RunDir]:

@@ -34,17 +34,20 @@ class RankMetrics:
         self._seq = 0
         self._ranks: dict[int, _Reports] = {}
 
-    def write(self) -> None:
-        """Reading and writing grow with what is new, and with LIMIT, never with the run."""
+    def write(self, most: int | None = None) -> None:
+        """Reading and writing grow with what is new, and with LIMIT, never with the run. At most
+        `most` files, those written longest ago: each goes to the disk by itself."""
         while page := self._store.since(self._seq, kinds=("RankTimed",)):
             for seq, record in page:
                 self._seq = seq
                 if isinstance(record.event, RankTimed):
                     reports = self._ranks.setdefault(record.event.rank, _Reports())
                     reports.add(record.event)
-        for rank, reports in self._ranks.items():
-            if not reports.written:
-                layout.write_atomic(self._run.rank_metrics(rank), reports.text(self._store))
+        waiting = [rank for rank, reports in self._ranks.items() if not reports.written]
+        for rank in waiting[:most]:
+            reports = self._ranks.pop(rank)
+            self._ranks[rank] = reports  # the last in line now
+            layout.write_atomic(self._run.rank_metrics(rank), reports.text(self._store))
 
 
 class _Reports:

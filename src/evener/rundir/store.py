@@ -8,9 +8,11 @@ never its consistency (`close` makes all of it durable).
 from __future__ import annotations
 
 import contextlib
+import heapq
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +20,13 @@ from typing import Any, Self
 
 from evener import errors, events
 from evener.events import Record, RunEnded
-from evener.rundir import layout, tables
+from evener.rundir import blocks, layout, tables
+from evener.rundir.blocks import Kept
 
 BUSY_S = 10.0  # how long a statement waits for another process that holds the file
 PAGE = 5000
+LOG_PAGES = 8192  # of 4 kB: when a writer that nobody relieves puts its log into the file
+BREATH_S = 0.001  # between two turns of settling, for whoever wants to write an event
 _RECORD = "kind, time, source, number, body"
 _ENVELOPE = ("v", "kind", "time", "source", "number")  # in columns of their own
 _NO_RIGHT = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN}
@@ -90,6 +95,30 @@ class Store:
             db.execute("INSERT OR REPLACE INTO spools VALUES (?, ?)", (name, end_bytes))
             return stored
 
+    def checkpoint(self) -> None:
+        """Put the log into the file, as far as no reader needs it: by a connection of its own, so
+        that no event waits for the disk. A writer that nobody does this for does it itself, later.
+        """
+        db = self._connect()
+        if db is None:
+            return
+        with self._translated(), contextlib.closing(db):
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def settle(self) -> None:
+        """Bring the blocks that charts read up to date: now and then, in short transactions.
+
+        Charts are right without it, but the more there is to settle, the slower.
+        """
+        for kept in blocks.KEPT:
+            for level in blocks.LEVELS:
+                while self._settle_some(kept, level) == blocks.TURN:
+                    time.sleep(BREATH_S)
+
+    def _settle_some(self, kept: Kept, level: int) -> int:
+        with self._transaction() as db:
+            return blocks.settle(db, kept, level)
+
     def _insert(self, db: sqlite3.Connection, record: Record) -> int:
         values = events.to_dict(record)
         body = {k: v for k, v in values.items() if k not in _ENVELOPE}
@@ -120,9 +149,7 @@ class Store:
         chosen = f"AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
         query = f"SELECT {_RECORD}, seq FROM events WHERE seq > ? {chosen} ORDER BY seq LIMIT ?"
         while rows := self._rows(query, (seq, *kinds, limit)):
-            parsed = ((number, self._parse(row)) for *row, number in rows)
-            found = [(number, record) for number, record in parsed if record is not None]
-            if found:
+            if found := self._known(rows):
                 return found
             seq = rows[-1][-1]  # a whole page of kinds that only another version knows
         return []
@@ -133,6 +160,29 @@ class Store:
         while page := self.since(seq):
             yield from (record for _, record in page)
             seq = page[-1][0]
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the newest record, 0 where there is none. Cheap: often asked."""
+        rows = self._rows("SELECT MAX(seq) FROM events", ())
+        return int(rows[0][0] or 0) if rows else 0
+
+    def last(self, kind: str, limit: int) -> list[tuple[int, Record]]:
+        """The last `limit` records of a kind, in the order they came in."""
+        query = f"SELECT {_RECORD}, seq FROM events WHERE kind = ? ORDER BY seq DESC LIMIT ?"
+        return self._known(reversed(self._rows(query, (kind, limit))))
+
+    def before(self, seq: int | None, limit: int, kinds: Iterable[str]) -> list[tuple[int, Record]]:
+        """The last `limit` records of `kinds` before number `seq` (of all), in their order.
+
+        Each kind is looked up by itself: between two of them may be a million of others.
+        """
+        query = "SELECT seq FROM events WHERE kind = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+        end = 2**63 - 1 if seq is None else seq
+        found = [row[0] for kind in kinds for row in self._rows(query, (kind, end, limit))]
+        chosen = ", ".join(map(str, heapq.nlargest(limit, found)))
+        whole = f"SELECT {_RECORD}, seq FROM events WHERE seq IN ({chosen}) ORDER BY seq"
+        return self._known(self._rows(whole, ()))
 
     @property
     def has_ended(self) -> bool:
@@ -168,10 +218,19 @@ class Store:
         rows = self._rows("SELECT imported_bytes FROM spools WHERE name = ?", (name,))
         return int(rows[0][0]) if rows else 0
 
-    def _rows(self, query: str, values: tuple[Any, ...]) -> list[Any]:
+    def select(self, query: str, **values: Any) -> list[Any]:
+        """For the rooms beside this one: what of the tables a query finds."""
+        return self._rows(query, values)
+
+    def _rows(self, query: str, values: tuple[Any, ...] | dict[str, Any]) -> list[Any]:
         with self._turn, self._translated():
             db = self._connection()
             return [] if db is None else db.execute(query, values).fetchall()
+
+    def _known(self, rows: Iterable[Any]) -> list[tuple[int, Record]]:
+        """Numbers and records, without those of kinds that only another version knows."""
+        parsed = ((number, self._parse(row)) for *row, number in rows)
+        return [(number, record) for number, record in parsed if record is not None]
 
     def _parse(self, row: Sequence[Any]) -> Record | None:
         kind, time, source, number, body = row
@@ -215,9 +274,11 @@ class Store:
         self._is_empty(db)  # before WAL: another program's file stays as it is
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         with _committing(db):
             if self._is_empty(db):
                 _create(db)
+            _complete(db)
         return True
 
     def _is_empty(self, db: sqlite3.Connection) -> bool:
@@ -288,6 +349,13 @@ def _create(db: sqlite3.Connection) -> None:
         db.execute(statement)
     db.execute(f"PRAGMA application_id = {tables.APPLICATION}")
     db.execute(f"PRAGMA user_version = {tables.FORMAT}")
+
+
+def _complete(db: sqlite3.Connection) -> None:
+    """Add what an earlier version did not make."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'timings'").fetchone():
+        for statement in tables.CHARTS:
+            db.execute(statement)
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:

@@ -1,7 +1,8 @@
 """The tables of run.db, and what each event leaves in them besides itself.
 
 `events` is the record. The others are views of it that a person can read with `sqlite3`, and
-charts without folding: every number by step, every rank, every checkpoint.
+charts without folding: every number by step, where each rank's time went, every rank, every
+checkpoint. What the `_blocks` and `_marks` are for is said in `rundir.blocks`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from evener import events
+from evener import events, travel
 from evener.events import Record
 
-FORMAT = 1  # PRAGMA user_version; raised when a table changes its meaning
+FORMAT = 1  # PRAGMA user_version; raised when a table changes its meaning, not for one more table
 APPLICATION = 0x45564E52  # PRAGMA application_id: "EVNR", so that another's file is not taken
 
 SCHEMA = (
@@ -33,15 +34,62 @@ SCHEMA = (
     "CREATE TABLE spools (name TEXT PRIMARY KEY, imported_bytes INTEGER NOT NULL)",
 )
 
+# Of a rank's report, after rank, step and time: fields of `RankTimed`.
+TIMINGS = (
+    "steps", "share", "samples_per_s", "data_s", "forward_s", "backward_s", "exchange_s",
+    "hidden_s", "wait_s", "optimizer_s", "step_s", "memory_bytes", "cpu_share", "temperature_c",
+)  # fmt: skip
+_OF_TIMING = ", ".join(
+    f"{name} {'INTEGER' if name in ('steps', 'memory_bytes') else 'REAL'}" for name in TIMINGS
+)
+SHIFT = 4  # a block of level 1 is 16 steps
+_MARKED = """CREATE TRIGGER {table}_marked AFTER INSERT ON {table} BEGIN
+    INSERT INTO {marks} SELECT 1, NEW.{key}, NEW.step >> {shift} WHERE NOT EXISTS (SELECT 1
+        FROM {marks} WHERE level = 1 AND {key} = NEW.{key} AND block = NEW.step >> {shift});
+    END"""
+# What charts read besides `metrics`. An earlier version made none of these: a writer adds them,
+# and marks all that is there already.
+CHARTS = (
+    f"""CREATE TABLE timings (
+        rank INTEGER NOT NULL, step INTEGER NOT NULL, time REAL, {_OF_TIMING},
+        PRIMARY KEY (rank, step)) WITHOUT ROWID""",
+    """CREATE TABLE metric_blocks (
+        name TEXT NOT NULL, level INTEGER NOT NULL, block INTEGER NOT NULL, step INTEGER,
+        time REAL, low REAL, high REAL, total REAL, numbers INTEGER, points INTEGER,
+        PRIMARY KEY (name, level, block)) WITHOUT ROWID""",
+    f"""CREATE TABLE timing_blocks (
+        rank INTEGER NOT NULL, level INTEGER NOT NULL, block INTEGER NOT NULL, step INTEGER,
+        time REAL, {_OF_TIMING}, PRIMARY KEY (rank, level, block)) WITHOUT ROWID""",
+    """CREATE TABLE metric_marks (
+        level INTEGER NOT NULL, name TEXT NOT NULL, block INTEGER NOT NULL,
+        PRIMARY KEY (level, name, block)) WITHOUT ROWID""",
+    """CREATE TABLE timing_marks (
+        level INTEGER NOT NULL, rank INTEGER NOT NULL, block INTEGER NOT NULL,
+        PRIMARY KEY (level, rank, block)) WITHOUT ROWID""",
+    _MARKED.format(table="metrics", marks="metric_marks", key="name", shift=SHIFT),
+    _MARKED.format(table="timings", marks="timing_marks", key="rank", shift=SHIFT),
+    f"INSERT INTO metric_marks SELECT DISTINCT 1, name, step >> {SHIFT} FROM metrics",
+)
+
 Row = tuple[Any, ...]
 
 
 def project(db: sqlite3.Connection, record: Record) -> None:
     """Bring the tables up to date with one new event."""
-    change = _CHANGES.get(type(record.event))
-    if change is not None:
-        statement, rows = change
-        db.executemany(statement, rows(record.event, record.time))
+    for changes in (_NUMBERS, _VIEWS):
+        change = changes.get(type(record.event))
+        if change is not None:
+            statement, rows = change
+            db.executemany(statement, rows(record.event, record.time))
+
+
+def points(record: Record) -> Iterator[Row]:
+    """What an event adds to the numbers by step: (step, name, value, time) of each."""
+    match record.event:
+        case events.StepCommitted() as step:
+            yield from _of_step(step, record.time)
+        case events.Validated() as validated:
+            yield from _of_validation(validated, record.time)
 
 
 def _set_rank(*columns: str) -> str:
@@ -57,11 +105,13 @@ def _set_rank(*columns: str) -> str:
 def _of_step(event: events.StepCommitted, time: float) -> Iterator[Row]:
     values = {
         **event.metrics,
+        "samples": event.cursor,  # consumed by then
         "loss": event.loss,
         "lr": event.lr,
         "grad_norm": event.grad_norm,
         "seconds": event.seconds,
         "samples_per_s": event.samples / event.seconds if event.seconds > 0 else None,
+        "skipped": 1 if event.skipped else None,
     }
     yield from ((event.step, name, v, time) for name, v in values.items() if v is not None)
 
@@ -71,11 +121,23 @@ def _of_validation(event: events.Validated, time: float) -> Iterator[Row]:
     yield from ((event.step, f"validation.{name}", v, time) for name, v in values.items())
 
 
+def _of_timing(event: events.RankTimed, time: float) -> Iterator[Row]:
+    numbers = (travel.finite(getattr(event, name)) for name in TIMINGS)
+    yield event.rank, event.step, time, *numbers
+
+
+_Changes = dict[type[Any], tuple[str, Callable[[Any, float], Iterable[Row]]]]
 # A step that is computed twice (after a fall back to a checkpoint) is one step: as told last.
 _MEASURE = "INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)"
-_CHANGES: dict[type[Any], tuple[str, Callable[[Any, float], Iterable[Row]]]] = {
+_NUMBERS: _Changes = {
     events.StepCommitted: (_MEASURE, _of_step),
     events.Validated: (_MEASURE, _of_validation),
+    events.RankTimed: (
+        f"INSERT OR REPLACE INTO timings VALUES (?, ?, ?{', ?' * len(TIMINGS)})",
+        _of_timing,
+    ),
+}
+_VIEWS: _Changes = {
     events.RankStarted: (
         _set_rank("agent", "life", "pid", "state"),
         lambda e, _: [(e.rank, e.agent, e.life, e.pid, "starting")],

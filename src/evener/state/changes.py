@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import copy
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from evener import events
 from evener.events import Record
+from evener.state import machines
+from evener.state.bounds import MACHINES, METRICS, RANKS, cut, cut_all
 from evener.state.views import (
     EMPTY,
     ENDED,
@@ -28,7 +31,6 @@ from evener.state.views import (
 SPEED_WINDOW = 20  # commits that the shown speed is over
 TAIL = 200  # points of a loss curve
 VALIDATIONS, ALERTS, TEXTS, CHECKPOINTS = 50, 50, 5, 100
-RANKS, MACHINES, METRICS, TEXT_CHARACTERS = 1024, 256, 64, 4000  # more would be nonsense or harm
 SMOOTHING = 0.1  # weight of a new loss in the smoothed one
 _UNFITTED = dict.fromkeys(
     ("measured_samples_per_s", "alone_samples_per_s", "possible_samples_per_s")
@@ -75,18 +77,13 @@ def _run_started(draft: RunState, event: events.RunStarted, time: float) -> None
 
 
 def _machine_seen(draft: RunState, event: events.MachineSeen, time: float) -> None:
-    facts = event.machine
-    devices = [d for d in _list(facts.get("devices")) if isinstance(d, dict)]
-    view = MachineView(
-        agent=event.agent,
-        name=_cut(str(facts.get("name", ""))),
-        system=_cut(str(facts.get("system", ""))),
-        cpus=_number(facts.get("cpus")),
-        cpu_name=_cut(str(facts.get("cpu_name", ""))),
-        memory_bytes=int(_number(facts.get("memory_bytes"))),
-        devices=tuple(_cut(str(d.get("name") or d.get("kind"))) for d in devices[:METRICS]),
-    )
-    _set_machine(draft, view)
+    _set_machine(draft, machines.seen(event))
+
+
+def _machine_load(draft: RunState, event: events.MachineLoad, time: float) -> None:
+    known = _machine(draft, event.agent)
+    if known.load is None or time >= known.load.time:
+        _set_machine(draft, replace(known, load=machines.load(event, time)))
 
 
 def _data_prepared(draft: RunState, event: events.DataPrepared, time: float) -> None:
@@ -94,15 +91,14 @@ def _data_prepared(draft: RunState, event: events.DataPrepared, time: float) -> 
 
 
 def _agent_ended(draft: RunState, event: events.AgentEnded, time: float) -> None:
-    known = next((m for m in draft.machines if m.agent == event.agent), MachineView(event.agent))
-    _set_machine(draft, replace(known, ended=True))
+    _set_machine(draft, replace(_machine(draft, event.agent), ended=True))
     ranks = (replace(r, state="ended") if r.agent == event.agent else r for r in draft.ranks)
     _put(draft, ranks=tuple(ranks))
 
 
 def _stop_asked(draft: RunState, event: events.StopAsked, time: float) -> None:
     if not draft.ended:
-        _put(draft, phase="stopping", stop_reason=_cut(event.reason))
+        _put(draft, phase="stopping", stop_reason=cut(event.reason))
 
 
 def _run_ended(draft: RunState, event: events.RunEnded, time: float) -> None:
@@ -111,17 +107,21 @@ def _run_ended(draft: RunState, event: events.RunEnded, time: float) -> None:
         draft,
         phase=phase,
         ended_at=time,
-        reason=_cut(event.reason),
-        error=_cut_all(event.error),
+        reason=cut(event.reason),
+        error=cut_all(event.error),
         ranks=tuple(replace(r, state="ended") for r in draft.ranks),
         eta_s=None,
     )
 
 
+def _machine(draft: RunState, agent: str) -> MachineView:
+    return next((m for m in draft.machines if m.agent == agent), MachineView(agent))
+
+
 def _set_machine(draft: RunState, view: MachineView) -> None:
     others = (m for m in draft.machines if m.agent != view.agent)
-    machines = sorted((*others, view), key=lambda m: m.agent)
-    _put(draft, machines=tuple(machines[:MACHINES]))
+    in_order = sorted((*others, view), key=lambda m: m.agent)
+    _put(draft, machines=tuple(in_order[:MACHINES]))
 
 
 # ---------------------------------------------------------------------------------- ranks
@@ -151,7 +151,7 @@ def _rank_lost(draft: RunState, event: events.RankLost, time: float) -> None:
         agent=event.agent,
         state="lost",
         losses=known.losses + 1,
-        lost_reason=_cut(event.reason),
+        lost_reason=cut(event.reason),
     )
     _set_ranks(draft, time, lost)
 
@@ -183,14 +183,14 @@ def _rank_parked(draft: RunState, event: events.RankParked, time: float) -> None
     """Until a generation names it again; one that is gone by now does not come back by this."""
     known = _rank(draft, event.rank)
     if known.state not in ("lost", "ended"):
-        parked = replace(known, state="parked", parked_reason=_cut(event.reason))
+        parked = replace(known, state="parked", parked_reason=cut(event.reason))
         _set_ranks(draft, time, parked)
 
 
 def _rank_left_out(draft: RunState, event: events.RankLeftOut, time: float) -> None:
     """Until its next process starts."""
     known = replace(_rank(draft, event.rank), agent=event.agent)
-    _set_ranks(draft, time, replace(known, state="parked", parked_reason=_cut(event.reason)))
+    _set_ranks(draft, time, replace(known, state="parked", parked_reason=cut(event.reason)))
 
 
 def _speeds_fitted(draft: RunState, event: events.SpeedsFitted, time: float) -> None:
@@ -249,14 +249,23 @@ def _fall_back(draft: RunState, step: int) -> None:
 
 
 def _rank(draft: RunState, rank: int) -> RankView:
-    return next((r for r in draft.ranks if r.rank == rank), RankView(rank))
+    at = bisect_left(draft.ranks, rank, key=_number)
+    known = draft.ranks[at : at + 1]
+    return known[0] if known and known[0].rank == rank else RankView(rank)
 
 
 def _set_ranks(draft: RunState, time: float, *views: RankView) -> None:
-    ranks = {r.rank: r for r in draft.ranks}
-    ranks |= {v.rank: replace(v, heard_at=max(time, v.heard_at)) for v in views}
-    in_order = sorted(ranks.values(), key=lambda r: r.rank)
-    _put(draft, ranks=tuple(in_order[:RANKS]))
+    """They stay in the order of their numbers: of a thousand, one more report moves none."""
+    ranks = list(draft.ranks)
+    for view in views:
+        at = bisect_left(ranks, view.rank, key=_number)
+        known = at < len(ranks) and ranks[at].rank == view.rank
+        ranks[at : at + known] = [replace(view, heard_at=max(time, view.heard_at))]
+    _put(draft, ranks=tuple(ranks[:RANKS]))
+
+
+def _number(view: RankView) -> int:
+    return view.rank
 
 
 # ------------------------------------------------------------------------------- training
@@ -324,7 +333,7 @@ def _validated(draft: RunState, event: events.Validated, time: float) -> None:
 
 
 def _text_sampled(draft: RunState, event: events.TextSampled, time: float) -> None:
-    view = TextView(event.step, _cut(event.prompt), _cut(event.text))
+    view = TextView(event.step, cut(event.prompt), cut(event.text))
     _put(draft, texts=_tail(draft.texts, view, TEXTS))
 
 
@@ -344,7 +353,7 @@ def _exported(draft: RunState, event: events.Exported, time: float) -> None:
 
 
 def _alert(draft: RunState, event: events.Alert, time: float) -> None:
-    view = AlertView(time, event.level, _cut(event.text), event.rank)
+    view = AlertView(time, event.level, cut(event.text), event.rank)
     _put(draft, alerts=_tail(draft.alerts, view, ALERTS))
 
 
@@ -355,26 +364,10 @@ def _tail(values: tuple[Any, ...], value: Any, limit: int) -> tuple[Any, ...]:
     return (*values[-(limit - 1) :], value)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= TEXT_CHARACTERS else text[:TEXT_CHARACTERS] + "…"
-
-
-def _cut_all(error: dict[str, Any] | None) -> dict[str, Any] | None:
-    return None if error is None else {k: _cut(str(v)) for k, v in list(error.items())[:METRICS]}
-
-
-def _list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else []
-
-
-def _number(value: Any) -> float:
-    fits = isinstance(value, int | float) and abs(value) < 2**63
-    return value if fits else 0.0
-
-
 _CHANGES: dict[type[Any], Callable[[RunState, Any, float], None]] = {
     events.RunStarted: _run_started,
     events.MachineSeen: _machine_seen,
+    events.MachineLoad: _machine_load,
     events.DataPrepared: _data_prepared,
     events.RankStarted: _rank_started,
     events.RankBuilt: _rank_built,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 Phase = Literal["starting", "training", "stopping", "finished", "stopped", "failed"]
@@ -44,6 +44,37 @@ class RankView:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuView:
+    """One GPU at the last look. None: it does not say."""
+
+    uuid: str
+    name: str = ""
+    busy_share: float | None = None  # of the last moments in which it computed anything
+    memory_bytes: float | None = None
+    memory_limit_bytes: float | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadView:
+    """A machine at the last look; rates are since the look before. None: it does not say."""
+
+    time: float
+    cpu_share: float | None = None  # of the processors it may use
+    memory_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    disk_read_bytes_per_s: float | None = None
+    disk_write_bytes_per_s: float | None = None
+    sent_bytes_per_s: float | None = None  # to other machines
+    received_bytes_per_s: float | None = None
+    temperature_c: float | None = None  # of the processor
+    gpus: tuple[GpuView, ...] = ()
+    dropped: int = 0  # events of it that nobody took, ever
+
+
+@dataclass(frozen=True, slots=True)
 class MachineView:
     """One agent's machine."""
 
@@ -55,6 +86,7 @@ class MachineView:
     memory_bytes: int = 0
     devices: tuple[str, ...] = ()
     ended: bool = False
+    load: LoadView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +198,26 @@ class RunState:
 
 
 EMPTY = RunState()
+_VIEWS: tuple[type[Any], ...] = (
+    RunState, RankView, MachineView, LoadView, GpuView, ValidationView, CheckpointView, TextView,
+    AlertView,
+)  # fmt: skip
+_NAMES = {view: tuple(f.name for f in fields(view)) for view in _VIEWS}
 
 
 def to_dict(state: RunState) -> dict[str, Any]:
     """Plain JSON values; what is not a number (nan, infinity) is None, as JSON has no word."""
-    plain = _plain(asdict(state))
+    plain = _plain(state)
     assert isinstance(plain, dict)
     return plain
 
 
 def _plain(value: Any) -> Any:
+    names = _NAMES.get(type(value))
+    if names is not None:  # by hand: `asdict` copies every value, which a thousand ranks feel
+        return {name: _plain(getattr(value, name)) for name in names}
+    if value is None or isinstance(value, str | int):
+        return value
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -42,6 +42,7 @@ MEMORY_MOST_EVENTS = 100_000  # where the spool cannot be written either, the ol
 SPOOL_PAUSE_S = 5.0  # until the next try to write it then
 CLOSE_S = 3.0  # for the last events at the end
 LAST_EVENTS = 20  # of which how the run ended is one
+ASKS_REMEMBERED = 256
 REFUSALS = (400, 413, 422)  # the head is there but will never take this
 
 
@@ -58,10 +59,12 @@ class Outbox:
         self._queue: deque[dict[str, Any]] = deque()
         self._number = 0
         self._queued = 0  # events taken in, ever
-        self._settled = 0  # of these: arrived, or refused for good
+        self._settled = 0  # of these: arrived, refused for good, or dropped
         self._urgent = False
         self._closing = False
+        self._asks: list[str] = []
         # The thread's own:
+        self._heard: deque[str] = deque(maxlen=ASKS_REMEMBERED)
         self._lines: deque[bytes] = deque()  # younger than all that is in the spool
         self._away_since: float | None = None
         self._answers = False  # though it did not take what it was told last
@@ -69,6 +72,7 @@ class Outbox:
         self._next_try = 0.0
         self._last_contact = float("-inf")
         self._spool_pause_until = 0.0
+        self._dropped = 0
         self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
 
     def __enter__(self) -> Self:
@@ -107,11 +111,23 @@ class Outbox:
             self._change.notify_all()
             return self._change.wait_for(lambda: self._settled >= wanted, timeout_s)
 
+    def asks(self) -> list[str]:
+        """What a person wants of the run, as the head told since the last call, each ask once:
+        "stop", "checkpoint"."""
+        with self._change:
+            new, self._asks = self._asks, []
+            return new
+
     @property
     def away_s(self) -> float:
         """For how long the head has not taken what it was sent; 0 while it does."""
         since = self._away_since
         return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def dropped(self) -> int:
+        """Events, ever, that neither the head nor the disk took, until there were too many."""
+        return self._dropped
 
     def _take(self, record: dict[str, Any]) -> None:
         if self._closing:
@@ -195,6 +211,7 @@ class Outbox:
         status = self._head.post(b'{"events":[' + b",".join(lines) + b"]}")
         if status == 200:
             self._met()
+            self._hear(asks_of(self._head.answer))
             return len(lines)
         if status not in REFUSALS or not lines:
             self._missed(status)
@@ -206,6 +223,14 @@ class Outbox:
         half = len(lines) // 2
         arrived = self._deliver(lines[:half])
         return arrived if arrived < half else half + self._deliver(lines[half:])
+
+    def _hear(self, asks: list[tuple[str, str]]) -> None:
+        """The head says an ask again for some seconds, so that a lost answer does not lose it."""
+        for name, what in asks:
+            if name not in self._heard:
+                self._heard.append(name)
+                with self._change:
+                    self._asks.append(what)
 
     def _forget(self, lines: list[bytes]) -> None:
         if not lines:
@@ -256,12 +281,22 @@ class Outbox:
         except OSError as error:
             log.error("the spool cannot be written: %s", error)
             self._spool_pause_until = time.monotonic() + SPOOL_PAUSE_S
-            surplus = max(len(self._lines) - MEMORY_MOST_EVENTS, 0)
-            for _ in range(surplus):
-                self._lines.popleft()
-            self._settle(surplus)
+            self._drop(len(self._lines) - MEMORY_MOST_EVENTS)
             return
         self._lines.clear()
+
+    def _drop(self, surplus: int) -> None:
+        """The oldest. Said once; `dropped` tells how many there were."""
+        if surplus <= 0:
+            return
+        for _ in range(surplus):
+            self._lines.popleft()
+        if not self._dropped:
+            agent = self.source.partition("/")[0]
+            text = f"neither the head nor agent {agent}'s disk takes events: its oldest are lost"
+            self.put(Alert("warning", text))
+        self._dropped += surplus
+        self._settle(surplus)
 
     def _finish(self) -> None:
         self._take_in()
@@ -277,6 +312,14 @@ class Outbox:
         self._head.close()
 
 
+def asks_of(answer: bytes) -> list[tuple[str, str]]:
+    """The asks in a head's answer: none in one of an earlier version, or in what cannot be read."""
+    try:
+        return [(str(name), str(what)) for name, what in json.loads(answer)["asks"]]
+    except (ValueError, TypeError, KeyError):
+        return []
+
+
 class _Head:
     """One kept connection to the head's intake."""
 
@@ -288,6 +331,7 @@ class _Head:
             "Content-Type": "application/json",
         }
         self._connection: http.client.HTTPConnection | None = None
+        self.answer = b""  # to the last post that was answered
 
     def post(self, body: bytes) -> int | None:
         """The status of the answer, None without one."""
@@ -311,7 +355,7 @@ class _Head:
             self._connection = fresh
         self._connection.request("POST", PATH, body, self._headers)
         answer = self._connection.getresponse()
-        answer.read()
+        self.answer = answer.read()
         return answer.status
 
     def close(self) -> None:

@@ -4,11 +4,10 @@ import math
 
 import pytest
 
-from evener import events
-from evener.cli import words
-from evener.cli.words import Story, tell
+from evener import events, words
 from evener.events import Event, Record
 from evener.state import RunState
+from evener.words import Story, tell
 
 
 @pytest.mark.parametrize(

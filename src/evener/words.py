@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,10 +23,6 @@ class Sentence:
     text: str
     level: str = "note"
     quiet: bool = False
-
-    @property
-    def clock(self) -> str:
-        return time.strftime("%H:%M:%S", time.localtime(self.time))
 
 
 class Story:

@@ -1,0 +1,66 @@
+"""The server of `evener dashboard`: the pages of a folder of runs, until it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from evener import errors
+from evener.dashboard.app import build
+from evener.viewer.folder import Folder
+
+TRIED = 20  # ports, where no certain one is wanted
+GOODBYE_S = 1  # for requests under way; a page's stream does not end by itself
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling: Ctrl-C is the command's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listening(host: str, port: int, *, exactly: bool) -> socket.socket:
+    """On `port` of `host`, or, unless it must be that one, on the first free one after it."""
+    for tried in range(port, port + (1 if exactly else TRIED)):
+        try:
+            return socket.create_server((host, tried), backlog=128)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise errors.BadCommand(
+                    f"nobody can listen on {host}:{tried}: {error.strerror or error}",
+                    where="--host, --port",
+                    fix="an address of this machine, and a port above 1023",
+                ) from error
+    raise errors.PortTaken(
+        f"port {port} is taken" if exactly else f"ports {port} to {port + TRIED - 1} are taken",
+        where=host,
+        fix="name another with --port",
+    )
+
+
+def serve(folder: Folder, key: str, door: socket.socket) -> None:
+    """Until KeyboardInterrupt."""
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    server = _Server(
+        uvicorn.Config(
+            build(folder, key),
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GOODBYE_S,
+        )
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(server.serve(sockets=[door]))
