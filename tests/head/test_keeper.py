@@ -10,6 +10,9 @@ import pytest
 from tests import synthetic_run
 from tests.synthetic_run import Script
 
+from evener import state
+from evener.events import Record
+from evener.head import keeper as keeping
 from evener.head.keeper import Keeper
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
@@ -57,3 +60,29 @@ def test_who_did_not_ask_has_none(run: RunDir) -> None:
     run.job_file.write_text("{}")
     kept(run)
     assert not run.tensorboard.exists()
+
+
+def test_who_follows_is_told_everything_once_from_memory_or_from_disk(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what another has written in between, and what is too old to be remembered."""
+    told = list(synthetic_run.records(Script(steps=60)))
+    third = len(told) // 3
+    monkeypatch.setattr(keeping, "RECENT", third)
+    with Store.open(run.db, write=True) as store:
+        store.append(told[:10])
+        keeper = Keeper(run, store)
+        keeper.take(told[10:third])
+        keeper.take(told[5:third])  # again: nothing of it is new
+        store.append(told[third : third + 7])
+        keeper.take(told[third + 7 :])
+        for start in (0, 5, 10, third - 1, third + 3, third + 7, len(told) - 3, len(told)):
+            seq, found = start, list[Record]()
+            while page := keeper.since(seq):
+                assert [number for number, _ in page] == [*range(seq + 1, page[-1][0] + 1)]
+                seq = page[-1][0]
+                found += [record for _, record in page]
+            assert found == told[start:]
+        assert keeper.newest == store.last_seq == len(told)
+        assert keeper.state() == state.fold(told)
+        keeper.close()

@@ -166,7 +166,7 @@ def test_a_full_disk_still_takes_how_the_run_ended(
     """Though more than one batch waits before it, and the agent's own disk is as full."""
     append = Store.append
 
-    def full(self: Store, records: list[Record]) -> int:
+    def full(self: Store, records: list[Record]) -> list[tuple[int, Record]]:
         if len(list(run.logs.glob(".reserve"))) or len(records) > 2:
             raise errors.DiskFull("no space is left")
         return append(self, records)

@@ -427,6 +427,6 @@ def test_a_spool_being_drained_may_be_recovered_meanwhile(run: RunDir) -> None:
     spool.drop([line(n) for n in range(5)])
     assert recover(run) == 1
     with Store.open(run.db, write=True) as store:
-        assert store.append([Record(e, 1.0, "a00/1", n + 1) for n, e in enumerate(told)]) == 0
+        assert store.append([Record(e, 1.0, "a00/1", n + 1) for n, e in enumerate(told)]) == []
     spool.close()
     assert texts(run) == expected(11)

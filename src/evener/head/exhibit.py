@@ -1,6 +1,6 @@
 """The head's one run as its pages see it: what comes in is shown at once.
 
-Pages read the record over a connection of their own, so that no chart keeps an event waiting.
+Charts read the record over a connection of their own, so that none keeps an event waiting.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from evener.state import RunState
 
 
 class Exhibit:
-    """A `dashboard.RunSource` and the `dashboard.Runs` that has only this one. Owns `reader`."""
+    """A `dashboard.RunSource` and the `dashboard.Runs` that has only this one."""
 
     def __init__(self, run: RunDir, keeper: Keeper, reader: Store) -> None:
         self.run = run
         self.live = True
-        self._keeper, self._reader = keeper, reader
+        self._keeper = keeper
         self._history = History(reader)
-        self._looked, self._newest = -1, 0
 
     def close(self) -> None:
         """The head goes: pages are told so, and end."""
@@ -35,16 +34,13 @@ class Exhibit:
         return not self._keeper.run_ended
 
     def newest(self) -> int:
-        if self._looked != self._keeper.stored:
-            self._looked = self._keeper.stored
-            self._newest = self._reader.last_seq
-        return self._newest
+        return self._keeper.newest
 
     def state(self) -> RunState:
         return self._keeper.state()
 
     def since(self, seq: int) -> list[tuple[int, Record]]:
-        return self._reader.since(seq)
+        return self._keeper.since(seq)
 
     def history(self) -> History:
         return self._history

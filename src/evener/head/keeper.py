@@ -9,20 +9,24 @@ recorded. So a little of the disk is held back for the last words.
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 import time
+from collections import deque
 
 from evener import errors, events, state
 from evener.dashboard.source import Ask
 from evener.events import AgentEnded, Record, RunEnded
 from evener.rundir import tensorboard
+from evener.rundir.digest import digest
 from evener.rundir.layout import RunDir
 from evener.rundir.rank_metrics import RankMetrics
 from evener.rundir.store import Store
 from evener.rundir.tensorboard import TensorBoard
 
 PAGE = 1000
+RECENT = 10_000
 ASK_S = 15.0  # agents post every 2 s at least; who joins later is not meant
 RESERVE_BYTES = 256 * 1024  # some pages of the record, whatever else wants them just then
 
@@ -41,8 +45,11 @@ class Keeper:
         self._fold_turn = threading.Lock()
         self._seq = 0
         self._state = state.EMPTY
+        # What came in last, as it came: who follows closely need not read it from the disk.
+        self._recent: deque[tuple[int, Record]] = deque(maxlen=RECENT)
+        self._intake = threading.Lock()  # what is stored and what is recent, in one order
+        self.newest = store.last_seq  # the number of the last record
         self.posts = 0  # so far: it stands still while all agents are silent
-        self.stored = 0  # how often something was: pages look again when it has grown
         self._asks: dict[str, tuple[float, Ask]] = {}
         self.run_ended = False  # as told in this life of the head, or before it
         self.ended_agents: set[str] = set()  # as told in this life alone
@@ -51,14 +58,22 @@ class Keeper:
         """Store what is new. An empty list is a sign of life as well."""
         self.posts += 1
         try:
-            stored = self._store.append(records) if records else 0
+            stored = self._add(records) if records else 0
         except errors.DiskFull:
             self._part(records)
             self._hear(self._last_words(records))
             raise
-        self.stored += 1
         self._hear(records)
         return stored
+
+    def _add(self, records: list[Record]) -> int:
+        with self._intake:
+            new = self._store.append(records)
+            if new and new[0][0] != self.newest + 1:  # somebody else has written in between
+                self._recent.clear()
+            self._recent.extend(new)
+            self.newest = new[-1][0] if new else self.newest
+        return len(new)
 
     def ask(self, what: Ask) -> None:
         """A person wants this of the run: agents hear it in the answers to their posts."""
@@ -85,18 +100,25 @@ class Keeper:
         last = [r for r in records if isinstance(r.event, RunEnded | AgentEnded)]
         if last:
             self.close()
-            self._store.append(last)
+            self._add(last)
         return last
 
     def state(self) -> state.RunState:
         with self._fold_turn:
-            while page := self._reader.since(self._seq):
+            if not self._seq:
+                self._seq, self._state = digest(self._reader)
+            while page := self.since(self._seq):
                 self._state = state.fold((record for _, record in page), self._state)
                 self._seq = page[-1][0]
             return self._state
 
     def since(self, seq: int) -> list[tuple[int, Record]]:
         """The next records after number `seq`, as many as one answer should have."""
+        with self._intake:
+            first = self._recent[0][0] if self._recent else self.newest + 1
+            if seq + 1 >= first:
+                at = seq + 1 - first
+                return list(itertools.islice(self._recent, at, at + PAGE))
         return self._reader.since(seq, PAGE)
 
     def write_metrics(self, most: int | None = None) -> None:
@@ -116,8 +138,7 @@ class Keeper:
     def end_run(self, ended: events.RunEnded) -> None:
         """Put an end on the record that no agent told of."""
         self.close()
-        self._store.append([Record(ended, time.time(), f"head/{secrets.token_hex(4)}", 1)])
-        self.stored += 1
+        self._add([Record(ended, time.time(), f"head/{secrets.token_hex(4)}", 1)])
 
     def _hold(self) -> None:
         """On a disk that has not even this much left, the record itself gets the rest."""

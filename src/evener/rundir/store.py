@@ -80,18 +80,20 @@ class Store:
 
     # ------------------------------------------------------------------------- writing
 
-    def append(self, records: Iterable[Record]) -> int:
+    def append(self, records: Iterable[Record]) -> list[tuple[int, Record]]:
         """Put records at the end, all or none; those known by (source, number) are passed over.
 
-        Returns how many were new. DiskFull leaves the record as it was: try again later.
+        Returns the new ones with their numbers, which have no gaps. DiskFull leaves the record as
+        it was: try again later.
         """
         with self._transaction() as db:
-            return sum(self._insert(db, record) for record in records)
+            numbered = ((self._insert(db, record), record) for record in records)
+            return [(seq, record) for seq, record in numbered if seq]
 
     def import_spool(self, name: str, records: Iterable[Record], end_bytes: int) -> int:
         """`append`, and remember in the same breath how far the spool file `name` was read."""
         with self._transaction() as db:
-            stored = sum(self._insert(db, record) for record in records)
+            stored = sum(self._insert(db, record) > 0 for record in records)
             db.execute("INSERT OR REPLACE INTO spools VALUES (?, ?)", (name, end_bytes))
             return stored
 
@@ -120,6 +122,7 @@ class Store:
             return blocks.settle(db, kept, level)
 
     def _insert(self, db: sqlite3.Connection, record: Record) -> int:
+        """The record's number; 0 where it is known."""
         values = events.to_dict(record)
         body = {k: v for k, v in values.items() if k not in _ENVELOPE}
         known = db.execute(
@@ -127,9 +130,11 @@ class Store:
             " VALUES (?, ?, ?, ?, ?)",
             (record.source, record.number, values["kind"], record.time, _dense(body)),
         )
-        if known.rowcount:
-            tables.project(db, record)
-        return known.rowcount
+        if not known.rowcount:
+            return 0
+        number = known.lastrowid or 0
+        tables.project(db, record)
+        return number
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
