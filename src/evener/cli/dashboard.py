@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+import socket
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -56,10 +57,7 @@ def dashboard(
     ) as door:  # fmt: skip
         _show(f"http://{_reached(host)}:{door.getsockname()[1]}/?key={key}", open_it=not no_open)
         if not _is_loopback(host):
-            console.note(
-                "whoever has this address sees these runs and can stop them. It goes over the "
-                "network as it is: in a network you do not trust, tunnel it (ssh -L) instead"
-            )
+            console.note(_warning(door, key))
         console.note("Ctrl-C ends the server; runs go on")
         serve(shown, key, door)
 
@@ -80,6 +78,14 @@ def _show(address: str, *, open_it: bool) -> None:
     typer.echo(address)
     if open_it and console.is_live(console.out()):
         webbrowser.open(address)  # where there is none, the address stands there
+
+
+def _warning(door: socket.socket, key: str) -> str:
+    place = f"http://{socket.gethostname()}:{door.getsockname()[1]}/?key={key}"
+    return (
+        f"from other machines: {place}\nWhoever has this address sees these runs and can stop "
+        "them. It goes over the network as it is: in one that you do not trust, tunnel it (ssh -L)"
+    )
 
 
 def _reached(host: str) -> str:

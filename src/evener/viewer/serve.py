@@ -31,7 +31,8 @@ def listening(host: str, port: int, *, exactly: bool) -> socket.socket:
     """On `port` of `host`, or, unless it must be that one, on the first free one after it."""
     for tried in range(port, port + (1 if exactly else TRIED)):
         try:
-            return socket.create_server((host, tried), backlog=128)
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, tried), family=family, backlog=128)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise errors.BadCommand(
