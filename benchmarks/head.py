@@ -43,7 +43,7 @@ SECRET = "of the benchmark"
 SPAN_S, QUICK_SPAN_S = 60.0, 15.0
 WARM_S = 3.0
 CORE, MEMORY_MB, INTAKE_S, PAINT_S, UPDATE_S = 1.0, 300.0, 0.05, 1.0, 0.1
-TURNS, QUICK_TURNS, TURN_S = 80, 8, 3.0
+TURNS, QUICK_TURNS, TURN_S = 60, 8, 3.0
 COST, OPEN_S = 1.01, 2.0
 STEPS, QUICK_STEPS = 1_250_000, 25_000  # of eight numbers each: ten million points
 SILENT = ("log.every_s=86400", "log.every_steps=1000000")
