@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
+from tests.dashboard.pages import Client
 from tests.head.serving import SECRET, made, recorded
 
 from evener import errors, events
@@ -36,30 +35,6 @@ async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
     )
 
 
-class Client:
-    """Requests to the application itself, without a server around it."""
-
-    def __init__(self, served: ASGIApp) -> None:
-        self._served = served
-        self.headers = {"Authorization": f"Bearer {SECRET}"}
-
-    def request(self, method: str, path: str, **told: Any) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            door = httpx.ASGITransport(self._served, raise_app_exceptions=False)
-            async with httpx.AsyncClient(
-                transport=door, base_url="http://head", headers=self.headers
-            ) as client:
-                return await client.request(method, path, **told)
-
-        return asyncio.run(ask())
-
-    def get(self, path: str, **told: Any) -> httpx.Response:
-        return self.request("GET", path, **told)
-
-    def post(self, path: str, **told: Any) -> httpx.Response:
-        return self.request("POST", path, **told)
-
-
 @pytest.fixture
 def keeper(tmp_path: Path) -> Iterator[Keeper]:
     run = made(tmp_path)
@@ -69,7 +44,7 @@ def keeper(tmp_path: Path) -> Iterator[Keeper]:
 
 @pytest.fixture
 def client(keeper: Keeper) -> Client:
-    return Client(app.build(keeper, SECRET, nowhere))
+    return Client(app.build(keeper, SECRET, nowhere), Authorization=f"Bearer {SECRET}")
 
 
 def note(number: int, text: str = "x") -> dict[str, Any]:
@@ -176,7 +151,7 @@ def test_no_body_makes_the_head_fail(body: bytes) -> None:
 
         asks: ClassVar[list[tuple[str, Ask]]] = []
 
-    client = Client(app.build(Nobody(), SECRET, nowhere))
+    client = Client(app.build(Nobody(), SECRET, nowhere), Authorization=f"Bearer {SECRET}")
     answer = client.post("/v1/events", content=body)
     assert answer.status_code in (200, 400)
 
