@@ -145,8 +145,8 @@ def test_series_hold_every_number_of_a_step(store: Store) -> None:
     assert store.series("validation.loss") == [(4, 0.7)]
     assert store.series("validation.accuracy") == [(4, 0.6)]
     assert store.series("grad_norm") == []
-    assert store.value_at("loss", 3) == 0.5
-    assert store.value_at("loss", 0) is None
+    assert store.values("loss", 3, 3)[-1][1] == 0.5
+    assert store.values("loss", 0, 0) == []
     assert store.last_step("loss") == 4
     assert store.last_step("nothing") == -1
 

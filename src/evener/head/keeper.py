@@ -17,7 +17,7 @@ from collections import deque
 
 from evener import errors, events, state
 from evener.dashboard.source import Ask
-from evener.events import AgentEnded, Record, RunEnded
+from evener.events import AgentEnded, MachineSeen, Record, RunEnded
 from evener.rundir import tensorboard
 from evener.rundir.digest import digest
 from evener.rundir.layout import RunDir
@@ -26,7 +26,9 @@ from evener.rundir.store import Store
 from evener.rundir.tensorboard import TensorBoard
 
 PAGE = 1000
-RECENT = 10_000
+RECENT = 20_000  # twenty seconds of a thousand ranks: more than lies between two looks back
+SLICE = 30  # records folded before whoever takes events in goes first: a millisecond
+WAY_S, STEP_ASIDE_S = 0.05, 0.001
 ASK_S = 15.0  # agents post every 2 s at least; who joins later is not meant
 RESERVE_BYTES = 256 * 1024  # some pages of the record, whatever else wants them just then
 
@@ -48,21 +50,26 @@ class Keeper:
         # What came in last, as it came: who follows closely need not read it from the disk.
         self._recent: deque[tuple[int, Record]] = deque(maxlen=RECENT)
         self._intake = threading.Lock()  # what is stored and what is recent, in one order
+        self._taking: set[int] = set()  # threads that store what has come
         self.newest = store.last_seq  # the number of the last record
         self.posts = 0  # so far: it stands still while all agents are silent
         self._asks: dict[str, tuple[float, Ask]] = {}
         self.run_ended = False  # as told in this life of the head, or before it
-        self.ended_agents: set[str] = set()  # as told in this life alone
+        self.agents: set[str] = set()  # that came, as told in this life alone
+        self.ended_agents: set[str] = set()  # of these
 
     def take(self, records: list[Record]) -> int:
         """Store what is new. An empty list is a sign of life as well."""
         self.posts += 1
+        self._taking.add(threading.get_ident())
         try:
             stored = self._add(records) if records else 0
         except errors.DiskFull:
             self._part(records)
             self._hear(self._last_words(records))
             raise
+        finally:
+            self._taking.discard(threading.get_ident())
         self._hear(records)
         return stored
 
@@ -88,6 +95,7 @@ class Keeper:
 
     def _hear(self, records: list[Record]) -> None:
         self._part(records)
+        self.agents |= {r.event.agent for r in records if isinstance(r.event, MachineSeen)}
         ended = any(isinstance(record.event, RunEnded) for record in records)
         self.run_ended = self.run_ended or ended
 
@@ -108,9 +116,19 @@ class Keeper:
             if not self._seq:
                 self._seq, self._state = digest(self._reader)
             while page := self.since(self._seq):
-                self._state = state.fold((record for _, record in page), self._state)
-                self._seq = page[-1][0]
+                for start in range(0, len(page), SLICE):
+                    part = page[start : start + SLICE]
+                    self._state = state.fold((record for _, record in part), self._state)
+                    self._seq = part[-1][0]
+                    self._give_way()
             return self._state
+
+    def _give_way(self) -> None:
+        """One thread at a time has Python's lock: a state is made between events, not beside them,
+        where each would wait for the other at every turn."""
+        until = time.monotonic() + WAY_S
+        while self._taking and time.monotonic() < until:
+            time.sleep(STEP_ASIDE_S)
 
     def since(self, seq: int) -> list[tuple[int, Record]]:
         """The next records after number `seq`, as many as one answer should have."""
@@ -124,7 +142,7 @@ class Keeper:
     def write_metrics(self, most: int | None = None) -> None:
         """What is made of the record now and then, for charts and for other programs. Where the
         space for last words is given back, none of it is taken for what only makes charts fast."""
-        self._metrics.write(most)
+        self._metrics.write(most, self.since)
         if self._reserve.exists():
             self._store.settle()
         self._store.checkpoint()

@@ -86,28 +86,40 @@ KEPT = (METRICS, RANKS)
 
 
 def settle(db: sqlite3.Connection, kept: Kept, level: int) -> int:
-    """Add up some of the marked blocks of a level, and return how many: TURN, if more wait."""
-    query = f"SELECT {kept.key}, block FROM {kept.marks} WHERE level = ? LIMIT {TURN}"
-    marked = [
-        {"key": key, "block": block, "level": level, "above": block >> SHIFT}
-        for key, block in db.execute(query, (level,))
-    ]
-    db.executemany(_add_up(kept, level), marked)
+    """Add up some of the marked blocks of a level, and return how many: TURN, if more wait. Few
+    statements do it: at each, other threads get Python's lock."""
+    told = {"level": level}
+    db.execute(_add_up(kept, level), told)
     if level < TOP:
-        above = "(:level + 1, :key, :above)"
-        db.executemany(f"INSERT OR IGNORE INTO {kept.marks} VALUES {above}", marked)
-    gone = f"level = :level AND {kept.key} = :key AND block = :block"
-    db.executemany(f"DELETE FROM {kept.marks} WHERE {gone}", marked)
-    return len(marked)
+        above = f"SELECT :level + 1, {kept.key}, block >> {SHIFT} FROM ({_first(kept)})"
+        db.execute(f"INSERT OR IGNORE INTO {kept.marks} {above}", told)
+    which = f"(level, {kept.key}, block) IN ({_first(kept)})"
+    return db.execute(f"DELETE FROM {kept.marks} WHERE {which}", told).rowcount
+
+
+def _first(kept: Kept) -> str:
+    """The marks whose turn it is."""
+    columns = f"level, {kept.key}, block"
+    where = f"WHERE level = :level ORDER BY {kept.key}, block LIMIT {TURN}"
+    return f"SELECT {columns} FROM {kept.marks} {where}"
 
 
 def _add_up(kept: Kept, level: int) -> str:
     size = 1 << SHIFT
-    below = _rows(kept, level - 1, f":block * {size}", f":block * {size} + {size - 1}")
-    sums = ", ".join(kept.added)
+    if level == 1:
+        table, raw, of_block = kept.table, kept.raw, "step BETWEEN {0} AND {1}"
+    else:
+        table, raw = kept.blocks, ", ".join(kept.columns)
+        of_block = f"below.level = {level - 1} AND below.block BETWEEN {{0}} AND {{1}}"
+    one = of_block.format(f"marked.block * {size}", f"marked.block * {size} + {size - 1}")
+    rows = (
+        f"SELECT marked.{kept.key} AS key, marked.block AS of, step, time, {raw}"
+        f" FROM ({_first(kept)}) AS marked JOIN {table} AS below"
+        f" ON below.{kept.key} = marked.{kept.key} AND {one}"
+    )
     return (
-        f"INSERT OR REPLACE INTO {kept.blocks} SELECT * FROM (SELECT :key, :level, :block,"
-        f" max(step) AS step, max(time), {sums} FROM ({below})) WHERE step IS NOT NULL"
+        f"INSERT OR REPLACE INTO {kept.blocks} SELECT key, :level, of, max(step), max(time),"
+        f" {', '.join(kept.added)} FROM ({rows}) GROUP BY key, of"
     )
 
 

@@ -7,12 +7,14 @@ writing stays cheap and the whole run stays in sight. `run.db` keeps every repor
 
 from __future__ import annotations
 
+import bisect
 import json
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from evener.events import RankTimed
+from evener.events import RankTimed, Record
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
@@ -24,6 +26,8 @@ _MEANS = (
 )  # fmt: skip
 _VITALS = ("cpu_share", "throttled_share", "major_faults_per_s", "temperature_c")
 
+Since = Callable[[int], list[tuple[int, Record]]]  # a page of the records after a number
+
 
 class RankMetrics:
     """Follows a store and writes the files of the ranks that reported since the last time."""
@@ -34,20 +38,32 @@ class RankMetrics:
         self._seq = 0
         self._ranks: dict[int, _Reports] = {}
 
-    def write(self, most: int | None = None) -> None:
+    def write(self, most: int | None = None, since: Since | None = None) -> None:
         """Reading and writing grow with what is new, and with LIMIT, never with the run. At most
-        `most` files, those written longest ago: each goes to the disk by itself."""
-        while page := self._store.since(self._seq, kinds=("RankTimed",)):
+        `most` files, those written longest ago: each goes to the disk by itself. `since` may know
+        the newest records without a look at the disk."""
+        if self._seq == 0 or since is None:
+            self._follow(lambda seq: self._store.since(seq, kinds=("RankTimed",)))
+        if since is not None:
+            self._follow(since)
+        waiting = [rank for rank, reports in self._ranks.items() if not reports.written][:most]
+        losses = self._losses([self._ranks[rank] for rank in waiting])
+        for rank in waiting:
+            reports = self._ranks.pop(rank)
+            self._ranks[rank] = reports  # the last in line now
+            layout.write_atomic(self._run.rank_metrics(rank), reports.text(losses))
+
+    def _follow(self, since: Since) -> None:
+        while page := since(self._seq):
             for seq, record in page:
                 self._seq = seq
                 if isinstance(record.event, RankTimed):
-                    reports = self._ranks.setdefault(record.event.rank, _Reports())
-                    reports.add(record.event)
-        waiting = [rank for rank, reports in self._ranks.items() if not reports.written]
-        for rank in waiting[:most]:
-            reports = self._ranks.pop(rank)
-            self._ranks[rank] = reports  # the last in line now
-            layout.write_atomic(self._run.rank_metrics(rank), reports.text(self._store))
+                    self._ranks.setdefault(record.event.rank, _Reports()).add(record.event)
+
+    def _losses(self, reports: Sequence[_Reports]) -> list[tuple[int, float | None]]:
+        """By step, as far as any of them needs one."""
+        steps = [step for each in reports for step in each.open_steps]
+        return self._store.values("loss", min(steps), max(steps)) if steps else []
 
 
 class _Reports:
@@ -66,23 +82,30 @@ class _Reports:
             self._reports = [_join(a, b) for a, b in pairs]
             self._lines = []
 
-    def text(self, store: Store) -> str:
+    @property
+    def open_steps(self) -> list[int]:
+        """Of the reports whose loss was not known yet."""
+        return [report.step for report in self._reports[len(self._lines) :]]
+
+    def text(self, losses: Sequence[tuple[int, float | None]]) -> str:
         """The file. A step's loss comes from another rank, so it may come in after this report."""
-        newest = store.last_step("loss")
+        newest = losses[-1][0] if losses else -1
         for report in self._reports[len(self._lines) :]:
             if report.step > newest:
                 break
-            self._lines.append(_line(report, store))
-        waiting = [_line(r, store) for r in self._reports[len(self._lines) :]]
+            self._lines.append(_line(report, losses))
+        waiting = [_line(r, losses) for r in self._reports[len(self._lines) :]]
         self.written = not waiting
         return "[\n" + ",\n".join(self._lines + waiting) + "\n]\n"
 
 
-def _line(report: RankTimed, store: Store) -> str:
+def _line(report: RankTimed, losses: Sequence[tuple[int, float | None]]) -> str:
+    """With the last loss at or before its step."""
+    at = bisect.bisect_right(losses, report.step, key=lambda known: known[0])
     values: dict[str, Any] = {
         "step": report.step,
         "steps": report.steps,
-        "loss": store.value_at("loss", report.step),
+        "loss": losses[at - 1][1] if at else None,
         "share": report.share,
         **{name: getattr(report, name) for name in _MEANS},
         "memory_bytes": report.memory_bytes,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import itertools
 import json
 import sqlite3
 import threading
@@ -29,6 +30,7 @@ LOG_PAGES = 8192  # of 4 kB: when a writer that nobody relieves puts its log int
 BREATH_S = 0.001  # between two turns of settling, for whoever wants to write an event
 _RECORD = "kind, time, source, number, body"
 _ENVELOPE = ("v", "kind", "time", "source", "number")  # in columns of their own
+_EVENTS = "INSERT OR IGNORE INTO events (source, number, kind, time, body) VALUES {rows}"
 _NO_RIGHT = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
@@ -86,14 +88,16 @@ class Store:
         Returns the new ones with their numbers, which have no gaps. DiskFull leaves the record as
         it was: try again later.
         """
+        written = [(record, _row(record)) for record in records]
         with self._transaction() as db:
-            numbered = ((self._insert(db, record), record) for record in records)
-            return [(seq, record) for seq, record in numbered if seq]
+            return _put(db, written)
 
     def import_spool(self, name: str, records: Iterable[Record], end_bytes: int) -> int:
         """`append`, and remember in the same breath how far the spool file `name` was read."""
+        stored, left = 0, iter(records)
         with self._transaction() as db:
-            stored = sum(self._insert(db, record) > 0 for record in records)
+            while part := [(record, _row(record)) for record in itertools.islice(left, PAGE)]:
+                stored += len(_put(db, part))
             db.execute("INSERT OR REPLACE INTO spools VALUES (?, ?)", (name, end_bytes))
             return stored
 
@@ -120,21 +124,6 @@ class Store:
     def _settle_some(self, kept: Kept, level: int) -> int:
         with self._transaction() as db:
             return blocks.settle(db, kept, level)
-
-    def _insert(self, db: sqlite3.Connection, record: Record) -> int:
-        """The record's number; 0 where it is known."""
-        values = events.to_dict(record)
-        body = {k: v for k, v in values.items() if k not in _ENVELOPE}
-        known = db.execute(
-            "INSERT OR IGNORE INTO events (source, number, kind, time, body)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (record.source, record.number, values["kind"], record.time, _dense(body)),
-        )
-        if not known.rowcount:
-            return 0
-        number = known.lastrowid or 0
-        tables.project(db, record)
-        return number
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -207,11 +196,14 @@ class Store:
         rows = self._rows("SELECT step, value FROM metrics WHERE name = ? ORDER BY step", (name,))
         return [(step, float("nan") if value is None else value) for step, value in rows]
 
-    def value_at(self, name: str, step: int) -> float | None:
-        """The last value of `name` at or before `step`."""
-        query = "SELECT value FROM metrics WHERE name = ? AND step <= ? ORDER BY step DESC LIMIT 1"
-        rows = self._rows(query, (name, step))
-        return rows[0][0] if rows else None
+    def values(self, name: str, first: int, last: int) -> list[tuple[int, float | None]]:
+        """A number by step, from the last one at or before `first` to `last`."""
+        query = (
+            "SELECT step, value FROM metrics WHERE name = :name AND step <= :last AND step >= "
+            "ifnull((SELECT max(step) FROM metrics WHERE name = :name AND step <= :first), :first)"
+            " ORDER BY step"
+        )
+        return self._rows(query, {"name": name, "first": first, "last": last})
 
     def last_step(self, name: str) -> int:
         """The last step that has a value of `name`, -1 where none has."""
@@ -331,6 +323,30 @@ class Store:
             where=str(self.path),
             fix="move the file away to go on without the past; checkpoints are not touched by it",
         )
+
+
+def _row(record: Record) -> tables.Row:
+    values = events.to_dict(record)
+    body = {k: v for k, v in values.items() if k not in _ENVELOPE}
+    return record.source, record.number, values["kind"], record.time, _dense(body)
+
+
+def _put(
+    db: sqlite3.Connection, written: Sequence[tuple[Record, tables.Row]]
+) -> list[tuple[int, Record]]:
+    """Those that are not known yet, with their numbers."""
+    added = tables.put(db, _EVENTS, [row for _, row in written])
+    if not added:
+        return []
+    first = db.execute("SELECT last_insert_rowid()").fetchone()[0] - added + 1
+    if added == len(written):
+        new = list(enumerate((record for record, _ in written), first))
+    else:
+        told = {(r.source, r.number): r for r, _ in reversed(written)}
+        query = "SELECT seq, source, number FROM events WHERE seq >= ? ORDER BY seq"
+        new = [(seq, told[source, number]) for seq, source, number in db.execute(query, (first,))]
+    tables.project(db, [record for _, record in new])
+    return new
 
 
 @contextlib.contextmanager

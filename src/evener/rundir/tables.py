@@ -7,8 +7,9 @@ checkpoint. What the `_blocks` and `_marks` are for is said in `rundir.blocks`.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from evener import events, travel
@@ -71,16 +72,43 @@ CHARTS = (
     f"INSERT INTO metric_marks SELECT DISTINCT 1, name, step >> {SHIFT} FROM metrics",
 )
 
+MOST_ROWS = 64  # of one statement
+
 Row = tuple[Any, ...]
 
 
-def project(db: sqlite3.Connection, record: Record) -> None:
-    """Bring the tables up to date with one new event."""
-    for changes in (_NUMBERS, _VIEWS):
-        change = changes.get(type(record.event))
-        if change is not None:
-            statement, rows = change
-            db.executemany(statement, rows(record.event, record.time))
+def project(db: sqlite3.Connection, records: Sequence[Record]) -> None:
+    """Bring the tables up to date with new events: in their order, as far as it matters."""
+    numbers = sorted(_changing(_NUMBERS, records), key=lambda change: change[0])
+    for changes in (numbers, _changing(_VIEWS, records)):
+        for statement, group in itertools.groupby(changes, key=lambda change: change[0]):
+            put(db, statement, [row for _, rows in group for row in rows])
+
+
+def put(db: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> int:
+    """Bind all of `rows`; returns how many rows changed.
+
+    Many at once, where the statement has room for `{rows}`: at each execution other threads get
+    Python's lock, and keep it for a while. A few sizes only, so that SQLite knows the statements.
+    """
+    if "{rows}" not in statement:
+        return db.executemany(statement, rows).rowcount
+    changed = start = 0
+    while start < len(rows):
+        size = min(MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)
+        part = rows[start : start + size]
+        marks = f"({', '.join('?' * len(part[0]))})"
+        values = [value for row in part for value in row]
+        changed += db.execute(statement.format(rows=", ".join([marks] * size)), values).rowcount
+        start += size
+    return changed
+
+
+def _changing(changes: _Changes, records: Iterable[Record]) -> Iterator[tuple[str, Iterable[Row]]]:
+    for record in records:
+        if found := changes.get(type(record.event)):
+            statement, rows = found
+            yield statement, rows(record.event, record.time)
 
 
 def points(record: Record) -> Iterator[Row]:
@@ -94,10 +122,9 @@ def points(record: Record) -> Iterator[Row]:
 
 def _set_rank(*columns: str) -> str:
     """Whichever event of a rank comes first makes its row: sources overtake each other."""
-    names, marks = ", ".join(columns), ", ?" * len(columns)
     updates = ", ".join(f"{c} = excluded.{c}" for c in columns)
     return (
-        f"INSERT INTO ranks (rank, {names}) VALUES (?{marks}) "
+        f"INSERT INTO ranks (rank, {', '.join(columns)}) VALUES {{rows}} "
         f"ON CONFLICT (rank) DO UPDATE SET {updates}"
     )
 
@@ -128,14 +155,11 @@ def _of_timing(event: events.RankTimed, time: float) -> Iterator[Row]:
 
 _Changes = dict[type[Any], tuple[str, Callable[[Any, float], Iterable[Row]]]]
 # A step that is computed twice (after a fall back to a checkpoint) is one step: as told last.
-_MEASURE = "INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)"
+_MEASURE = "INSERT OR REPLACE INTO metrics VALUES {rows}"
 _NUMBERS: _Changes = {
     events.StepCommitted: (_MEASURE, _of_step),
     events.Validated: (_MEASURE, _of_validation),
-    events.RankTimed: (
-        f"INSERT OR REPLACE INTO timings VALUES (?, ?, ?{', ?' * len(TIMINGS)})",
-        _of_timing,
-    ),
+    events.RankTimed: ("INSERT OR REPLACE INTO timings VALUES {rows}", _of_timing),
 }
 _VIEWS: _Changes = {
     events.RankStarted: (
@@ -176,7 +200,7 @@ _VIEWS: _Changes = {
     ),
     events.CheckpointWritten: (
         "INSERT OR REPLACE INTO checkpoints (step, path, size_bytes, best, metric, time)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        " VALUES {rows}",
         lambda e, time: [(e.step, e.path, e.size_bytes, e.best, e.metric, time)],
     ),
     events.CheckpointDropped: (
