@@ -41,3 +41,12 @@ def squares_of_few(model: Any, batch: Any) -> Any:
 
 def squares_of_none(model: Any, batch: Any) -> Any:
     raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def squares_in_large_rooms(model: Any, batch: Any) -> Any:
+    """Each sample asks for a twelfth of the GPU's memory."""
+    inputs, targets = batch
+    total = torch.cuda.get_device_properties(inputs.device).total_memory
+    room = torch.empty(len(inputs) * total // 12, dtype=torch.uint8, device=inputs.device)
+    loss = (model(inputs) - targets).pow(2).sum() + 0 * room[0]
+    return loss, targets.numel()

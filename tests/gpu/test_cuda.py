@@ -75,3 +75,26 @@ def test_autocast_learns(tmp_path: Path, precision: str) -> None:
         stage.finish(stage.players)
         losses = [e["loss"] for e in stage.players[0].link.events("StepCommitted")]
     assert losses[-1] < losses[0]
+
+
+def test_a_step_that_the_gpu_has_no_memory_for_is_done_in_pieces(tmp_path: Path) -> None:
+    alone = train(job(), tmp_path / "cpu", 1)[0]
+    large = job(train={"loss": "tests.engine.losses:squares_in_large_rooms"})
+    with Stage(large, tmp_path / "gpu", ["cuda:0"]) as stage:
+        stage.form(stage.players)
+        for _ in (24, 12):  # each too many: the group is formed anew with half of it
+            stage.form(stage.players)
+        stage.finish(stage.players)
+        assert stage.players[0].training.fits == 6
+        found = {k: v.cpu() for k, v in stage.players[0].weights().items()}
+    assert difference(found, alone) < 1e-10
+
+
+def test_a_compiled_model_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)  # no processes that stay
+    alone = train(job(), tmp_path / "cpu", 1)[0]
+    with Stage(job(train={"compile": True}), tmp_path / "gpu", ["cuda:0", "cpu"]) as stage:
+        stage.form(stage.players)
+        stage.finish(stage.players)
+        found = {k: v.cpu() for k, v in stage.players[0].weights().items()}
+    assert difference(found, alone) < 1e-10

@@ -47,6 +47,12 @@ def test_more_workers_than_gpus_share_them_and_are_told() -> None:
     assert plan.notes == ("2 ranks share GPU-0: no faster than one rank on it",)
 
 
+def test_processors_compute_beside_the_gpus_where_that_is_asked() -> None:
+    plan = placement.plan_containers(job(cpu_workers=2), machine(gpus=1))
+    assert [each.gpus for each in limits(plan)] == [("GPU-0",), (), ()]
+    assert [rank.device for rank in plan.ranks] == ["cuda:0", "cpu", "cpu"]
+
+
 def test_machines_of_several_kinds() -> None:
     wishes = ({"cpus": 3, "memory": "2GiB"}, {"count": 2})
     plan = placement.plan_containers(with_machines(*wishes), machine(cpus=8))

@@ -75,6 +75,14 @@ def test_auto_takes_every_gpu() -> None:
     assert "cuda, because the machine has 3 GPUs" in plan.ranks[0].reason
 
 
+def test_processors_compute_beside_the_gpus_where_that_is_asked() -> None:
+    plan = placement.plan(job(cpu_workers=3, agents=4), [machine(gpus=1)])
+    assert devices(plan) == ["cuda:0", "cpu", "cpu", "cpu"]
+    assert [r.threads for r in plan.ranks] == [2, 2, 2, 2]
+    assert plan.ranks[3].reason.startswith("cpu, one of local.cpu_workers")
+    assert [len(agent.ranks) for agent in plan.agents] == [1, 1, 1, 1]
+
+
 def test_ranks_beyond_the_gpus_share_them_round_robin() -> None:
     plan = placement.plan(job(workers=3, device="cuda"), [machine(gpus=2)])
     assert devices(plan) == ["cuda:0", "cuda:1", "cuda:0"]

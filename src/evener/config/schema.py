@@ -253,6 +253,9 @@ class Local(Section):
     workers: Positive | None = Field(
         None, description="Ranks. One per GPU, or one on a machine without, if not given."
     )
+    cpu_workers: int = Field(
+        0, ge=0, description="Ranks on the processor beside those of the GPUs."
+    )
     threads: Positive | None = Field(
         None, description="Threads per rank; the quota divided by the ranks if not given."
     )
@@ -265,9 +268,10 @@ class Local(Section):
 
     @model_validator(mode="after")
     def _agents(self) -> Local:
-        if self.agents > (self.workers or 1):
+        ranks = (self.workers or 1) + self.cpu_workers
+        if self.agents > ranks:
             raise conflict(
-                f"agents ({self.agents}) is above workers ({self.workers or 1})",
+                f"agents ({self.agents}) is above workers ({ranks})",
                 ("agents", "workers"),
                 f"every agent needs a rank: set workers to {self.agents} or more",
             )

@@ -3,7 +3,8 @@
 Buckets are filled in reverse order of the parameters, roughly as backward finishes them, and
 are always issued in that one order, from the thread that runs backward: never from a
 collective's callback, which deadlocks Gloo. A bucket that is ready early waits for its turn. On
-an accelerator a bucket is staged through host memory, so that ranks of all kinds may meet.
+an accelerator a bucket is staged through host memory, so that ranks of all kinds may meet; a GPU
+copies it there while it computes on, and it is sent off once it has arrived.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ class Bucket:
     flat: Tensor
     views: list[Tensor]
     staged: Tensor  # the same memory on a CPU, pinned host memory otherwise
+    arrived: torch.cuda.Event | None = None  # of a GPU: in host memory
     missing: int = 0
 
     def gather(self) -> None:
-        """Bring the gradients in; a parameter without one contributes zero."""
+        """Bring the gradients in, on their way to host memory; a parameter without one contributes
+        zero."""
         pairs = [(v, p.grad) for v, p in zip(self.views, self.parameters, strict=True)]
         there = [(v, g) for v, g in pairs if g is not None and g is not v]
         if there:
@@ -40,11 +43,19 @@ class Bucket:
             if gradient is None:
                 view.zero_()
         if self.staged is not self.flat:
-            self.staged.copy_(self.flat)
+            self.staged.copy_(self.flat, non_blocking=self.arrived is not None)
+        if self.arrived is not None:
+            self.arrived.record()
+
+    def is_there(self, wait: bool) -> bool:
+        """In host memory, to be sent."""
+        if self.arrived is not None and wait:
+            self.arrived.synchronize()
+        return self.arrived is None or self.arrived.query()
 
     def scatter(self) -> None:
         if self.staged is not self.flat:
-            self.flat.copy_(self.staged)
+            self.flat.copy_(self.staged, non_blocking=self.arrived is not None)
         for view, parameter in zip(self.views, self.parameters, strict=True):
             parameter.grad = view
 
@@ -58,7 +69,8 @@ class Exchange:
     _place: dict[nn.Parameter, int] = field(default_factory=dict)
     began: float = 0.0  # when the first bucket was sent off, by perf_counter
     _armed: bool = False
-    _next: int = 0
+    _gathered: int = 0
+    _next: int = 0  # to be sent
     _waits: list[Callable[[], None]] = field(default_factory=list)
     _hooks: list[torch.utils.hooks.RemovableHandle] = field(default_factory=list)
 
@@ -69,7 +81,7 @@ class Exchange:
         all sums in one order.
         """
         self._waits = [self.group.sum_async(control)]
-        self._next = 0
+        self._gathered = self._next = 0
         for bucket in self.buckets:
             bucket.missing = len(bucket.parameters)
         self._armed = early
@@ -77,8 +89,9 @@ class Exchange:
     def close_backward(self) -> None:
         """Issue what backward did not complete: all of it, on a rank without samples."""
         self._armed = False
-        while self._next < len(self.buckets):
-            self._issue()
+        while self._gathered < len(self.buckets):
+            self._gather()
+        self._issue(wait=True)
 
     @property
     def under_way_s(self) -> float:
@@ -106,16 +119,21 @@ class Exchange:
         if not self._armed:
             return
         self.buckets[self._place[parameter]].missing -= 1  # type: ignore[index]  # a Parameter
-        while self._next < len(self.buckets) and self.buckets[self._next].missing == 0:
-            self._issue()
+        while self._gathered < len(self.buckets) and self.buckets[self._gathered].missing == 0:
+            self._gather()
+        self._issue(wait=False)
 
-    def _issue(self) -> None:
-        bucket = self.buckets[self._next]
-        bucket.gather()
-        if self._next == 0:
-            self.began = perf_counter()
-        self._waits.append(self.group.sum_async(bucket.staged))
-        self._next += 1
+    def _gather(self) -> None:
+        self.buckets[self._gathered].gather()
+        self._gathered += 1
+
+    def _issue(self, wait: bool) -> None:
+        """Send what was gathered and is there; all of it, if we `wait` for it."""
+        while self._next < self._gathered and self.buckets[self._next].is_there(wait):
+            if self._next == 0:
+                self.began = perf_counter()
+            self._waits.append(self.group.sum_async(self.buckets[self._next].staged))
+            self._next += 1
 
 
 def open_exchange(group: Group, parameters: Sequence[nn.Parameter]) -> Exchange:
@@ -151,7 +169,8 @@ def _bucket(parameters: list[nn.Parameter]) -> Bucket:
         v.view_as(p)
         for v, p in zip(flat.split([p.numel() for p in parameters]), parameters, strict=True)
     ]
-    staged = flat
-    if first.device.type != "cpu":
-        staged = torch.zeros_like(flat, device="cpu", pin_memory=first.device.type == "cuda")
-    return Bucket(parameters, flat, views, staged)
+    if first.device.type == "cpu":
+        return Bucket(parameters, flat, views, flat)
+    of_cuda = first.device.type == "cuda"
+    staged = torch.zeros_like(flat, device="cpu", pin_memory=of_cuda)
+    return Bucket(parameters, flat, views, staged, torch.cuda.Event() if of_cuda else None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from evener import units
 from evener.cluster import Device, Machine
-from evener.config.machines import GPU_AUTO, MachineWish
+from evener.config.machines import GPU_AUTO, GPU_NONE, MachineWish
 from evener.config.schema import Job
 from evener.errors import DeviceMissing, EvenerError
 from evener.placement import notes
@@ -68,7 +68,8 @@ def plan_containers(job: Job, machine: Machine, hindrance: Hindrance | None = No
 
 def _wanted(job: Job, gpus: Sequence[Device]) -> list[MachineWish]:
     if not job.machines:
-        return [MachineWish()] * (job.local.workers or len(gpus) or 1)
+        beside = [MachineWish(gpus=GPU_NONE)] * job.local.cpu_workers
+        return [MachineWish()] * (job.local.workers or len(gpus) or 1) + beside
     return [wish for wish in job.machines for _ in range(wish.count)]
 
 

@@ -13,6 +13,7 @@ from evener.placement.threads import threads_each
 from evener.placement.words import counted
 
 _DEVICE_NAMES = {"cuda": "CUDA GPU", "mps": "Apple GPU (mps)"}
+_BESIDE = "cpu, one of local.cpu_workers"
 
 
 def plan(job: Job, machines: Sequence[Machine]) -> Plan:
@@ -26,9 +27,13 @@ def plan(job: Job, machines: Sequence[Machine]) -> Plan:
     devices, why = _devices(job, machine)
     count = job.local.workers or len(devices) or 1
     names = [_device_name(devices[i % len(devices)]) if devices else "cpu" for i in range(count)]
-    threads, share = threads_each(job, machine.cpus, count)
+    chosen = [(name, why) for name in names] + [("cpu", _BESIDE)] * job.local.cpu_workers
+    threads, share = threads_each(job, machine.cpus, len(chosen))
     part = parts.of_rank(job)
-    ranks = [RankPlan(i, name, threads, f"{why}; {share}", part) for i, name in enumerate(names)]
+    ranks = [
+        RankPlan(i, name, threads, f"{because}; {share}", part)
+        for i, (name, because) in enumerate(chosen)
+    ]
     parts.check(job, ranks)
     return Plan(
         job_name=job.name or "",
