@@ -42,6 +42,10 @@ class Settings:
     quick: bool = False
     as_json: bool = False
     data: Path = DATA
+    only: tuple[str, ...] = ()  # cases, where not all are asked for
+
+    def wants(self, case: str) -> bool:
+        return not self.only or case in self.only
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,12 @@ def main(
         if busy is not None:
             _look_around(name, busy(), settings)
         for case in measure(settings):
-            cases.append(case)
-            if not settings.as_json:
-                print(verdict(name, case), flush=True)
+            if settings.wants(case.name):
+                cases.append(case)
+                if not settings.as_json:
+                    print(verdict(name, case), flush=True)
+        if unknown := {*settings.only} - {case.name for case in cases}:
+            raise MeasureError(f"there is no case {' or '.join(sorted(unknown))}")
     except MeasureError as reason:
         print(f"{name}: not measured: {reason}", file=sys.stderr)
         return 2
@@ -103,7 +110,7 @@ def main(
     if settings.as_json:
         print(json.dumps(record, indent=2))
     if not settings.quick:
-        write(results / f"{name}.json", record)
+        write(results / f"{name}.json", record, keep_others=bool(settings.only))
     return 0 if all(case.ok for case in cases) else 1
 
 
@@ -120,9 +127,13 @@ def _arguments(name: str, about: str, argv: Sequence[str] | None) -> Settings:
     parser = argparse.ArgumentParser(prog=f"benchmarks/{name}.py", description=about)
     parser.add_argument("--quick", action="store_true", help="under three minutes; keeps no record")
     parser.add_argument("--json", action="store_true", help="print the whole record as JSON")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="CASE",
+        help="measure this case; the others of the record stay, where they are of this machine",
+    )  # fmt: skip
     parser.add_argument("--data", type=Path, default=DATA, help="where real data sets lie")
     given = parser.parse_args(argv)
-    return Settings(quick=given.quick, as_json=given.json, data=given.data)
+    return Settings(given.quick, given.json, given.data, tuple(given.only))
 
 
 # ------------------------------------------------------------------------------- figures
@@ -166,18 +177,25 @@ def verdict(name: str, case: Case) -> str:
 
 
 def report(name: str, cases: Sequence[Case], settings: Settings) -> dict[str, Any]:
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return {
         "v": FORMAT_VERSION,
         "benchmark": name,
         "quick": settings.quick,
-        "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "when": when,
         "hardware": hardware(),
-        "cases": [{**asdict(case), "ok": case.ok} for case in cases],
+        "cases": [{**asdict(case), "ok": case.ok, "when": when} for case in cases],
     }
 
 
-def write(path: Path, record: Mapping[str, Any]) -> None:
+def write(path: Path, record: Mapping[str, Any], *, keep_others: bool = False) -> None:
+    """`keep_others`: cases of the record that is there, and is of the same hardware, stay."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if keep_others and path.is_file():
+        before = json.loads(path.read_text())
+        if before["hardware"] == record["hardware"]:
+            cases = {case["name"]: case for case in (*before["cases"], *record["cases"])}
+            record = {**record, "cases": list(cases.values())}
     path.write_text(json.dumps(record, indent=2) + "\n")
 
 

@@ -29,7 +29,7 @@ from trial import Trials
 EDGE_S = 0.3  # of a turn's begin that is not looked at: it has the others' freezing in it
 LEAST_STEPS = 2  # of a turn
 LONGEST, LOOK_S = 10, 0.5  # a turn takes at most so many times its span
-START_S = 300.0
+START_S = 900.0  # a rank with a fifth of a processor warms up slowly
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ import secrets
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ WARM_STEPS = 12  # after which shares stand, and every rank has what it needs in
 BATCH, QUICK_BATCH = 192, 96  # of gpt: steps of half a second and more
 # Of the sums: what the exchange costs is the same for a small batch and a large one, and a machine
 # that has a fifth of a processor pays it with that fifth.
-SUM_BATCHES = {"gpt": 512, "resnet18": 128}
+SUM_BATCHES = {"gpt": 512, "resnet18": 64}
 TORCHRUN_STEPS, TORCHRUNS = 14, 2
 FULL = turns.Pattern(turns=8, span_s=10.0, warm_steps=WARM_STEPS)
 SUMS = turns.Pattern(turns=6, span_s=20.0, warm_steps=WARM_STEPS)
@@ -94,13 +94,18 @@ def measure(settings: Settings) -> Iterator[Case]:
         trials.write("text.txt", jobs.text_of_65_letters())
         trials.write("image.toml", jobs.GPT + image)
         bench = Bench(trials, image, lab.build(trials, "image.toml"), settings.quick)
-        for model in ("gpt",) if settings.quick else ("gpt", "resnet18"):
-            yield _together(bench, model)
-        if not settings.quick:
-            yield _slowed(bench)
-            yield _steady(bench)
-            yield _parked(bench)
-    yield exactness.moving(steps=100)
+        cases: dict[str, Callable[[], Case]] = {
+            "gpt-sum": lambda: _together(bench, "gpt"),
+            "resnet18-sum": lambda: _together(bench, "resnet18"),
+            "slowdown": lambda: _slowed(bench),
+            "moves": lambda: _steady(bench),
+            "parked": lambda: _parked(bench),
+        }
+        for name, take in cases.items():
+            if settings.wants(name) and not (settings.quick and name != "gpt-sum"):
+                yield take()
+    if settings.wants("exact"):
+        yield exactness.moving(steps=100)
 
 
 # ------------------------------------------------------------------------- sum of the speeds

@@ -71,6 +71,26 @@ def test_a_full_run_keeps_its_record(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert record["cases"][0]["sides"]["bare"]["p90"] == 2.2
 
 
+def test_one_case_alone_leaves_the_others_of_this_machine_in_the_record(tmp_path: Path) -> None:
+    def measure(settings: Settings) -> Iterable[Case]:
+        yield from (case for case in (GOOD, SHORT) if settings.wants(case.name))
+
+    assert call(tmp_path, measure=measure) == 1
+    better = Case("short", figure=1.01, target=1.05, unit="x")
+    assert call(tmp_path, "--only", "short", measure=all_of(better)) == 0
+    record = json.loads((tmp_path / "trial.json").read_text())
+    assert [(case["name"], case["figure"]) for case in record["cases"]] == [
+        ("good", 1.0),
+        ("short", 1.01),
+    ]
+    assert call(tmp_path, "--only", "shrot", measure=measure) == 2
+    elsewhere = {**record, "hardware": {**record["hardware"], "cpus": 999}}
+    (tmp_path / "trial.json").write_text(json.dumps(elsewhere))
+    assert call(tmp_path, "--only", "short", measure=measure) == 1
+    record = json.loads((tmp_path / "trial.json").read_text())
+    assert [case["name"] for case in record["cases"]] == ["short"]
+
+
 def test_a_short_figure_fails_the_script(tmp_path: Path) -> None:
     assert call(tmp_path, "--quick", measure=all_of(GOOD, SHORT)) == 1
     assert not (tmp_path / "trial.json").exists()
