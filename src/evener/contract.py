@@ -22,6 +22,7 @@ LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # all of its addresses; what may reach them its network says
 HEAD_PORT, AGENT_PORT = 7070, 7071
 IMAGE_SITE, IMAGE_CODE = "/opt/evener-site", "/opt/evener-code"
+IMAGE_RUNS = "/var/lib/evener"  # of a container that is apart: its own copy of the run's folder
 IMAGE_CACHE, SECRET_FILE = "/var/cache/evener", "/run/secrets/evener"
 # What Docker's own objects are found by.
 LABEL_IMAGE, LABEL_STAGE = "dev.evener.image", "dev.evener.stage"
@@ -65,6 +66,7 @@ class AgentEnv:
     expected_agents: int = 1
     revived: int = 0  # 1 where an engine starts it again as long as its status is not 0
     hosts: int = 0  # 1 where it may start the head again: the run's folder is on its own disk
+    apart: int = 0  # 1 where that folder is on another machine, the head's: all comes from there
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,6 +210,10 @@ def _written(e: events.CheckpointWritten) -> _Told:
     return f"checkpoint at step {e.step}: {show_size(e.size_bytes)}{best}", "note", False
 
 
+def _home(e: events.CheckpointHome) -> _Told:
+    return f"checkpoint at step {e.step}: on a second machine now", "note", True
+
+
 def _exported(e: events.Exported) -> _Told:
     return f"model written to {e.path} ({show_size(e.size_bytes)})", "note", False
 
@@ -263,6 +267,7 @@ _TELLERS: dict[type[Any], Callable[[Any], _Told]] = {
     events.Validated: _validated,
     events.TextSampled: _sampled,
     events.CheckpointWritten: _written,
+    events.CheckpointHome: _home,
     events.Exported: _exported,
     events.Alert: _alert,
     events.StopAsked: _asked,

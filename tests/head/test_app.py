@@ -21,11 +21,15 @@ from evener.dashboard.source import Ask
 from evener.events import Alert, Record, RunStarted, StepCommitted
 from evener.head import app
 from evener.head.keeper import Keeper
+from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 from evener.state import RunState
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
-PATHS = ["/", "/v1/events", "/v1/events/", "/v1/state", "/v1/nothing", "/docs", "/../etc/passwd"]
+PATHS = [
+    "/", "/v1/events", "/v1/events/", "/v1/state", "/v1/nothing", "/docs", "/../etc/passwd",
+    "/v1/asks", "/v1/folder", "/v1/folder/configs/job.json",
+]  # fmt: skip
 
 
 async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,8 +47,9 @@ def keeper(tmp_path: Path) -> Iterator[Keeper]:
 
 
 @pytest.fixture
-def client(keeper: Keeper) -> Client:
-    return Client(app.build(keeper, SECRET, nowhere), Authorization=f"Bearer {SECRET}")
+def client(tmp_path: Path, keeper: Keeper) -> Client:
+    built = app.build(made(tmp_path), keeper, SECRET, nowhere)
+    return Client(built, Authorization=f"Bearer {SECRET}")
 
 
 def note(number: int, text: str = "x") -> dict[str, Any]:
@@ -90,9 +95,9 @@ def test_two_authorizations_are_none(client: Client) -> None:
     assert client.get("/v1/state", headers=headers).status_code == 401
 
 
-def test_a_head_without_a_secret_is_not_built(keeper: Keeper) -> None:
+def test_a_head_without_a_secret_is_not_built(tmp_path: Path, keeper: Keeper) -> None:
     with pytest.raises(ValueError, match="secret"):
-        app.build(keeper, "", nowhere)
+        app.build(made(tmp_path), keeper, "", nowhere)
 
 
 # ------------------------------------------------------------------------------- intake
@@ -149,9 +154,13 @@ def test_no_body_makes_the_head_fail(body: bytes) -> None:
         def since(self, seq: int) -> list[tuple[int, Record]]:
             raise AssertionError
 
+        def ask(self, what: Ask) -> None:
+            raise AssertionError
+
         asks: ClassVar[list[tuple[str, Ask]]] = []
 
-    client = Client(app.build(Nobody(), SECRET, nowhere), Authorization=f"Bearer {SECRET}")
+    built = app.build(RunDir(Path("nowhere")), Nobody(), SECRET, nowhere)
+    client = Client(built, Authorization=f"Bearer {SECRET}")
     answer = client.post("/v1/events", content=body)
     assert answer.status_code in (200, 400)
 
@@ -163,6 +172,17 @@ def test_what_a_person_asks_goes_out_with_every_answer(client: Client, keeper: K
     assert [what for _, what in first] == ["checkpoint", "stop"]
     assert len({name for name, _ in first}) == 2
     assert client.post("/v1/events", json={"events": []}).json()["asks"] == first
+
+
+def test_a_launcher_may_ask_as_a_person_does(client: Client, keeper: Keeper) -> None:
+    assert client.post("/v1/asks", json={"what": "stop"}).status_code == 200
+    assert [what for _, what in keeper.asks] == ["stop"]
+    wishes: tuple[Any, ...] = ({"what": "more"}, {}, [], {"what": ["stop"]})
+    for wrong in wishes:
+        answer = client.post("/v1/asks", json=wrong)
+        assert answer.status_code == 400
+        assert is_one_line(answer.content)
+    assert len(keeper.asks) == 1
 
 
 def test_one_bad_event_keeps_its_whole_post_out(client: Client, tmp_path: Path) -> None:

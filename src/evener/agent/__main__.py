@@ -17,6 +17,7 @@ from evener import contract, errors, placement
 from evener.agent import revival
 from evener.agent.agent import Agent
 from evener.agent.child import Programs
+from evener.agent.courier import Courier
 from evener.agent.hosting import Hosting
 from evener.agent.translate import Left, Over
 from evener.config.load import job_from_json
@@ -46,6 +47,8 @@ def main(programs: Programs | None = None) -> int:
 
 def _run(env: AgentEnv, programs: Programs | None) -> int:
     run = RunDir(Path(env.run_dir))
+    courier = Courier(env, run)
+    courier.fetch()
     if env.revived:
         _write_down(run.agent_log(env.agent))
     if env.revived and revival.has_ended(run):
@@ -57,9 +60,11 @@ def _run(env: AgentEnv, programs: Programs | None) -> int:
     with (
         contextlib.closing(Hosting(env, run, place)) as hosting,
         Outbox(env.head, env.secret, env.agent, run.spool(env.agent)) as outbox,
+        contextlib.closing(courier),
     ):
         hosting.watch(outbox)
-        end = asyncio.run(Agent(env, job, plan, outbox, programs).run())
+        courier.watch(outbox.put)
+        end = asyncio.run(Agent(env, job, plan, outbox, programs, bring_home=courier.finish).run())
     return _status(end, revived=bool(env.revived))
 
 

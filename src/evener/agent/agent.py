@@ -55,10 +55,11 @@ class Agent:
     """One agent's life: `run` it once."""
 
     def __init__(
-        self, env: AgentEnv, job: Job, plan: Plan, sink: Sink, programs: Programs | None = None
-    ) -> None:
+        self, env: AgentEnv, job: Job, plan: Plan, sink: Sink, programs: Programs | None = None,
+        *, bring_home: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._env, self._job, self._plan, self._sink = env, job, plan, sink
-        self._programs = programs or Programs()
+        self._bring_home, self._programs = bring_home, programs or Programs()
         self._run = RunDir(Path(env.run_dir))
         self._peer_addresses = addresses(env.peers)
         self._inbox = Inbox(self._tick, self._fail)
@@ -73,13 +74,12 @@ class Agent:
         self._generation: Generation | None = None
         self._over: Over | None = None
         self._theirs: Over | None = None  # what another agent says about the end
-        self._recorded = False
         self._left: Left | None = None  # the run goes on without this agent
         self._company = Company(env.agent, self._peer_addresses, time.monotonic())
         self._departure = Departure(env.agent)
         self._missing = {"data", "past"} if env.revived else {"data"}
         self._admission = Admission(plan, env.agent, versions.installed())
-        self._signals, self._next_announcement_s, self._address = 0, 0.0, ""
+        self._signals, self._recorded, self._next_announcement_s, self._address = 0, False, 0.0, ""
         self._crew: Crew
         self._peers: Peers
 
@@ -361,7 +361,7 @@ class Agent:
             self._sink.put(ending.to_event(self._over))
             self._recorded = True
         self._sink.put(AgentEnded(me))
-        await self._flush()
+        await self._beside(partial(self._sink.flush, FLUSH_S))
         await self._wait(lambda: not self._company.awaited(time.monotonic()), UNSEEN_S)
         self._peers.broadcast(replace(self._over, sender=me, recorded=True))
         self._peers.broadcast(words.Goodbye(me, done=True))
@@ -375,7 +375,7 @@ class Agent:
         self._peers.broadcast(words.Goodbye(self._env.agent, done=False))
         if not self._left.returns:
             self._sink.put(AgentEnded(self._env.agent))
-        await self._flush()
+        await self._beside(partial(self._sink.flush, FLUSH_S))
         return self._left
 
     async def _empty(self) -> None:
@@ -384,10 +384,10 @@ class Agent:
         await self._wait(lambda: self._crew.empty, PART_S)
         self._crew.kill()
         await self._wait(lambda: self._crew.empty, KILLED_S)
+        await self._beside(self._bring_home)
 
-    async def _flush(self) -> None:
-        flushing = asyncio.create_task(asyncio.to_thread(self._sink.flush, FLUSH_S))
-        await self._inbox.pump(flushing.done)
+    async def _beside(self, call: Callable[[], object]) -> None:
+        await self._inbox.pump(asyncio.create_task(asyncio.to_thread(call)).done)
 
     async def _wait(self, until: Callable[[], bool], timeout_s: float) -> None:
         """Patience ends with a second signal too."""

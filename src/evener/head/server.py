@@ -63,7 +63,9 @@ class Head:
         self._away_by: float | None = None
         self._server = _Server(
             uvicorn.Config(
-                app.build(keeper, env.secret, pages(exhibit, contract.page_key(env.secret))),
+                app.build(
+                    exhibit.run, keeper, env.secret, pages(exhibit, contract.page_key(env.secret))
+                ),
                 loop="asyncio",  # what else is installed must not change how a run is kept
                 http="h11",
                 ws="none",
@@ -127,7 +129,8 @@ class Head:
 
     def _end(self) -> str:
         """Why the head's time is over; empty while it is not."""
-        if len(self._keeper.ended_agents) >= self._expected:
+        expected = max(self._expected, len(self._keeper.agents))  # machines may join
+        if len(self._keeper.ended_agents) >= expected:
             return "every agent has ended"
         patience_s = self._patience_s
         if self._keeper.run_ended:  # who has not said goodbye by then was lost on the way

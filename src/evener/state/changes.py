@@ -343,6 +343,11 @@ def _checkpoint_written(draft: RunState, event: events.CheckpointWritten, time: 
     _put(draft, checkpoints=_tail(others, view, CHECKPOINTS))
 
 
+def _checkpoint_home(draft: RunState, event: events.CheckpointHome, time: float) -> None:
+    known = (replace(c, home=c.home or c.step == event.step) for c in draft.checkpoints)
+    _put(draft, checkpoints=tuple(known))
+
+
 def _checkpoint_dropped(draft: RunState, event: events.CheckpointDropped, time: float) -> None:
     kept = (c for c in draft.checkpoints if c.path != event.path)
     _put(draft, checkpoints=tuple(kept))
@@ -382,6 +387,7 @@ _CHANGES: dict[type[Any], Callable[[RunState, Any, float], None]] = {
     events.Validated: _validated,
     events.TextSampled: _text_sampled,
     events.CheckpointWritten: _checkpoint_written,
+    events.CheckpointHome: _checkpoint_home,
     events.CheckpointDropped: _checkpoint_dropped,
     events.Exported: _exported,
     events.Alert: _alert,

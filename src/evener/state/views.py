@@ -110,6 +110,7 @@ class CheckpointView:
     best: bool
     metric: float | None
     time: float
+    home: bool = False  # on the head's machine too, which is another one
 
 
 @dataclass(frozen=True, slots=True)

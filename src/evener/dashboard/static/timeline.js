@@ -21,7 +21,7 @@ const ABOUT = {
   },
   shares: { title: "Shares", kinds: ["SharesChanged"] },
   checkpoints: {
-    title: "Checkpoints", kinds: ["CheckpointWritten", "CheckpointDropped", "Exported"],
+    title: "Checkpoints", kinds: ["CheckpointWritten", "CheckpointHome", "CheckpointDropped", "Exported"],
   },
   alerts: { title: "Alerts", kinds: ["Alert", "ReplicasCompared"] },
   run: { title: "Start and end", kinds: ["RunStarted", "StopAsked", "RunEnded", "DataPrepared"] },

@@ -1,20 +1,9 @@
-"""What happened in a run: frozen events, the only thing processes report and views read.
-
-An event travels and rests as one JSON object: {"kind": ..., "time": ..., "source": ...,
-"number": ..., ...fields}. `source` with `number` is unique, so intake may see one twice.
-Everything a person is shown is `state.fold` of these.
-"""
+"""Every kind of event, and what it says."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Union, get_args
-
-from evener import travel
-
-VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +208,15 @@ class CheckpointWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointHome:
+    """A checkpoint is on the disk of the head's machine as well: it outlives the one that wrote
+    it. Where machines share the run's folder there is no such event."""
+
+    step: int
+    agent: str  # that brought it
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointDropped:
     """Retention removed a checkpoint."""
 
@@ -343,56 +341,8 @@ class MachineLoad:
 Event = Union[  # noqa: UP007  (get_args below wants a Union of all kinds)
     RunStarted, MachineSeen, DataPrepared, RankStarted, RankBuilt, RankLost, GenerationFormed,
     StepCommitted, RankTimed, SharesChanged, SpeedsFitted, RankParked, RankLeftOut, Validated,
-    TextSampled, CheckpointWritten, CheckpointDropped, Exported, Alert, StopAsked, AgentEnded,
-    RunEnded, MachineProfiled, RankProfiled, LinkMeasured, ReplicasCompared, MachineLoad,
+    TextSampled, CheckpointWritten, CheckpointHome, CheckpointDropped, Exported, Alert, StopAsked,
+    AgentEnded, RunEnded, MachineProfiled, RankProfiled, LinkMeasured, ReplicasCompared,
+    MachineLoad,
 ]  # fmt: skip
 KINDS: dict[str, type[Any]] = {k.__name__: k for k in get_args(Event)}
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """An event with its envelope: who said it, when by their clock, and as their how-manieth."""
-
-    event: Event
-    time: float
-    source: str
-    number: int
-
-
-def to_dict(record: Record) -> dict[str, Any]:
-    """As JSON takes it: a number that is not finite becomes null."""
-    return {
-        "v": VERSION,
-        "kind": type(record.event).__name__,
-        "time": record.time,
-        "source": record.source,
-        "number": record.number,
-        **{k: travel.finite(v) for k, v in asdict(record.event).items()},
-    }
-
-
-def from_dict(values: Mapping[str, Any]) -> Record | None:
-    """The record, or None for a kind this version does not know. Unknown fields are ignored.
-
-    Raises ValueError where a known kind lacks a field or holds one of another type: that is
-    damage, not another version. So whoever folds records need not doubt what is in them.
-    """
-    kind = KINDS.get(str(values.get("kind")))
-    if kind is None:
-        return None
-    known: dict[str, Any] = {}
-    for name, hint in _HINTS[kind]:
-        if name in values:
-            known[name] = travel.read(values[name], hint)
-            if not travel.fits(known[name], hint):
-                raise ValueError(f"damaged {kind.__name__} event: {name} is no {hint}")
-    try:
-        time, number = float(values["time"]), int(values["number"])
-        if not (math.isfinite(time) and travel.whole(number)):
-            raise ValueError(f"time {time} or number {number} is out of range")
-        return Record(event=kind(**known), time=time, source=str(values["source"]), number=number)
-    except (TypeError, KeyError, OverflowError) as error:
-        raise ValueError(f"damaged {kind.__name__} event: {error}") from error
-
-
-_HINTS = {kind: tuple((f.name, str(f.type)) for f in fields(kind)) for kind in KINDS.values()}

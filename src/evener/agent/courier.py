@@ -1,0 +1,183 @@
+"""Between an agent's own disk and the run's folder on the head's machine, where those are two.
+
+Before anything starts, what was decided is fetched, and the newest checkpoint. Then, in a thread,
+what the agent's processes write is brought home: logs and ledgers as they grow, every checkpoint
+once it is whole, the model at the end. A head that is away is waited for; training goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from evener import contract, errors
+from evener.contract import AgentEnv
+from evener.events import CheckpointHome, Event
+from evener.rundir import checkpoints, freight
+from evener.rundir.layout import RunDir
+from evener.wire.porter import PIECE_BYTES, Porter
+
+log = logging.getLogger("evener.agent")
+
+FETCH_S = 120.0  # for a head that starts when we do, and a checkpoint on a slow link
+AGAIN_S, LOOK_S = 0.5, 2.0
+TRIES = 3  # of a checkpoint that does not arrive as it was
+
+
+class Courier:
+    """`fetch`, then use it in a `with`. It does nothing where the folder is the agent's own."""
+
+    def __init__(self, env: AgentEnv, run: RunDir) -> None:
+        self._env, self._run = env, run
+        self._emit: Callable[[Event], None] = lambda _: None
+        self._sent: dict[str, int] = {}  # bytes of a growing file that are home
+        self._begins: dict[str, int] = {}  # where in the file at home our own begins
+        self._home: set[str] = set()  # checkpoints
+        self._turn = threading.Lock()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def fetch(self) -> None:
+        """What a start needs. Raises StartFailed where it does not come."""
+        if not self._env.apart:
+            return
+        self._run.create()
+        deadline = time.monotonic() + FETCH_S
+        while True:
+            try:
+                with self._porter() as porter:
+                    self._fetch(porter)
+                return
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise errors.StartFailed(
+                        f"what the run needs could not be fetched: {error}",
+                        where=f"agent {self._env.agent}, from the head at {self._env.head}",
+                        fix="look whether this machine reaches that of the head",
+                    ) from error
+            time.sleep(AGAIN_S)
+
+    def _fetch(self, porter: Porter) -> None:
+        there = porter.listing()
+        self._home = set(there["checkpoints"])
+        own = freight.growing(self._run)  # of an earlier life on this disk: it is home as well
+        self._begins = {name: size for name, size in there["grown"].items() if name not in own}
+        for name in there["configs"]:
+            porter.fetch(name, self._run.path / name)
+        for name, files in reversed(there["checkpoints"].items()):
+            if self._fetch_checkpoint(porter, self._run.checkpoints / name, files):
+                return
+            log.error("%s did not come as it was written: the one before it is fetched", name)
+
+    def _fetch_checkpoint(self, porter: Porter, folder: Path, files: Iterable[str]) -> bool:
+        """False where it is damaged: here, or already there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            target = self._run.path / name
+            if not target.is_file():
+                porter.fetch(name, target)
+        try:
+            checkpoints.verify(folder)
+        except errors.CheckpointDamaged:
+            shutil.rmtree(folder)
+            return False
+        return True
+
+    def watch(self, emit: Callable[[Event], None]) -> None:
+        """From now on, bring home what is new; `emit` hears of checkpoints that are."""
+        if self._env.apart:
+            self._emit = emit
+            self._thread = threading.Thread(target=self._work, name="courier", daemon=True)
+            self._thread.start()
+
+    def finish(self) -> None:
+        """Bring what there is: nothing is written any more. Some tries, then it stays here."""
+        for _ in range(TRIES):
+            if not self._env.apart or self._bring():
+                return
+            time.sleep(AGAIN_S)
+        log.error("the head does not take what this machine has of the run: it stays here")
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        while not self._closing.wait(LOOK_S):
+            self._bring()
+
+    def _porter(self) -> contextlib.closing[Porter]:
+        return contextlib.closing(Porter(self._env.head, self._env.secret))
+
+    def _bring(self) -> bool:
+        """All that is new. False where the head did not take it."""
+        with self._turn:
+            try:
+                with self._porter() as porter:
+                    for name, size in freight.growing(self._run).items():
+                        self._bring_grown(porter, name, size)
+                    for entry in checkpoints.entries(self._run.checkpoints):
+                        self._bring_checkpoint(porter, entry.path, entry.step)
+                    if self._run.export_file.is_file():
+                        self._bring_export(porter)
+            except OSError as error:
+                log.info("the head takes nothing home: %s", error)
+                return False
+            return True
+
+    def _bring_grown(self, porter: Porter, name: str, size: int) -> None:
+        sent = self._sent.get(name, 0)
+        if size == 0 and name not in self._sent:  # it is there, and has nothing to say yet
+            self._sent[name] = 0
+            porter.bring(name, self._begins.get(name, 0), b"")
+        while sent < size and (piece := _piece(self._run.path / name, sent)):
+            at = self._begins.get(name, 0) + sent
+            length = porter.bring(name, at, piece)
+            if length < at:  # somebody has shortened it: ours goes on where it ends
+                self._begins[name] = length - sent
+                continue
+            self._sent[name] = sent = sent + len(piece)
+
+    def _bring_checkpoint(self, porter: Porter, folder: Path, step: int) -> None:
+        if folder.name in self._home:
+            return
+        for _ in range(TRIES):
+            try:
+                for name, size in freight.of_checkpoint(self._run, folder).items():
+                    _bring_file(porter, name, self._run.path / name, size)
+            except FileNotFoundError:
+                return  # dropped meanwhile: a later one is kept instead
+            if porter.settle(folder.name):
+                self._home.add(folder.name)
+                self._emit(CheckpointHome(step, self._env.agent))
+                return
+        log.error("the checkpoint of step %d does not arrive as it was", step)
+
+    def _bring_export(self, porter: Porter) -> None:
+        file, name = self._run.export_file, contract.EXPORT_NAME
+        sha256 = freight.digest(file)
+        if sha256 in self._home:
+            return
+        for _ in range(TRIES):
+            _bring_file(porter, name, file, file.stat().st_size)
+            if porter.settle(name, sha256):
+                self._home.add(sha256)
+                return
+
+
+def _bring_file(porter: Porter, name: str, file: Path, size: int) -> None:
+    at = 0
+    while at < size and (piece := _piece(file, at)):
+        at = porter.bring(name, at, piece)
+
+
+def _piece(file: Path, at: int) -> bytes:
+    with file.open("rb") as opened:
+        opened.seek(at)
+        return opened.read(PIECE_BYTES)

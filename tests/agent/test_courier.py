@@ -1,0 +1,137 @@
+"""An agent with a disk of its own: what it needs comes, what it writes is brought home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.engine.rehearsal import job
+from tests.head.serving import SECRET, in_thread
+from tests.rundir.test_checkpoints import make
+
+from evener import contract
+from evener.agent import courier
+from evener.agent.courier import Courier
+from evener.contract import AgentEnv
+from evener.errors import StartFailed
+from evener.events import CheckpointHome, Event
+from evener.rundir import checkpoints, freight
+from evener.rundir.layout import RunDir
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> RunDir:
+    run = RunDir(tmp_path / "home" / "demo")
+    run.create()
+    run.job_file.write_text(job(checkpoint={"keep_last": 2}).model_dump_json())
+    run.plan_file.write_text("{}")
+    return run
+
+
+def sent(tmp_path: Path, head: str, life: int = 0) -> tuple[RunDir, Courier]:
+    """A machine's own folder, empty in each life, and its courier."""
+    run = RunDir(tmp_path / f"life {life}" / "demo")
+    env = AgentEnv(str(run.path), SECRET, "a01", 1, 1, head, apart=1)
+    return run, Courier(env, run)
+
+
+def test_what_was_decided_and_the_newest_checkpoint_come(home: RunDir, tmp_path: Path) -> None:
+    for step in (3, 5):
+        make(home.checkpoints, step)
+    with in_thread(home) as head:
+        run, own = sent(tmp_path, head)
+        own.fetch()
+        assert run.job_file.read_text() == home.job_file.read_text()
+        assert [checkpoints.verify(e.path).step for e in checkpoints.entries(run.checkpoints)] == [
+            5
+        ]
+
+
+def test_a_damaged_checkpoint_is_not_taken_and_the_one_before_it_is(
+    home: RunDir, tmp_path: Path
+) -> None:
+    make(home.checkpoints, 3)
+    (make(home.checkpoints, 5) / "model.safetensors").write_bytes(b"weights of 6")
+    with in_thread(home) as head:
+        run, own = sent(tmp_path, head)
+        own.fetch()
+    assert [e.step for e in checkpoints.entries(run.checkpoints)] == [3]
+
+
+def test_what_is_written_comes_home_as_it_grows(home: RunDir, tmp_path: Path) -> None:
+    heard: list[Event] = []
+    with in_thread(home) as head:
+        run, own = sent(tmp_path, head)
+        own.fetch()
+        own.watch(heard.append)
+        own.close()
+        run.rank_log(1).write_bytes(b"one\n")
+        own.finish()
+        with run.rank_log(1).open("ab") as file:
+            file.write(b"two\n" * 3_000_000)  # more than a piece
+        make(run.checkpoints, 9)
+        own.finish()
+        run.export_file.write_bytes(b"weights")
+        own.finish()
+    assert home.rank_log(1).read_bytes() == run.rank_log(1).read_bytes()
+    assert checkpoints.verify(checkpoints.folder_of(home.checkpoints, 9)).step == 9
+    assert home.export_file.read_bytes() == b"weights"
+    assert heard == [CheckpointHome(9, "a01")]
+
+
+def test_what_another_life_has_brought_is_followed_not_written_over(
+    home: RunDir, tmp_path: Path
+) -> None:
+    with in_thread(home) as head:
+        for life, words in enumerate((b"first\n", b"second\n", b"third\n")):
+            run, own = sent(tmp_path, head, life)
+            own.fetch()
+            run.rank_log(1).write_bytes(words)
+            own.finish()
+    assert home.rank_log(1).read_bytes() == b"first\nsecond\nthird\n"
+
+
+def test_a_log_that_was_shortened_at_home_grows_on(home: RunDir, tmp_path: Path) -> None:
+    with in_thread(home) as head:
+        run, own = sent(tmp_path, head)
+        own.fetch()
+        run.rank_log(1).write_bytes(b"first ")
+        own.finish()
+        home.rank_log(1).write_bytes(b"")
+        with run.rank_log(1).open("ab") as file:
+            file.write(b"second")
+        own.finish()
+    assert home.rank_log(1).read_bytes() == b"second"
+
+
+def test_a_head_that_is_away_is_waited_for_and_then_named(
+    home: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with in_thread(home) as head:
+        pass
+    _, own = sent(tmp_path, head)
+    monkeypatch.setattr(courier, "FETCH_S", 0.1)
+    monkeypatch.setattr(courier, "AGAIN_S", 0.05)
+    with pytest.raises(StartFailed, match="could not be fetched") as caught:
+        own.fetch()
+    assert head in caught.value.where
+    own.finish()  # in vain, but it comes back
+
+
+def test_where_the_folder_is_shared_nothing_travels(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    own = Courier(AgentEnv(str(run.path), SECRET, "a01", 1, 1, "127.0.0.1:1"), run)
+    own.fetch()
+    own.watch(lambda _: None)
+    own.finish()
+    own.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_name_that_is_fetched_may_be(home: RunDir) -> None:
+    make(home.checkpoints, 3)
+    told = freight.listing(home)
+    files = [name for names in told["checkpoints"].values() for name in names]
+    for name in (*told["configs"], *files):
+        assert freight.to_send(home, name) is not None
+    assert contract.SECRET_NAME not in str(told)
