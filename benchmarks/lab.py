@@ -6,11 +6,13 @@ The latter needs root on Linux; the first time it is used its image is built, tw
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import harness
 from evener.config.schema import Image
@@ -42,8 +44,20 @@ def engine() -> Iterator[None]:
     if _answers():
         yield
         return
+    with _held("engine") as (host, _):
+        os.environ["DOCKER_HOST"] = host
+        try:
+            yield
+        finally:
+            del os.environ["DOCKER_HOST"]
+
+
+@contextlib.contextmanager
+def _held(wanted: str) -> Iterator[tuple[str, Callable[[str], float]]]:
+    """What the lab says of it once it is there, and how to tell it more. It is held as long as this
+    block."""
     with subprocess.Popen(
-        _lab("engine"),
+        _lab(wanted),
         cwd=harness.ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -54,19 +68,65 @@ def engine() -> Iterator[None]:
         assert own.stdin is not None
         assert own.stdout is not None
         assert own.stderr is not None
-        host = own.stdout.readline().strip()
-        if not host:
+        stdin, stdout = own.stdin, own.stdout
+
+        def tell(line: str) -> float:
+            stdin.write(line + "\n")
+            stdin.flush()
+            answer = stdout.readline()
+            if not answer:
+                raise MeasureError(f"the lab could not: {line}")
+            return float(answer)
+
+        said = own.stdout.readline().strip()
+        if not said:
             raise MeasureError(f"there is no Docker engine: {own.stderr.read().strip()}")
-        os.environ["DOCKER_HOST"] = host
         try:
-            yield
+            yield said, tell
         finally:
-            del os.environ["DOCKER_HOST"]
             own.stdin.close()
             try:
                 own.wait(END_S)
             except subprocess.TimeoutExpired:
                 own.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class Swarm:
+    """A Swarm of three engines; `inside` runs a command in the network of its manager."""
+
+    inside: tuple[str, ...]
+    _tell: Callable[[str], float]
+
+    def give(self, image: str) -> None:
+        self._tell(f"give {image}")
+
+    def kill(self, number: int) -> float:
+        """The engine and all that runs on it, at once. Returns when."""
+        return self._tell(f"kill {number}")
+
+    def start(self, number: int) -> None:
+        self._tell(f"start {number}")
+
+    def leave(self, number: int) -> None:
+        """The engine leaves the Swarm, and is forgotten."""
+        self._tell(f"leave {number}")
+
+    def join(self, number: int) -> float:
+        """It joins. Returns when it began to."""
+        return self._tell(f"join {number}")
+
+
+@contextlib.contextmanager
+def swarm() -> Iterator[Swarm]:
+    """A Swarm for every docker command in here, and for those of evener."""
+    with _held("swarm") as (said, tell):
+        told = json.loads(said)
+        os.environ["DOCKER_HOST"] = told["host"]
+        try:
+            yield Swarm(tuple(told["inside"]), tell)
+        finally:
+            del os.environ["DOCKER_HOST"]
 
 
 def _answers() -> bool:

@@ -55,7 +55,9 @@ class Trial:
 class Trials:
     """A temporary folder with job files, in which runs are made. Use it in a `with`."""
 
-    def __init__(self) -> None:
+    def __init__(self, inside: Sequence[str] = ()) -> None:
+        """`inside` are words before a command, where it is to run in a network of its own."""
+        self._inside = tuple(inside)
         self._temporary = TemporaryDirectory(prefix="evener-bench-", ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
         self._runs: list[RunDir] = []
@@ -107,16 +109,16 @@ class Trials:
         """`evener run JOB -o ... --detach`: a run that goes on until `end`."""
         run = self._next()
         words = ["run", str(job), "--name", run.name, "--on", on, "--detach"]
-        harness.run(_command(words, overrides), cwd=self.folder)
+        harness.run(self._command(words, overrides), cwd=self.folder)
         return run
 
     def stop(self, run: RunDir) -> None:
         """`evener stop`: at a boundary, with a checkpoint."""
-        harness.run([sys.executable, "-m", "evener", "stop", run.name], cwd=self.folder)
+        harness.run(self._command(["stop", run.name], ()), cwd=self.folder)
 
     def end(self, run: RunDir) -> None:
         """`evener stop --now`."""
-        harness.run([sys.executable, "-m", "evener", "stop", run.name, "--now"], cwd=self.folder)
+        harness.run(self._command(["stop", run.name, "--now"], ()), cwd=self.folder)
 
     def resume(self, stopped: Trial, overrides: Sequence[str] = (), limit_s: float = 900) -> Trial:
         """`evener resume NAME`, to its end."""
@@ -138,13 +140,19 @@ class Trials:
     ) -> Trial:
         started = time.time()
         accepted = (0, 130) if until == "stopped" else (0,)
-        command = _command(words, overrides)
+        command = self._command(words, overrides)
         said = harness.run(command, cwd=self.folder, limit_s=limit_s, accepted=accepted)
         trial = look(run, started)
         ends = trial.events(RunEnded)
         if not ends or ends[-1].outcome != until or not trial.commits:
             raise harness.MeasureError(f"the run did not end so: {ends[-1:]}\n{said[-2000:]}")
         return trial
+
+    def _command(self, words: Sequence[str], overrides: Sequence[str]) -> list[str | Path]:
+        command: list[str | Path] = [*self._inside, sys.executable, "-m", "evener", *words]
+        for override in overrides:
+            command += ["-o", override]
+        return command
 
 
 def look(run: RunDir, started: float = 0.0) -> Trial:
@@ -158,10 +166,3 @@ def weights(trial: Trial) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     return load_file(trial.run.export_file)
-
-
-def _command(words: Sequence[str], overrides: Sequence[str]) -> list[str | Path]:
-    command: list[str | Path] = [sys.executable, "-m", "evener", *words]
-    for override in overrides:
-        command += ["-o", override]
-    return command

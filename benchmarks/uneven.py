@@ -53,7 +53,7 @@ BATCH, QUICK_BATCH = 192, 96  # of gpt: steps of half a second and more
 SUM_BATCHES = {"gpt": 512, "resnet18": 64}
 TORCHRUN_STEPS, TORCHRUNS = 14, 2
 FULL = turns.Pattern(turns=8, span_s=10.0, warm_steps=WARM_STEPS)
-SUMS = turns.Pattern(turns=6, span_s=20.0, warm_steps=WARM_STEPS)
+SUMS = turns.Pattern(turns=5, span_s=20.0, warm_steps=WARM_STEPS)
 QUICK = turns.Pattern(turns=3, span_s=5.0, warm_steps=WARM_STEPS, at_once=True)
 ENDLESS = "train.steps=1000000"  # of a run that is ended when it has been measured
 PARKED_S = 1200.0  # importing torch is minutes of such a quota
@@ -247,16 +247,18 @@ def _slow(bench: Bench, run: RunDir, slowed_at: list[float]) -> None:
 
 
 def _best_after(trial: Trial, at: float, batch: int) -> float:
-    """The optimum for the lines as they were before, the first machine's scaled."""
-    before = [r.event for r in trial.records if isinstance(r.event, SpeedsFitted) and r.time < at]
-    last = before[-1]
+    """The optimum for the lines as they were before, the first machine's scaled; or as they were
+    fitted in the end, if that is more: a machine that was starting seemed slower than it is."""
+    fitted = [(r.time, r.event) for r in trial.records if isinstance(r.event, SpeedsFitted)]
+    last = [event for told, event in fitted if told < at][-1]
     speeds = [
         Speed(a * scale, b * scale)
         for a, b, scale in zip(
             last.fixed_s, last.per_sample_s, (SLOWDOWN, 1.0, 1.0, 1.0), strict=True
         )
     ]
-    return batch / step_time(speeds, solve(speeds, batch))
+    scaled = batch / step_time(speeds, solve(speeds, batch))
+    return max(scaled, fitted[-1][1].possible_samples_per_s)
 
 
 def _steady(bench: Bench) -> Case:

@@ -23,13 +23,14 @@ from evener.docker import Engine, gpus
 from evener.events import RunEnded
 from evener.image.build import Content
 from evener.image.recipe import PYPI
-from evener.launch import project
+from evener.launch import project, swarm
 from evener.launch.base import Launcher, Rendered
 from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
 from evener.launch.places import launcher_of
 from evener.launch.record import record, started
-from evener.placement import DOCKER, LOCAL, Plan
+from evener.launch.swarm import SwarmLauncher
+from evener.placement import DOCKER, LOCAL, SWARM, Plan
 from evener.probe import probe
 from evener.profiles import Profiles
 from evener.rundir import layout, measured
@@ -227,7 +228,13 @@ def _planned(
     if place == LOCAL:
         need_torch()
     machine = probe()
-    plan = _plan_containers(job, machine) if place == DOCKER else placement.plan(job, [machine])
+    match place:
+        case placement.DOCKER:
+            plan = _plan_containers(job, machine)
+        case placement.SWARM:
+            plan = placement.plan_swarm(job, swarm.places(Engine()))
+        case _:
+            plan = placement.plan(job, [machine])
     plan = replace(plan, code=code)
     return Ready(root, name, job, machine, plan, resumed, (*notes, *plan.notes))
 
@@ -278,8 +285,9 @@ def launcher_for(ready: Ready, note: Callable[[str], None] = lambda _: None) -> 
     """Who starts what was decided; `note` hears what takes its time (an image being built)."""
     if ready.plan.place == LOCAL:
         return LocalLauncher(port=ready.job.dashboard.port)
-    reads = _read_paths(ready.job)
-    return DockerLauncher(image_content(ready), reads, note, port=ready.job.dashboard.port)
+    kind = SwarmLauncher if ready.plan.place == SWARM else DockerLauncher
+    reads, port = _read_paths(ready.job), ready.job.dashboard.port
+    return kind(image_content(ready), reads, note, port=port)
 
 
 def image_content(ready: Ready) -> Content:

@@ -21,6 +21,7 @@ from evener.launch.containers import identity
 from evener.launch.places import head_of
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
+from tests.lab import swarm as lab
 
 PROC = Path("/proc")
 _ASK = f"""
@@ -39,6 +40,7 @@ class Place(ABC):
     name: str
     job = ""  # what a job says only here
     environ: dict[str, str]
+    inside: tuple[str, ...] = ()  # before a command, where it is to run in the place's network
 
     @abstractmethod
     def left(self, folder: Path) -> list[str]:
@@ -149,6 +151,41 @@ class Docker(Place):
     def pid_of(self, run: RunDir, machine: str) -> int:
         container = self.containers(run)[machine]
         return int(self.engine.call("inspect", "--format={{.State.Pid}}", container))
+
+
+class Swarm(Docker):
+    """Containers on the engines of a Swarm, started on its manager."""
+
+    name = "swarm"
+
+    def __init__(self, swarm: lab.Swarm, wheels: Path) -> None:
+        super().__init__(swarm.engines[0].host, wheels)
+        self.swarm = swarm
+        self.inside = swarm.engines[0].inside
+        self.job = self.job.replace("workers = 2\n", "")
+        self._each = [Engine(("docker", "-H", each.host)) for each in swarm.engines]
+
+    def _objects(self, folder: Path) -> Iterator[str]:
+        """On any machine, with a label of ours."""
+        label = f"label={contract.LABEL_RUN}"
+        for kind in ("service", "secret"):
+            for found in self.engine.ask_short(kind, "ls", label):
+                yield f"{kind} {found['Name']}"
+        for number, engine in enumerate(self._each):
+            for found in engine.ask("ps", "--all", "--filter", label):
+                yield f"container {found['Names']} on machine {number}: {found['Status']}"
+            for found in engine.ask("network", "ls", "--filter", label):
+                yield f"network {found['Name']} on machine {number}"
+
+    def litter(self) -> list[str]:
+        return [v for e in self._each for v in e.call("volume", "ls", "--quiet").split()]
+
+    def strike(self, run: RunDir) -> None:
+        """The container on the second machine."""
+        engine = self._each[1]
+        label = f"label={contract.LABEL_RUN}={identity(run)}"
+        [found] = engine.ask("ps", "--filter", label)
+        os.kill(int(engine.call("inspect", "--format={{.State.Pid}}", found["ID"])), signal.SIGKILL)
 
 
 def _processes_of(folder: Path) -> list[int]:

@@ -106,7 +106,8 @@ class Shell:
                 process.communicate()
 
     def _command(self, words: tuple[str, ...]) -> list[str]:
-        return [*(_as(self._user) if self._user else ()), sys.executable, "-m", "evener", *words]
+        user = _as(self._user) if self._user else ()
+        return [*self.place.inside, *user, sys.executable, "-m", "evener", *words]
 
     def _options(self) -> dict[str, Any]:
         return {"cwd": self.folder, "env": self._env, "stdin": subprocess.DEVNULL, "text": True}

@@ -1,15 +1,20 @@
-"""The lab for other programs: `python -m tests.lab engine`, `python -m tests.lab wheels`.
+"""The lab for other programs: `python -m tests.lab engine`, `... wheels`, `... swarm`.
 
 `engine` prints the DOCKER_HOST of an engine, which lives until standard input ends; so it never
 outlives the program that asked for it. What it has built stays for the next one. `wheels` prints a
-folder of what goes into images. Where that cannot be had, the reason comes on standard error.
+folder of what goes into images. `swarm` prints, as JSON, the DOCKER_HOST of the manager of a Swarm
+of three engines and the words that run a command in its network; it obeys lines on standard input
+(`give IMAGE`, `kill N`, `start N`, `leave N`, `join N`) and answers each with the time when it did
+so. Where something cannot be had, the reason comes on standard error.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 
-from tests.lab import engine
+from tests.lab import engine, swarm
 
 DATA = engine.KEPT / "engine"
 
@@ -19,6 +24,9 @@ def main(wanted: str) -> int:
         if wanted == "wheels":
             _say(str(engine.wheels()))
             return 0
+        if wanted == "swarm":
+            _swarm()
+            return 0
         with engine.engine(DATA) as host:
             _say(host)
             sys.stdin.read()
@@ -26,6 +34,25 @@ def main(wanted: str) -> int:
         sys.stderr.write(f"{reason}\n")
         return 2
     return 0
+
+
+def _swarm() -> None:
+    with engine.daemon(DATA) as manager, swarm.swarm(manager, others=2) as made:
+        _say(json.dumps({"host": manager.host, "inside": manager.inside}))
+        for line in sys.stdin:
+            at = time.time()
+            match line.split():
+                case ["give", image]:
+                    made.give(image)
+                case ["kill", number]:
+                    at = made.engines[int(number)].lose_power()
+                case ["leave", number]:
+                    made.leave(int(number))
+                case ["join", number]:
+                    made.join(int(number))
+                case ["start", number]:
+                    made.engines[int(number)].start()
+            _say(str(at))
 
 
 def _say(line: str) -> None:

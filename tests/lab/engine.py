@@ -29,6 +29,7 @@ _PACKAGES = ("docker.io", "debootstrap", "iptables", "iproute2")
 _PROGRAMS = ("dockerd", "docker", "debootstrap", "iptables", "ip")
 _IN_BASE = "python3,python3-pip,python3-venv,python-is-python3,ca-certificates"
 HOLDER = "tail --follow /dev/null"  # lives until it is killed
+_NAMED = 'hostname "$0"; exec "$@"'
 _NOT_PASSED_ON = ("dev", "proc", "sys")
 
 
@@ -126,9 +127,11 @@ def _base_image() -> Path:
 class Daemon:
     """dockerd in a network namespace that outlives it: its bridges are not this machine's."""
 
-    def __init__(self, folder: Path, data: Path) -> None:
+    def __init__(self, folder: Path, data: Path, name: str = "") -> None:
+        """`name` is what it takes its machine to be called; else as this one is."""
         self.host = f"unix://{folder}/docker.sock"
-        self._folder, self._data = folder, data
+        self.data = data
+        self._folder, self._name = folder, name
         self._network = subprocess.Popen(
             ["unshare", "--net", "sh", "-c", f"ip link set lo up; echo; exec {HOLDER} >/dev/null"],
             stdin=subprocess.DEVNULL,
@@ -154,13 +157,14 @@ class Daemon:
     def start(self) -> None:
         folder = self._folder
         command = (
-            f"nsenter --target {self._network.pid} --net dockerd --data-root {self._data} "
-            f"--exec-root {folder}/exec -H {self.host} -p {folder}/docker.pid "
-            "--cgroup-parent /evener-lab"
+            *self.inside,
+            *(("unshare", "--uts", "sh", "-c", _NAMED, self._name) if self._name else ()),
+            *("dockerd", "--data-root", str(self.data), "--exec-root", f"{folder}/exec"),
+            *("-H", self.host, "-p", f"{folder}/docker.pid", "--cgroup-parent", "/evener-lab"),
         )
         with (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command.split(),
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -173,6 +177,16 @@ class Daemon:
                 tail = (folder / "log").read_text(errors="replace").splitlines()[-3:]
                 raise NoLab(f"dockerd does not start here: {' / '.join(tail)}")
             time.sleep(0.1)
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """Before a command: it runs in the engine's network."""
+        return ("nsenter", f"--target={self._network.pid}", "--net")
+
+    @property
+    def network(self) -> int:
+        """The process that the network is of."""
+        return self._network.pid
 
     def stop(self) -> None:
         """As `systemctl stop docker` does: containers get their signal and their time."""
@@ -191,16 +205,18 @@ class Daemon:
                 self._await_end(int(file.read_text()))
                 file.unlink()
 
-    def lose_power(self) -> None:
-        """All at once: the engine, and every process of every container."""
+    def lose_power(self) -> float:
+        """All at once: the engine, and every process of every container. Returns when."""
         containers = _docker(self.host, "ps", "--quiet").split()
         asked = ("inspect", "--format={{.State.Pid}}", *containers)
         pids = [int(pid) for pid in _docker(self.host, *asked).split()] if containers else []
+        shims, at = self._shims(), time.time()
         self._process.kill()
-        for pid in (*self._shims(), *pids):
+        for pid in (*shims, *pids):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.kill()
+        return at
 
     @property
     def _containerd(self) -> Path:

@@ -45,6 +45,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("recipes", "List the recipes that come with evener."),
         Verb("config", "Show what a job means, and what a job file may say."),
         Verb("image", "Build and list the images that containers run."),
+        Verb("swarm", "Make a Docker Swarm of several machines."),
     ),
     "Watch and stop": (
         Verb("dashboard", "Open the live page of a run, or of all."),

@@ -15,6 +15,7 @@ class Place(StrEnum):
 
     local = "local"
     docker = "docker"
+    swarm = "swarm"
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON, one document or line.")]
@@ -40,7 +41,8 @@ Which = Annotated[
     typer.Option("--checkpoint", metavar="best|last|STEP", help="The checkpoint to use."),
 ]
 On = Annotated[
-    Place | None, typer.Option("--on", help="Where it runs: as processes here, or containers.")
+    Place | None,
+    typer.Option("--on", help="Where it runs: here, in containers, on a Swarm."),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="How many ranks train.")]
 Profiles = Annotated[

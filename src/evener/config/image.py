@@ -48,6 +48,13 @@ class Image(Section):
         "modules that the job names are found without.",
     )
 
+    registry: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(/[a-z0-9._-]+)*$",
+        examples=["registry.lan:5000/mine"],
+        description="Where the machines of a Swarm get the image: it is pushed there, and pulled "
+        "by its digest. Without it, they must have it already.",
+    )  # fmt: skip
+
     @property
     def start(self) -> str:
         """The image that ours starts from."""

@@ -61,6 +61,12 @@ class Engine:
         said = self.call(*arguments, "--no-trunc", "--format", "{{json .}}")
         return [json.loads(line) for line in said.splitlines() if line.strip()]
 
+    def ask_short(self, *arguments: str) -> list[dict[str, Any]]:
+        """The same of a listing that has no long form: the last argument is a filter."""
+        *listing, only = arguments
+        said = self.call(*listing, "--filter", only, "--format", "{{json .}}")
+        return [json.loads(line) for line in said.splitlines() if line.strip()]
+
     def facts(self) -> Facts:
         """Asks the engine. One that runs Windows programs is refused."""
         shown = "docker info"

@@ -19,7 +19,6 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from evener import contract
-from evener.config.load import job_from_json
 from evener.rundir import freight
 from evener.rundir.layout import RunDir
 
@@ -66,5 +65,7 @@ def _settle(run: RunDir, name: str, sha256: str) -> bool:
         return freight.settle_export(run, sha256)
     if not freight.is_checkpoint(name):
         raise HTTPException(404, "nothing of that name is sent whole")
+    from evener.config.load import job_from_json  # heavy, and most heads never need it
+
     job = job_from_json(run.job_file.read_text(encoding="utf-8"))
     return freight.settle_checkpoint(run, name, job.checkpoint)

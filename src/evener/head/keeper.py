@@ -28,7 +28,7 @@ from evener.rundir.tensorboard import TensorBoard
 PAGE = 1000
 RECENT = 20_000  # twenty seconds of a thousand ranks: more than lies between two looks back
 SLICE = 30  # records folded before whoever takes events in goes first: a millisecond
-WAY_S, STEP_ASIDE_S = 0.05, 0.001
+WAY_S, STEP_ASIDE_S = 0.01, 0.001
 ASK_S = 15.0  # agents post every 2 s at least; who joins later is not meant
 RESERVE_BYTES = 256 * 1024  # some pages of the record, whatever else wants them just then
 

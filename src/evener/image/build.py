@@ -23,6 +23,7 @@ Note = Callable[[str], None]
 PACKAGE = Path(__file__).resolve().parent.parent
 PINS = Path(__file__).with_name("pins.txt")
 _STEP = re.compile(r"Step \d+/|#\d+ \[")
+PUSH_S = 3600.0  # gigabytes over a slow link
 CHECK_S = 120.0  # a cold disk reads torch slowly
 NO_NAME = "<none>"
 _LEFT_OUT = ("__pycache__", ".git", ".venv", "*.pyc", "experiments")
@@ -111,6 +112,18 @@ def ensure(engine: Engine, content: Content, note: Note) -> str:
         engine.call("image", "rm", "--force", run.tag)
         raise
     return run.tag
+
+
+def pushed(engine: Engine, tag: str, registry: str, note: Note) -> str:
+    """The image's name by its digest in `registry`, where it is when this returns."""
+    name = f"{registry}/{tag}"
+    note(f"pushing {name}")
+    engine.call("image", "tag", tag, name)
+    engine.call("push", "--quiet", name, timeout_s=PUSH_S)
+    said = engine.call("image", "inspect", "--format={{json .RepoDigests}}", name)
+    repository = name.rpartition(":")[0]
+    digests: list[str] = json.loads(said)
+    return next(each for each in digests if each.startswith(f"{repository}@"))
 
 
 def built(engine: Engine) -> list[dict[str, str]]:

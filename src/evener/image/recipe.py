@@ -104,6 +104,8 @@ def _own_text() -> str:
             f"ENV PYTHONPATH={site}:{code}${{PYTHONPATH:+:$PYTHONPATH}}",
             "# Numbered users without a name exist nowhere in the image: libraries ask for these.",
             "ENV HOME=/tmp USER=evener PYTHONDONTWRITEBYTECODE=1",
+            "# Where a container has disks of its own: volumes there take these rights over.",
+            f"RUN mkdir -p -m 1777 {contract.IMAGE_RUNS} {contract.IMAGE_CACHE}",
             "ENTRYPOINT []",
             "",
         ]

@@ -152,7 +152,7 @@ def run_command(container: Container, run: RunDir, outside: Outside) -> tuple[st
         f"--stop-timeout={STOP_S}",
         *_limits(container.limits),
         *_published(container, outside.port),
-        *(_mount(mount) for mount in container.mounts),
+        *(mount_option(mount) for mount in container.mounts),
         *(f"--env={name}={value}" for name, value in sorted(container.env.items())),
         *(outside.image, "python", "-P", "-m", container.module),
     )
@@ -200,7 +200,7 @@ def _limits(limits: Limits | None) -> tuple[str, ...]:
     return tuple(given)
 
 
-def _mount(mount: Mount) -> str:
+def mount_option(mount: Mount) -> str:
     end = ("readonly",) if mount.read_only else ()
     fields = ("type=bind", f"source={mount.source}", f"target={mount.target}", *end)
     return "--mount=" + ",".join(map(_field, fields))

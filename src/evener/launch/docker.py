@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,7 @@ LOOK_S = 1.0
 AWAY_S = 300.0  # an engine that restarts, all its containers with it, is back before
 STOP_S = 8.0  # after which "at once" is made certain
 CLEAN_S = 30.0
+WAIT_S = 3600.0  # for one answer of the engine, which comes when all of the run has stopped
 SETTLE_S = 2.0  # in which a container that cannot start has ended
 _POLL_S = 0.2
 _AGAIN_S = 0.3  # two signals at once would arrive as one
@@ -58,6 +59,7 @@ class DockerLauncher:
     note: Callable[[str], None] = field(default=_silent)
     port: int = 0  # of this machine, where the head shows the run's page; 0: any
     engine: Engine = field(default_factory=Engine)
+    place: str = DOCKER
     vanished_s: float = 20.0  # an engine that comes back starts its containers one by one
     _looks: dict[Path, tuple[float, bool]] = field(default_factory=dict)
     _provided: list[str] = field(default_factory=list)  # the image, once it is there
@@ -91,7 +93,7 @@ class DockerLauncher:
             for command in rendered.commands:
                 self._start(command.argv[len(self.engine.program) :])
             self._settle(run)
-            handle = Handle(DOCKER, self._head_address(run), secret, ())
+            handle = Handle(self.place, self._head_address(run), secret, ())
             write_handle(run, handle)
             _leave_janitor(run)
         except BaseException:
@@ -178,6 +180,11 @@ class DockerLauncher:
         for kind, ids in left.items():
             options = ("--force", "--volumes") if kind == "container" else ()
             self.engine.call(kind, "rm", *options, *ids)
+
+    def attend(self, run: RunDir, alive: Iterable[str]) -> None:
+        """Until these containers have stopped; asking again and again would cost the training some
+        of its time."""
+        self.engine.call("wait", *alive, timeout_s=WAIT_S)
 
     def living(self, run: RunDir) -> set[str]:
         """The identities of its containers that run, or are about to run again."""

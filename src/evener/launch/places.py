@@ -10,7 +10,8 @@ from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
 from evener.launch.project import PLACE as COMPOSE
 from evener.launch.project import ComposeLauncher
-from evener.placement import DOCKER
+from evener.launch.swarm import SwarmLauncher
+from evener.placement import DOCKER, SWARM
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.wire.frames import split_address
@@ -26,6 +27,8 @@ def launcher_of(run: RunDir) -> Launcher:
         return LocalLauncher()  # it never came to a start
     if place == COMPOSE:
         return ComposeLauncher()
+    if place == SWARM:
+        return SwarmLauncher()
     return DockerLauncher() if place == DOCKER else LocalLauncher()
 
 

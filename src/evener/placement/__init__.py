@@ -12,6 +12,7 @@ from evener.placement.plan import (
     BENCH,
     DOCKER,
     LOCAL,
+    SWARM,
     TRAIN,
     AgentPlan,
     Limits,
@@ -20,16 +21,19 @@ from evener.placement.plan import (
     from_dict,
     to_dict,
 )  # fmt: skip
+from evener.placement.swarm import Place, plan_swarm, with_joined
 
 __all__ = [
     "BENCH",
     "DOCKER",
     "LOCAL",
+    "SWARM",
     "TRAIN",
     "AgentPlan",
     "Forecast",
     "Hindrance",
     "Limits",
+    "Place",
     "Plan",
     "RankPlan",
     "expected",
@@ -37,5 +41,7 @@ __all__ = [
     "from_dict",
     "plan",
     "plan_containers",
+    "plan_swarm",
     "to_dict",
+    "with_joined",
 ]

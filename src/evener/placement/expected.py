@@ -25,7 +25,10 @@ def expected(plan: Plan, machine: Machine) -> tuple[Expected, ...]:
 
 
 def _hardware(agent: AgentPlan, device: str, machine: Machine) -> str:
-    """By name. Inside a container GPUs are numbered anew, and known by their UUIDs here."""
+    """By name. Inside a container GPUs are numbered anew, and known by their UUIDs here. What the
+    other machines of a Swarm have is not known before they run."""
+    if agent.node:
+        return ""
     kind, _, index = device.partition(":")
     if kind == "cpu":
         return machine.cpu_name

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 VERSION = 1
-LOCAL, DOCKER = "local", "docker"  # the places where a run can be
+LOCAL, DOCKER, SWARM = "local", "docker", "swarm"  # the places where a run can be
 TRAIN, BENCH = "train", "bench"  # what the ranks of a run are for
 SHM_BYTES = 2**30  # loader workers pass batches through it; Docker's own 64 MB are not enough
 
@@ -43,6 +43,7 @@ class AgentPlan:
     machine: str
     ranks: tuple[RankPlan, ...]
     limits: Limits | None = None  # of its container, where it has one
+    node: str = ""  # what a Swarm calls the machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,13 @@ def from_dict(record: Mapping[str, Any]) -> Plan:
     """A plan from a run's folder. Raises ValueError where something we need is missing."""
     try:
         agents = tuple(
-            AgentPlan(a["agent"], a["machine"], tuple(map(_rank, a["ranks"])), _limits(a))
+            AgentPlan(
+                a["agent"],
+                a["machine"],
+                tuple(map(_rank, a["ranks"])),
+                _limits(a),
+                str(a.get("node", "")),
+            )
             for a in record["agents"]
         )
         notes = tuple(record.get("notes", ()))

@@ -12,13 +12,15 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evener import contract
-from evener.config.schema import Checkpoint
 from evener.errors import CheckpointDamaged
 from evener.rundir import checkpoints, layout
 from evener.rundir.layout import RunDir
+
+if TYPE_CHECKING:
+    from evener.config.schema import Checkpoint
 
 INCOMING = f"{checkpoints.PARTIAL}incoming-"  # swept like whatever else was left half-written
 _STEP = r"step-\d{8,15}"

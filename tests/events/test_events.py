@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import drawn
 
 from evener import events
 from evener.events import kinds
-from tests import drawn
 
 KINDS = sorted(events.KINDS.values(), key=lambda kind: kind.__name__)
 ENVELOPE = {"v", "kind", "time", "source", "number"}

@@ -1,0 +1,115 @@
+"""The machines of a Docker Swarm, as its manager knows them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from evener import errors
+from evener.docker.engine import Engine
+
+NANO = 10**9
+DESKTOP = "Docker Desktop"
+_NO_OVERLAY = "whose overlay network reaches no other machine"
+_ACTIVE = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine of the Swarm. `why_not` says in words why no rank can be there now."""
+
+    id: str
+    name: str
+    cpus: float
+    memory_bytes: int
+    here: bool  # the one that our docker command speaks to
+    why_not: str = ""
+
+
+def init(engine: Engine, address: str | None = None) -> None:
+    """Make this engine the manager of a new Swarm."""
+    told = json.loads(engine.call("info", "--format", "{{json .}}"))
+    if told.get("OperatingSystem") == DESKTOP:
+        raise errors.DockerFailed(
+            f"this engine is {DESKTOP}, {_NO_OVERLAY}",
+            where="evener swarm init",
+            fix="use machines with Docker Engine on Linux; on this one alone: --on docker",
+        )
+    if (told.get("Swarm") or {}).get("LocalNodeState") == _ACTIVE:
+        raise errors.DockerFailed(
+            "this machine is in a Swarm already",
+            where="evener swarm init",
+            fix="`evener swarm join-command` prints the line for others; `docker swarm leave` "
+            "takes it out",
+        )
+    engine.call("swarm", "init", *((f"--advertise-addr={address}",) if address else ()))
+
+
+def join_command(engine: Engine) -> str:
+    """The line that is typed on another machine."""
+    told = json.loads(engine.call("info", "--format", "{{json .Swarm}}"))
+    _check(told)
+    token = engine.call("swarm", "join-token", "--quiet", "worker").strip()
+    managers = [str(each["Addr"]) for each in told.get("RemoteManagers") or ()]
+    return f"docker swarm join --token {token} {managers[0]}"
+
+
+def ids(engine: Engine) -> set[str]:
+    """What the machines are called. Cheap: asked again and again while a run goes on."""
+    return set(engine.call("node", "ls", "--quiet").split())
+
+
+def nodes(engine: Engine) -> list[Node]:
+    """All of them, this one first. Raises where this is no manager of a Swarm."""
+    told = json.loads(engine.call("info", "--format", "{{json .Swarm}}"))
+    _check(told)
+    own = str(told["NodeID"])
+    inspected = json.loads(engine.call("node", "inspect", *sorted(ids(engine))))
+    found = [_node(each, own) for each in inspected]
+    return sorted(found, key=lambda node: (not node.here, node.name, node.id))
+
+
+def _check(told: dict[str, Any]) -> None:
+    state = str(told.get("LocalNodeState") or "inactive")
+    if state != _ACTIVE:
+        raise errors.DockerFailed(
+            f"this engine is in no Swarm (it says: {state})",
+            where="docker info",
+            fix="`evener swarm init` makes one here, and prints what joins other machines",
+        )
+    if not told.get("ControlAvailable"):
+        managers = [str(m.get("Addr")) for m in told.get("RemoteManagers") or ()]
+        raise errors.DockerFailed(
+            "this engine is a worker of its Swarm, and only a manager may start a run",
+            where="docker info",
+            fix=f"go to a manager ({', '.join(managers) or 'docker node ls there lists them'}), "
+            "or have this one promoted there: docker node promote",
+        )
+
+
+def _node(told: dict[str, Any], own: str) -> Node:
+    described, spec, status = told["Description"], told["Spec"], told["Status"]
+    resources = described.get("Resources") or {}
+    return Node(
+        id=str(told["ID"]),
+        name=str(described.get("Hostname") or told["ID"]),
+        cpus=float(resources.get("NanoCPUs") or 0) / NANO,
+        memory_bytes=int(resources.get("MemoryBytes") or 0),
+        here=told["ID"] == own,
+        why_not=_why_not(described, spec, status),
+    )
+
+
+def _why_not(described: dict[str, Any], spec: dict[str, Any], status: dict[str, Any]) -> str:
+    if status.get("State") != "ready":
+        return f"it is {status.get('State')}"
+    if spec.get("Availability") != _ACTIVE:
+        return f"it is set to {spec.get('Availability')}"
+    system = (described.get("Platform") or {}).get("OS")
+    if system != "linux":
+        return f"it runs {system} containers"
+    engine = str((described.get("Engine") or {}).get("EngineVersion") or "")
+    if "desktop" in engine or str(described.get("Hostname")) == "docker-desktop":
+        return f"it is {DESKTOP}, {_NO_OVERLAY}"
+    return ""

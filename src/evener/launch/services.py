@@ -1,0 +1,103 @@
+"""The services of a run on a Docker Swarm, and the `docker service create` of each. Decides only.
+
+The head is a container on the manager that the run was started on, with the run's folder, and its
+page for that machine alone. Every agent is a service, held to its machine, with a copy of the
+folder that goes with it: what it needs it fetches from the head, what it writes it brings there.
+None runs as root, and all of them meet in an overlay network that only this run has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evener import contract
+from evener.launch import containers
+from evener.launch.containers import RESTARTS, STOP_S, Container, Mount, Outside, identity, network
+from evener.placement import Plan
+from evener.rundir.layout import RunDir
+
+NOBODY = "65534:65534"  # files of a service are its own; who has this number owns nothing else
+TMP_BYTES = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An agent on a machine of the Swarm. `alias` is its name in the run's network."""
+
+    name: str
+    alias: str
+    role: str
+    module: str
+    env: Mapping[str, str]
+    node: str
+    shm_bytes: int
+    reads: tuple[Mount, ...]
+
+
+def secret(run: RunDir) -> str:
+    return f"evener-{identity(run)}"
+
+
+def name_of(run: RunDir, machine: str) -> str:
+    """Of its service."""
+    return f"evener-{identity(run)}-{machine}"
+
+
+def head_of(plan: Plan, run: RunDir, outside: Outside) -> Container:
+    return containers.containers(plan, run, outside)[0]
+
+
+def services(plan: Plan, run: RunDir, outside: Outside) -> Iterator[Service]:
+    inside = RunDir(Path(contract.IMAGE_RUNS) / run.name)
+    made = containers.containers(plan, inside, outside)[1:]
+    apart = {contract.PREFIX + "APART": "1", contract.PREFIX + "RUN_DIR": inside.path.as_posix()}
+    for agent, each in zip(plan.agents, made, strict=True):
+        yield Service(
+            name=name_of(run, each.alias),
+            alias=each.alias,
+            role=each.role,
+            module=each.module,
+            env={**each.env, **apart},
+            node=agent.node,
+            shm_bytes=each.limits.shm_bytes if each.limits else 0,
+            reads=tuple(Mount(path, path) for path in outside.reads),
+        )
+
+
+def network_command(run: RunDir) -> tuple[str, ...]:
+    """Attachable: the head is no service."""
+    create, *rest = containers.network_command(run)[1:]
+    return ("network", create, "--driver=overlay", "--attachable", *rest)
+
+
+def secret_command(run: RunDir) -> tuple[str, ...]:
+    label = f"--label={contract.LABEL_RUN}={identity(run)}"
+    return ("secret", "create", label, secret(run), str(run.secret_file.resolve()))
+
+
+def service_command(service: Service, run: RunDir, image: str) -> tuple[str, ...]:
+    """What follows `docker` to create it."""
+    label = f"{contract.LABEL_RUN}={identity(run)}"
+    role = f"{contract.LABEL_ROLE}={service.role}"
+    return (
+        *("service", "create", "--detach", "--no-resolve-image", "--with-registry-auth"),
+        f"--name={service.name}",
+        *(f"--hostname={service.alias}", f"--constraint=node.id=={service.node}"),
+        *(f"--network=name={network(run)},alias={service.alias}", "--endpoint-mode=dnsrr"),
+        *(f"--label={label}", f"--container-label={label}", f"--container-label={role}"),
+        *(f"--user={NOBODY}", "--read-only", "--cap-drop=ALL"),
+        *("--restart-condition=on-failure", f"--restart-max-attempts={RESTARTS}"),
+        *("--restart-window=10m", "--restart-delay=1s"),
+        f"--stop-signal={contract.AWAY_SIGNAL}",
+        f"--stop-grace-period={STOP_S}s",
+        f"--secret=source={secret(run)},target={contract.SECRET_FILE.rpartition('/')[2]}",
+        f"--mount=type=tmpfs,target=/tmp,tmpfs-size={TMP_BYTES},tmpfs-mode=1777",
+        f"--mount=type=tmpfs,target=/dev/shm,tmpfs-size={service.shm_bytes},tmpfs-mode=1777",
+        f"--mount=type=volume,target={contract.IMAGE_RUNS}",
+        f"--mount=type=volume,target={contract.IMAGE_CACHE}",
+        *(containers.mount_option(mount) for mount in service.reads),
+        *(f"--env={name}={value}" for name, value in sorted(service.env.items())),
+        *(image, "python", "-P", "-m", service.module),
+    )

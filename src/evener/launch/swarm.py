@@ -1,0 +1,200 @@
+"""Runs as services of a Docker Swarm. What is there, Docker's labels say; no file of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from evener import contract, errors, placement
+from evener.config.load import job_from_json
+from evener.docker import Engine, swarm
+from evener.image import build
+from evener.launch import containers, services
+from evener.launch.base import Command, Rendered
+from evener.launch.containers import Outside
+from evener.launch.docker import DockerLauncher, Left
+from evener.placement import SWARM, Place, Plan
+from evener.rundir import layout
+from evener.rundir.layout import RunDir
+from evener.wire.frames import split_address
+
+START_S = 120.0  # for every machine's container to run: it may have to bring its image first
+PENDING_S = 15.0  # that no machine may have it is no passing state then
+STOP_S = 20.0
+ASK_S = 5.0
+LOOK_S = 2.0  # at who has joined
+_POLL_S = 0.3
+_ENDED = ("Rejected", "Failed", "Orphaned")
+_NO_IMAGE = re.compile(r"no such image|pull access denied|manifest unknown", re.IGNORECASE)
+
+
+def places(engine: Engine) -> list[Place]:
+    """The machines of the Swarm that this engine manages."""
+    return [Place(n.id, n.name, n.cpus, n.why_not) for n in swarm.nodes(engine)]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the Swarm says of one start of a service."""
+
+    service: str
+    node: str
+    state: str  # "Running", "Rejected", ...
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmLauncher(DockerLauncher):
+    """As on one engine, but that agents are services. The head's container tells whether the run
+    goes on: it ends when all agents have."""
+
+    place: str = SWARM
+
+    def render(self, plan: Plan, run: RunDir) -> Rendered:
+        outside = self._outside(self._image())
+        head = services.head_of(plan, run, outside)
+        commands = [
+            ("network", services.network_command(run)),
+            ("secret", services.secret_command(run)),
+            (head.role, containers.run_command(head, run, outside)),
+        ]
+        for each in services.services(plan, run, outside):
+            commands.append((each.role, services.service_command(each, run, outside.image)))
+        return Rendered(
+            run, tuple(Command(what, self._argv(*argv), {}, run.logs) for what, argv in commands)
+        )
+
+    def provide(self) -> None:
+        """On this machine, and where the others can get it, if the job names such a place."""
+        assert self.content is not None
+        DockerLauncher.provide(self)  # a class with slots is made twice: super() takes the other
+        if self.content.image.registry:
+            tag, registry = self._provided[-1], self.content.image.registry
+            self._provided.append(build.pushed(self.engine, tag, registry, self.note))
+
+    def stop(self, run: RunDir, *, now: bool) -> None:
+        """The head passes it on to agents that nobody else here reaches."""
+        if not now:
+            self._ask_head(run)
+            return
+        with contextlib.suppress(errors.DockerFailed):
+            self._ask_head(run)
+            deadline = time.monotonic() + STOP_S
+            while self.living(run) and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+        self.clean(run)
+
+    def attend(self, run: RunDir, alive: Iterable[str]) -> None:
+        """A machine that has joined the Swarm gets an agent of its own."""
+        time.sleep(LOOK_S)
+        plan = placement.from_dict(layout.read_json(run.plan_file))
+        if swarm.ids(self.engine) <= {agent.node for agent in plan.agents}:
+            return
+        job = job_from_json(run.job_file.read_text(encoding="utf-8"))
+        grown = placement.with_joined(plan, job, places(self.engine))
+        if grown is plan:
+            return
+        outside, known = self._as_started(run, plan), {agent.machine for agent in plan.agents}
+        layout.write_json(run.plan_file, placement.to_dict(grown))  # which it fetches
+        try:
+            for each in services.services(grown, run, outside):
+                if each.alias not in known:
+                    self.engine.call(*services.service_command(each, run, outside.image))
+        except errors.EvenerError:
+            layout.write_json(run.plan_file, placement.to_dict(plan))
+            raise
+
+    def _as_started(self, run: RunDir, plan: Plan) -> Outside:
+        """What the first service was made with. Raises DockerFailed where it is gone."""
+        first = services.name_of(run, plan.agents[0].machine)
+        told = json.loads(self.engine.call("service", "inspect", first))[0]
+        spec = told["Spec"]["TaskTemplate"]["ContainerSpec"]
+        binds = [m["Source"] for m in spec.get("Mounts", ()) if m["Type"] == "bind"]
+        return Outside(spec["Image"], "", "", tuple(binds))
+
+    def _ask_head(self, run: RunDir) -> None:
+        head = self.head(run)
+        if head is None:
+            raise _mute(run, "it is being started again")
+        connection = http.client.HTTPConnection(*split_address(head.address), timeout=ASK_S)
+        try:
+            body = json.dumps({"what": "stop"})
+            connection.request("POST", "/v1/asks", body, {"Authorization": f"Bearer {head.secret}"})
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            raise _mute(run, f"at {head.address}: {error!r}") from error
+        finally:
+            connection.close()
+        if status != http.client.OK:
+            raise _mute(run, f"at {head.address}: status {status}")
+
+    def left(self, run: RunDir) -> Left:
+        label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
+        found: Left = {"service": [s["ID"] for s in self.engine.ask_short("service", "ls", label)]}
+        found |= DockerLauncher.left(self, run)
+        found["secret"] = [s["ID"] for s in self.engine.ask_short("secret", "ls", label)]
+        order = ("service", "container", "network", "secret")
+        return {kind: found[kind] for kind in order if found.get(kind)}
+
+    def _settle(self, run: RunDir) -> None:
+        """Until a container runs on every machine."""
+        DockerLauncher._settle(self, run)
+        label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
+        wanted = {s["Name"] for s in self.engine.ask_short("service", "ls", label)}
+        began = time.monotonic()
+        while True:
+            tasks = list(self._tasks(wanted))
+            running = {task.service for task in tasks if task.state in ("Running", "Complete")}
+            if wanted <= running:
+                return
+            waited = time.monotonic() - began
+            for task in tasks:
+                if task.service not in running and _is_lost(task, waited):
+                    raise _failed(task)
+            if waited > START_S:
+                missing = ", ".join(sorted(wanted - running))
+                raise errors.StartFailed(
+                    f"after {START_S:.0f} s there is no container of {missing}",
+                    where="--on swarm",
+                    fix="`docker service ps --no-trunc NAME` says what it waits for",
+                )
+            time.sleep(_POLL_S)
+
+    def _tasks(self, names: set[str]) -> Iterator[Task]:
+        for each in self.engine.ask("service", "ps", *sorted(names)):
+            service = each["Name"].rpartition(".")[0].lstrip("\\_ ")
+            state = each["CurrentState"].split()[0]
+            yield Task(service, each["Node"], state, each["Error"].strip('"'))
+
+
+def _mute(run: RunDir, why: str) -> errors.DockerFailed:
+    return errors.DockerFailed(
+        f"the head, which passes a stop on to all machines, does not answer ({why})",
+        where=run.name,
+        fix="try again in a moment; `evener stop RUN --now` ends the run without it",
+    )
+
+
+def _is_lost(task: Task, waited: float) -> bool:
+    return task.state in _ENDED or (bool(task.error) and waited > PENDING_S)
+
+
+def _failed(task: Task) -> errors.EvenerError:
+    where = task.node or task.service
+    if _NO_IMAGE.search(task.error):
+        return errors.ImageMissing(
+            f"{where} has not the image of the run: {task.error}",
+            where=where,
+            fix="name a registry that all machines reach (image.registry), or bring it there: "
+            "docker save IMAGE | ssh MACHINE docker load",
+        )
+    return errors.StartFailed(
+        f"{where} does not start its container: {task.error or task.state}",
+        where=where,
+        fix="`docker service ps --no-trunc` and that machine's engine say more",
+    )

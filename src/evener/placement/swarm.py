@@ -1,0 +1,103 @@
+"""The plan of a run on a Docker Swarm: a container on each machine, with all of its processors."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from evener.config.schema import Job
+from evener.errors import DeviceMissing
+from evener.placement import notes
+from evener.placement import parts as batch_parts
+from evener.placement.plan import SWARM, AgentPlan, Limits, Plan, RankPlan
+from evener.placement.threads import threads_each
+from evener.placement.words import counted
+
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9-]+")
+_NAME_LENGTH = 40  # a service's name has 63, ours among them
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A machine of the Swarm: `id` is what the Swarm calls it. `why_not`: no rank can be there."""
+
+    id: str
+    name: str
+    cpus: float
+    why_not: str = ""
+
+
+def plan_swarm(job: Job, places: Sequence[Place]) -> Plan:
+    """One rank on each machine that can have one, or on the first `local.workers` of them.
+
+    Raises DeviceMissing where there are fewer than were asked for.
+    """
+    if job.local.device not in ("auto", "cpu"):
+        raise DeviceMissing(
+            f'local.device is "{job.local.device}", and on a Swarm ranks are on processors only',
+            where="--on swarm",
+            fix="set local.device to auto or cpu; --on docker uses the GPUs of one machine",
+        )
+    fit = [place for place in places if not place.why_not]
+    count = job.local.workers or len(fit)
+    if count > len(fit) or not fit:
+        raise DeviceMissing(
+            f"{counted(count or 1, 'machine')} of the Swarm is wanted, and {len(fit)} can be used"
+            + "".join(f"; {p.name}: {p.why_not}" for p in places if p.why_not),
+            where="--on swarm",
+            fix="`docker node ls` lists them; bring machines back, or ask for fewer (--workers)",
+        )
+    agents = tuple(_agents(job, fit[:count]))
+    ranks = [rank for agent in agents for rank in agent.ranks]
+    batch_parts.check(job, ranks)
+    return Plan(
+        job_name=job.name or "",
+        place=SWARM,
+        agents=agents,
+        notes=tuple(_notes(job, places, ranks)),
+        env=job.env.variables,
+    )
+
+
+def with_joined(plan: Plan, job: Job, places: Sequence[Place]) -> Plan:
+    """The plan with an agent more for each machine that was not in it; the same where there is
+    none, or the job says how many there are to be."""
+    known = {agent.node for agent in plan.agents}
+    new = [place for place in places if place.id not in known and not place.why_not]
+    if job.local.workers is not None or not new:
+        return plan
+    return replace(plan, agents=(*plan.agents, *_agents(job, new, plan.agents)))
+
+
+def _agents(
+    job: Job, places: Sequence[Place], before: Sequence[AgentPlan] = ()
+) -> Iterator[AgentPlan]:
+    names = _aliases([place.name for place in places], {agent.machine for agent in before})
+    for number, (place, name) in enumerate(zip(places, names, strict=True), len(before)):
+        threads, share = threads_each(job, place.cpus, 1)
+        why, part = f"cpu of {place.name}; {share}", batch_parts.of_rank(job)
+        rank = RankPlan(number, "cpu", threads, why, part)
+        yield AgentPlan(f"a{number:02d}", name, (rank,), Limits(cpus=place.cpus), place.id)
+
+
+def _aliases(names: Sequence[str], taken: Iterable[str]) -> Iterator[str]:
+    """As names in a network may be: two machines may be called the same."""
+    given = set(taken)
+    for name in names:
+        plain = _NOT_IN_NAMES.sub("-", name.lower()).strip("-")[:_NAME_LENGTH] or "machine"
+        numbered = (f"{plain}-{number}" for number in itertools.count(2))
+        alias = next(each for each in itertools.chain([plain], numbered) if each not in given)
+        given.add(alias)
+        yield alias
+
+
+def _notes(job: Job, places: Sequence[Place], ranks: Sequence[RankPlan]) -> Iterator[str]:
+    for place in places:
+        if place.why_not:
+            yield f"left out: {place.name}, {place.why_not}"
+    if job.machines:
+        yield "[[machines]] limits the containers of --on docker only"
+    if note := notes.idle_ranks(job, ranks):
+        yield note

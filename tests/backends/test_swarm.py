@@ -1,0 +1,121 @@
+"""Runs on a real Swarm of three engines, each with a network and a disk of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evener.events import CheckpointHome, GenerationFormed, RankLost, RankStarted, RunEnded
+from evener.rundir import checkpoints
+from tests.backends import shell as shells
+from tests.backends.places import Docker, Swarm
+from tests.backends.shell import Shell, check_steps, events, said, until
+from tests.lab import swarm as lab
+from tests.lab.engine import Daemon
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+LONG = 100_000
+
+
+@pytest.fixture(scope="module")
+def machines(
+    daemon: Daemon, wheels: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[lab.Swarm]:
+    """With the image of the runs: it is built before the other engines take a copy."""
+    shell = Shell(tmp_path_factory.mktemp("image"), Docker(daemon.host, wheels))
+    built = shell.evener("image", "build", shell.write_job())
+    assert built.returncode == 0, said(built)
+    with lab.swarm(daemon, others=2) as made:
+        yield made
+
+
+@pytest.fixture
+def shell(machines: lab.Swarm, wheels: Path, folder: Path) -> Iterator[Shell]:
+    shell = Shell(folder, Swarm(machines, wheels))
+    yield shell
+    shell.stop_all()
+    shell.await_nothing_left()
+
+
+def test_a_run_goes_to_its_end_and_all_of_it_comes_home(shell: Shell) -> None:
+    done = shell.train(shell.write_job(steps=60))
+    assert done.returncode == 0, said(done)
+    run = shell.run()
+    assert check_steps(run, 60) == 60
+    assert {e.rank for e in events(run, RankStarted)} == {0, 1, 2}
+    assert run.export_file.is_file()
+    assert checkpoints.verify(checkpoints.entries(run.checkpoints)[-1].path).step == 60
+    assert events(run, CheckpointHome)[-1].step == 60
+    assert sorted(run.ledgers()) == [0, 1, 2]
+    assert shell.evener("audit").returncode == 0, said(shell.evener("audit"))
+    shell.await_nothing_left()
+    assert shell.place.left(shell.folder) == []
+
+
+def test_a_run_is_stopped_and_goes_on_from_what_came_home(shell: Shell) -> None:
+    run = shell.detach(shell.write_job(steps=LONG))
+    shell.await_step(run, 20)
+    [row] = json.loads(shell.evener("ps", "--json").stdout)
+    assert row["phase"] == "training"
+    stopped = shell.evener("stop")
+    assert stopped.returncode == 0, said(stopped)
+    shell.await_nothing_left()
+    last = events(run, RunEnded)[-1]
+    assert last.outcome == "stopped"
+    assert checkpoints.entries(run.checkpoints)[-1].step == last.step
+    resumed = shell.evener("resume", "job", "-o", f"train.steps={last.step + 40}")
+    assert resumed.returncode == 0, said(resumed)
+    check_steps(run, last.step + 40)
+
+
+def test_a_machine_that_dies_is_cut_off_or_drained_is_left_behind_and_comes_back(
+    shell: Shell, machines: lab.Swarm
+) -> None:
+    run = shell.detach(shell.write_job(steps=LONG))
+    shell.await_step(run, 20)
+
+    def train(*ranks: int) -> None:
+        until(lambda: events(run, GenerationFormed)[-1].ranks == ranks, f"not only {ranks} train")
+        shell.await_step(run, shells.last_step(run) + 20)
+
+    shell.place.strike(run)
+    until(lambda: bool(events(run, RankLost)), "nobody misses it")
+    train(0, 1, 2)
+    machines.cut(2)
+    train(0, 1)
+    machines.heal(2)
+    train(0, 1, 2)
+    machines.docker(0, "node", "update", "--availability=drain", "host1")
+    train(0, 2)
+    machines.docker(0, "node", "update", "--availability=active", "host1")
+    train(0, 1, 2)
+    assert shell.evener("stop").returncode == 0
+    check_steps(run)
+
+
+def test_a_machine_that_joins_the_swarm_is_used(shell: Shell, machines: lab.Swarm) -> None:
+    machines.leave(2)
+    try:
+        run = shell.detach(shell.write_job(steps=LONG))
+        shell.await_step(run, 20)
+        assert events(run, GenerationFormed)[-1].ranks == (0, 1)
+    finally:
+        machines.join(2)
+    until(lambda: events(run, GenerationFormed)[-1].ranks == (0, 1, 2), "it is not used")
+    shell.await_step(run, shells.last_step(run) + 20)
+    assert shell.evener("stop").returncode == 0
+    check_steps(run)
+    shell.await_nothing_left()
+
+
+def test_an_image_that_a_machine_has_not_is_named_with_it(shell: Shell) -> None:
+    (shell.folder / "mine.py").write_text("WRITTEN_NOW = True\n")
+    done = shell.train(shell.write_job(steps=10, image='include = ["mine.py"]'))
+    assert done.returncode == 6, said(done)
+    assert "E513" in done.stderr
+    assert "host" in done.stderr
+    shell.await_nothing_left()

@@ -1,0 +1,138 @@
+"""A real Docker Swarm: engines whose networks meet at a switch of their own.
+
+The first is an engine that is there already; the others are made beside it, with a copy of the
+images that it has by then. Those that it makes later they must be given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.lab.engine import HOLDER, Daemon, _run, _unmount
+
+NET, FIRST = "10.78.0", 10
+MTU = 1500
+
+
+@dataclass
+class Swarm:
+    """`engines[0]` is its manager."""
+
+    engines: list[Daemon] = field(default_factory=list)
+    switch: int = 0  # the process whose network is the switch
+    nodes: list[str] = field(default_factory=list)
+
+    def docker(self, number: int, *arguments: str) -> str:
+        return _run(["docker", "-H", self.engines[number].host, *arguments], limit_s=300)
+
+    def give(self, image: str) -> None:
+        """The manager's image, to all the others at once."""
+        held = f"docker -H {self.engines[0].host} save {image}"
+        commands = [f"{held} | docker -H {other.host} load -q" for other in self.engines[1:]]
+        with ThreadPoolExecutor(len(commands)) as pool:
+            list(pool.map(lambda words: _run(["sh", "-c", words], limit_s=300), commands))
+
+    def join(self, number: int) -> None:
+        token = self.docker(0, "swarm", "join-token", "--quiet", "worker").strip()
+        self.docker(number, "swarm", "join", f"--token={token}", f"{NET}.{FIRST}:2377")
+
+    def leave(self, number: int) -> None:
+        """It is out, and forgotten."""
+        node = self.docker(number, "info", "--format={{.Swarm.NodeID}}").strip()
+        self.docker(number, "swarm", "leave")
+        self.docker(0, "node", "rm", "--force", node)
+
+    def cut(self, number: int) -> None:
+        _in_network(self.switch, "ip", "link", "set", f"port{number}", "down")
+
+    def heal(self, number: int) -> None:
+        _in_network(self.switch, "ip", "link", "set", f"port{number}", "up")
+
+
+@contextlib.contextmanager
+def swarm(manager: Daemon, others: int) -> Iterator[Swarm]:
+    with contextlib.ExitStack() as stack:
+        made = Swarm([manager], stack.enter_context(_switch()))
+        for number in range(1, others + 1):
+            made.engines.append(stack.enter_context(_beside(f"host{number}", manager)))
+        for number, engine in enumerate(made.engines):
+            _connect(made.switch, engine.network, number)
+            stack.callback(_disconnect, made.switch, number)
+        made.docker(0, "swarm", "init", f"--advertise-addr={NET}.{FIRST}")
+        stack.callback(made.docker, 0, "swarm", "leave", "--force")
+        for number in range(1, others + 1):
+            made.join(number)
+        yield made
+
+
+@contextlib.contextmanager
+def _beside(name: str, manager: Daemon) -> Iterator[Daemon]:
+    with TemporaryDirectory(prefix="evener-engine-", dir="/var/tmp") as temporary:
+        folder = Path(temporary)
+        try:
+            _copy_images(manager.data, folder / "data")
+            with Daemon(folder, folder / "data", name) as running:
+                yield running
+                running.lose_power()  # which is soon done
+        finally:
+            _unmount(folder)
+
+
+def _copy_images(source: Path, target: Path) -> None:
+    """Files of an engine that makes none at the moment: much faster than to save and load them."""
+    target.mkdir()
+    for part in ("image", "overlay2"):
+        words = ["cp", "--archive", "--one-file-system", f"{source}/{part}", f"{target}/{part}"]
+        _run(words, limit_s=300)
+    for of_containers in (target / "image").glob("*/layerdb/mounts"):
+        shutil.rmtree(of_containers)
+
+
+@contextlib.contextmanager
+def _switch() -> Iterator[int]:
+    """A network with nothing in it but a bridge."""
+    make = "ip link add switch type bridge && ip link set switch up && echo"
+    with subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", f"{make}; exec {HOLDER} >/dev/null"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as holder:
+        try:
+            assert holder.stdout is not None
+            holder.stdout.readline()
+            yield holder.pid
+        finally:
+            holder.kill()
+
+
+def _connect(switch: int, network: int, number: int) -> None:
+    """A cable, and an address at the engine's end of it."""
+    port = f"port{number}"
+    _run(
+        ["ip", "link", "add", port, "netns", str(switch), "type", "veth",
+         "peer", "name", "eth0", "netns", str(network)], limit_s=10,
+    )  # fmt: skip
+    _in_network(switch, "ip", "link", "set", port, "master", "switch", "up")
+    _in_network(network, "ip", "addr", "add", f"{NET}.{FIRST + number}/24", "dev", "eth0")
+    _in_network(network, "ip", "link", "set", "eth0", "up")
+
+
+def _disconnect(switch: int, number: int) -> None:
+    command = [*_inside(switch), "ip", "link", "del", f"port{number}"]
+    subprocess.run(command, capture_output=True, timeout=10, check=False)
+
+
+def _in_network(process: int, *command: str) -> None:
+    _run([*_inside(process), *command], limit_s=10)
+
+
+def _inside(process: int) -> Sequence[str]:
+    return ("nsenter", f"--target={process}", "--net")

@@ -1,0 +1,64 @@
+"""The plan on a Swarm: a rank on each machine that can have one, and why not on the others."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from evener import placement
+from evener.errors import DeviceMissing
+from evener.placement import Place
+from tests.placement.test_placement import job
+
+OAK, ELM = Place("id-oak", "oak", 8), Place("id-elm", "elm", 2.5)
+
+
+def test_each_machine_has_an_agent_that_is_held_to_it() -> None:
+    plan = placement.plan_swarm(job(), [OAK, ELM])
+    assert [(a.agent, a.machine, a.node) for a in plan.agents] == [
+        ("a00", "oak", "id-oak"),
+        ("a01", "elm", "id-elm"),
+    ]
+    assert [(r.rank, r.device, r.threads) for r in plan.ranks] == [(0, "cpu", 8), (1, "cpu", 2)]
+    assert plan.ranks[1].reason.startswith("cpu of elm; 2.5 cores")
+    assert plan.place == "swarm"
+    assert placement.from_dict(json.loads(json.dumps(placement.to_dict(plan)))) == plan
+
+
+def test_who_cannot_is_left_out_and_named() -> None:
+    plan = placement.plan_swarm(job(), [OAK, Place("x", "ash", 4, "it is down"), ELM])
+    assert [a.machine for a in plan.agents] == ["oak", "elm"]
+    assert plan.notes == ("left out: ash, it is down",)
+
+
+def test_fewer_can_be_asked_for_but_not_more() -> None:
+    assert [a.machine for a in placement.plan_swarm(job(workers=1), [OAK, ELM]).agents] == ["oak"]
+    with pytest.raises(DeviceMissing, match=r"3 machines .* 1 can be used; ash: it is down"):
+        placement.plan_swarm(job(workers=3), [OAK, Place("x", "ash", 4, "it is down")])
+    with pytest.raises(DeviceMissing, match="0 can be used"):
+        placement.plan_swarm(job(), [])
+
+
+def test_a_machine_that_joins_gets_an_agent_after_the_others() -> None:
+    plan = placement.plan_swarm(job(), [OAK])
+    grown = placement.with_joined(plan, job(), [OAK, Place("id-2", "oak", 4), ELM])
+    assert [(a.agent, a.machine, a.ranks[0].rank) for a in grown.agents] == [
+        ("a00", "oak", 0),
+        ("a01", "oak-2", 1),
+        ("a02", "elm", 2),
+    ]
+    assert grown.agents[0] is plan.agents[0]
+    assert placement.with_joined(plan, job(), [OAK, Place("x", "ash", 4, "it is down")]) is plan
+    assert placement.with_joined(plan, job(workers=1), [OAK, ELM]) is plan
+
+
+def test_names_fit_into_a_network_and_are_never_alike() -> None:
+    places = [Place(str(i), name, 1) for i, name in enumerate(("My PC.lan", "oak", "Oak", "_"))]
+    names = [a.machine for a in placement.plan_swarm(job(), places).agents]
+    assert names == ["my-pc-lan", "oak", "oak-2", "machine"]
+
+
+def test_a_gpu_that_is_insisted_on_is_refused() -> None:
+    with pytest.raises(DeviceMissing, match="on processors only"):
+        placement.plan_swarm(job(device="cuda"), [OAK])
