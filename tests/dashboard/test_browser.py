@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 
 from evener.rundir.layout import RunDir
 from tests.dashboard import chromium
@@ -138,6 +138,15 @@ def test_runs_are_compared_whatever_they_are_called(page: Page, tmp_path: Path) 
         assert page.evaluate("window.harmed") is None
 
 
+def _box(chart: Locator) -> FloatRect:
+    """Where the chart is: it has no place while it is drawn anew."""
+    for _ in range(100):
+        if box := chart.bounding_box():
+            return box
+        chart.page.wait_for_timeout(50)
+    raise AssertionError("the chart is not drawn")
+
+
 def test_a_chart_is_zoomed_by_dragging(page: Page, tmp_path: Path) -> None:
     run = run_with(tmp_path, records(Script(steps=400, ranks=2)), "demo")
     with shown(run.path.parent) as address:
@@ -147,8 +156,7 @@ def test_a_chart_is_zoomed_by_dragging(page: Page, tmp_path: Path) -> None:
         expect(page.locator("#curves-place")).to_contain_text(re.compile(r"last 1\.\d"))
         back = page.get_by_role("button", name="Zoom out")
         expect(back).to_be_disabled()
-        box = chart.bounding_box()
-        assert box is not None
+        box = _box(chart)
         page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 40)
         page.mouse.down()
         page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 60, steps=5)

@@ -64,7 +64,7 @@ def test_a_rank_that_hangs_is_replaced_and_its_stack_kept(tmp_path: Path, unbrok
     )  # fmt: skip
     run = runs.run_of(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    (lost,) = runs.events(run, RankLost)
+    lost = runs.events(run, RankLost)[0]  # on a busy machine another may seem to hang later
     assert lost.rank == 1
     assert "made no progress for" in lost.reason
     assert "_hold_all_threads" in run.rank_log(1).read_text()
