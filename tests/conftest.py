@@ -88,8 +88,11 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     the tests of any other file stay together, and so do their fixtures."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "engine" if file.startswith(WITH_ENGINE) else file
+        return "engine" if _with_engine(nodeid) else nodeid.partition("::")[0]
+
+
+def _with_engine(nodeid: str) -> bool:
+    return nodeid.startswith(WITH_ENGINE) and "[local" not in nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
@@ -97,7 +100,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(WITH_ENGINE))  # they take longest
+    items.sort(key=lambda item: not _with_engine(item.nodeid))  # they take longest
     wanting = [item for item in items if item.get_closest_marker("gpu")]
     if wanting and not _has_cuda():
         for item in wanting:

@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 STEPS = 60
 LONG = 100_000
+LASTING = 2000  # seconds, so that the shell goes before the run
 MORE = 30
 
 
@@ -46,23 +47,14 @@ def test_a_run_goes_to_its_end_and_leaves_files_and_nothing_else(shell: Shell) -
     owners = {path.stat().st_uid for path in run.path.rglob("*")}
     assert owners == {os.getuid()}
     assert not _readable_by_others(run)
+    over = shell.evener("resume", "job")
+    assert (over.returncode, "E403" in over.stderr) == (5, True)
 
 
 def _readable_by_others(run: RunDir) -> list[str]:
     """Of the files that hold the run's secret."""
     secrets = [run.handle_file, run.secret_file]
     return [path.name for path in secrets if path.exists() and path.stat().st_mode & 0o077]
-
-
-def test_progress_can_be_read_by_a_program(shell: Shell) -> None:
-    done = shell.train(shell.write_job(steps=STEPS), "--json")
-    assert done.returncode == 0, said(done)
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [each["step"] for each in told if each["kind"] == "StepCommitted"] == [
-        *range(1, STEPS + 1)
-    ]
-    assert {each["rank"] for each in told if each["kind"] == "RankStarted"} == {0, 1}
-    assert told[-1]["kind"] in ("RunEnded", "AgentEnded")
 
 
 def test_a_detached_run_is_seen_stopped_and_resumed_from_other_shells(shell: Shell) -> None:
@@ -109,24 +101,16 @@ def _stopped(run: RunDir) -> int:
     return ended.step
 
 
-def test_a_run_outlives_the_shell_that_started_it(shell: Shell) -> None:
+def test_a_run_that_lost_its_shell_goes_to_its_end_and_leaves_nothing(shell: Shell) -> None:
     run = shell.run()
-    with shell.attached(shell.write_job(steps=LONG)) as process:
+    with shell.attached(shell.write_job(steps=LASTING)) as process:
         shell.await_step(run, 5)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(shells.PATIENCE_S)
-    shell.await_step(run, shells.last_step(run) + 10)
-    stopped = shell.evener("stop")
-    assert stopped.returncode == 0, said(stopped)
-    _stopped(run)
-    shell.await_nothing_left()
-
-
-def test_a_detached_run_that_nobody_watches_ends_and_leaves_nothing(shell: Shell) -> None:
-    run = shell.detach(shell.write_job(steps=STEPS))
+    assert shells.last_step(run) < LASTING
     shell.await_nothing_left()
     assert [e.outcome for e in events(run, RunEnded)] == ["finished"]
-    check_steps(run, STEPS)
+    check_steps(run, LASTING)
 
 
 def test_ctrl_c_stops_with_a_checkpoint(shell: Shell) -> None:
@@ -167,43 +151,27 @@ def test_a_machine_that_is_killed_comes_back_and_no_step_is_lost(shell: Shell) -
     shell.await_nothing_left()
 
 
-def test_two_runs_at_once_do_not_touch_each_other(shell: Shell) -> None:
-    one = shell.detach(shell.write_job("one", steps=LONG))
-    two = shell.detach(shell.write_job("two", steps=LONG))
-    shell.await_step(one, 5)
-    shell.await_step(two, 5)
-    assert shell.evener("stop", "one", "--now").returncode == 0
-    shell.await_step(two, shells.last_step(two) + 10)
-    assert shell.evener("stop", "two").returncode == 0
-    _stopped(two)
-    shell.await_nothing_left()
-
-
-def test_runs_of_one_name_get_names_of_their_own(shell: Shell, tmp_path: Path) -> None:
-    job = shell.write_job(steps=STEPS)
-    run = shell.detach(job)
-    second = shell.train(job)
-    assert second.returncode == 0, said(second)
-    assert "there is a run called job already: this one is job-2" in second.stderr
-    check_steps(shell.run("job-2"), STEPS)
-    until(lambda: bool(events(run, RunEnded)), "the first does not end")
-    shell.await_nothing_left()
-
-
-def test_a_run_of_the_same_name_in_another_folder_is_another_run(
+def test_runs_of_one_name_have_names_and_folders_of_their_own_and_do_not_touch_each_other(
     shell: Shell, place: Place, tmp_path: Path
 ) -> None:
-    run = shell.detach(shell.write_job(steps=LONG))
+    first = shell.detach(shell.write_job(steps=LONG))
+    again = shell.train("job.toml", "--detach")
+    assert again.returncode == 0, said(again)
+    assert "there is a run called job already: this one is job-2" in again.stderr
+    shell.await_step(shell.run("job-2"), 5)
+    assert shell.evener("stop", "job-2", "--now").returncode == 0
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     other = Shell(folder, place)
-    done = other.train(other.write_job(steps=STEPS))
+    done = other.train(other.write_job(steps=STEPS), "--json")
     assert done.returncode == 0, said(done)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    steps = [each["step"] for each in told if each["kind"] == "StepCommitted"]
+    assert steps == [*range(1, STEPS + 1)]
     assert place.left(folder) == []
-    check_steps(other.run(), STEPS)
-    shell.await_step(run, shells.last_step(run) + 5)
-    assert shell.evener("stop").returncode == 0
-    _stopped(run)
+    shell.await_step(first, shells.last_step(first) + 5)
+    assert shell.evener("stop", "job").returncode == 0
+    _stopped(first)
     shell.await_nothing_left()
 
 

@@ -62,22 +62,3 @@ def test_ctrl_c_stops_with_a_checkpoint_and_resume_goes_on_to_the_end(tmp_path: 
     assert evener(tmp_path, "resume", "linear-regression").returncode == 5
     measured = json.loads(evener(tmp_path, "eval", "--json").stdout)
     assert measured["loss"] < 1.0
-
-
-@pytest.mark.slow
-def test_a_detached_run_is_seen_and_stopped_from_another_shell(tmp_path: Path) -> None:
-    started = evener(
-        tmp_path, "run", "linear-regression", *ONE_RANK, "-o", "train.epochs=9000", "-d", "--json"
-    )
-    assert json.loads(started.stdout)["run"] == "linear-regression"
-    try:
-        [row] = json.loads(evener(tmp_path, "ps", "--json").stdout)
-        assert row["run"] == "linear-regression"
-        busy = evener(tmp_path, "resume", "linear-regression")
-        assert busy.returncode == 5
-        assert "E402" in busy.stderr
-    finally:
-        stopped = evener(tmp_path, "stop", "linear-regression")
-    assert stopped.returncode == 0
-    assert "go on with: evener resume linear-regression" in stopped.stdout
-    assert json.loads(evener(tmp_path, "ps", "--json").stdout) == []

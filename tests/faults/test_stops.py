@@ -37,18 +37,6 @@ def test_ctrl_c_stops_with_a_checkpoint_and_resume_ends_where_it_would_have(
     runs.assert_kept(run)
 
 
-def test_a_second_ctrl_c_stops_now(tmp_path: Path) -> None:
-    job = runs.write_job(tmp_path, workers=2, steps=1_000_000, pause_s=0.01)
-    run = runs.run_of(tmp_path)
-    with runs.started(tmp_path, "run", str(job)) as process:
-        runs.wait_for(run, StepCommitted, step=10)
-        pids = [runs.pid_of(run, rank) for rank in (0, 1)]
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(runs.PATIENCE_S) == 130
-    assert not any(runs.alive(pid) for pid in pids)
-
-
 def test_ctrl_c_before_the_first_step_leaves_nothing(tmp_path: Path) -> None:
     job = runs.write_job(tmp_path, workers=2)
     with runs.started(tmp_path, "run", str(job)) as process:
@@ -56,30 +44,3 @@ def test_ctrl_c_before_the_first_step_leaves_nothing(tmp_path: Path) -> None:
         process.stdout.readline()  # it has begun to speak: processes are on their way
         process.send_signal(signal.SIGINT)
         assert process.wait(runs.PATIENCE_S) == 130
-
-
-def test_a_detached_run_is_watched_and_stopped_from_another_shell(tmp_path: Path) -> None:
-    job = runs.write_job(tmp_path, workers=2, steps=1_000_000, pause_s=0.01)
-    run = runs.run_of(tmp_path)
-    started = runs.evener(tmp_path, "run", str(job), "--detach")
-    assert started.returncode == 0, started.stderr
-    runs.wait_for(run, StepCommitted, step=10)
-    assert "training" in runs.evener(tmp_path, "ps").stdout
-    assert "harm" in runs.evener(tmp_path, "status").stdout
-    second = runs.evener(tmp_path, "resume", "harm")
-    assert second.returncode == 5
-    assert "E402" in second.stderr
-    assert runs.evener(tmp_path, "stop").returncode == 0
-    assert runs.wait_for(run, RunEnded).outcome == "stopped"
-
-
-def test_a_second_run_of_that_name_gets_another_folder(tmp_path: Path) -> None:
-    job = runs.write_job(tmp_path, workers=1, steps=3)
-    first = runs.evener(tmp_path, "run", str(job))
-    second = runs.evener(tmp_path, "run", str(job))
-    assert first.returncode == second.returncode == 0
-    assert "harm-2" in second.stdout
-    assert (tmp_path / "experiments" / "harm-2" / "model.safetensors").exists()
-    resumed = runs.evener(tmp_path, "resume", "harm")
-    assert resumed.returncode == 5
-    assert "E403" in resumed.stderr

@@ -86,11 +86,12 @@ def _beside(name: str, manager: Daemon) -> Iterator[Daemon]:
 
 
 def _copy_images(source: Path, target: Path) -> None:
-    """Files of an engine that makes none at the moment: much faster than to save and load them."""
+    """Files of an engine that makes none at the moment: much faster than to save and load them.
+    Layers are never written to again, so that links to them do."""
     target.mkdir()
-    for part in ("image", "overlay2"):
-        words = ["cp", "--archive", "--one-file-system", f"{source}/{part}", f"{target}/{part}"]
-        _run(words, limit_s=300)
+    for part, more in (("image", ()), ("overlay2", ("--link",))):
+        words = ("cp", "--archive", "--one-file-system", *more)
+        _run([*words, f"{source}/{part}", f"{target}/{part}"], limit_s=300)
     for of_containers in (target / "image").glob("*/layerdb/mounts"):
         shutil.rmtree(of_containers)
 

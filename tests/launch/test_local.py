@@ -159,32 +159,6 @@ def test_stop_now_is_recorded_where_the_agent_reacts(planned: tuple[RunDir, Plan
     assert [e.outcome for e in recorded(run, RunEnded)] == ["stopped"]
 
 
-@pytest.mark.slow
-def test_a_run_outlives_the_shell_that_started_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The launcher's whole session is killed, as a closed terminal does it."""
-    monkeypatch.setenv("FAKE_STEPS", "150")
-    run, _ = make_run(tmp_path, ranks=2, agents=1, steps=150)
-    code = (
-        "import signal, sys, time, json; from pathlib import Path; from evener import placement;"
-        "signal.signal(signal.SIGHUP, signal.SIG_DFL);"  # the tests may run under nohup
-        "from evener.launch.local import LocalLauncher; from evener.rundir.layout import RunDir;"
-        "run = RunDir(Path(sys.argv[1]));"
-        "plan = placement.from_dict(json.loads(run.plan_file.read_text()));"
-        "launcher = LocalLauncher(agent_module='tests.agent.run_agent');"
-        "launcher.start(launcher.render(plan, run)); print('started', flush=True); time.sleep(600)"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(run.path)], stdout=subprocess.PIPE, start_new_session=True
-    ) as shell:
-        assert shell.stdout is not None
-        assert shell.stdout.readline() == b"started\n"
-        os.killpg(shell.pid, signal.SIGHUP)
-    until_gone(run)
-    assert [e.outcome for e in recorded(run, RunEnded)] == ["finished"]
-
-
 # ----------------------------------------------------------------------- failing to start
 
 
