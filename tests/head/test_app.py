@@ -28,7 +28,7 @@ from evener.state import RunState
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
 PATHS = [
     "/", "/v1/events", "/v1/events/", "/v1/state", "/v1/nothing", "/docs", "/../etc/passwd",
-    "/v1/asks", "/v1/folder", "/v1/folder/configs/job.json",
+    "/v1/folder", "/v1/folder/configs/job.json",
 ]  # fmt: skip
 
 
@@ -154,9 +154,6 @@ def test_no_body_makes_the_head_fail(body: bytes) -> None:
         def since(self, seq: int) -> list[tuple[int, Record]]:
             raise AssertionError
 
-        def ask(self, what: Ask) -> None:
-            raise AssertionError
-
         asks: ClassVar[list[tuple[str, Ask]]] = []
 
     built = app.build(RunDir(Path("nowhere")), Nobody(), SECRET, nowhere)
@@ -172,17 +169,6 @@ def test_what_a_person_asks_goes_out_with_every_answer(client: Client, keeper: K
     assert [what for _, what in first] == ["checkpoint", "stop"]
     assert len({name for name, _ in first}) == 2
     assert client.post("/v1/events", json={"events": []}).json()["asks"] == first
-
-
-def test_a_launcher_may_ask_as_a_person_does(client: Client, keeper: Keeper) -> None:
-    assert client.post("/v1/asks", json={"what": "stop"}).status_code == 200
-    assert [what for _, what in keeper.asks] == ["stop"]
-    wishes: tuple[Any, ...] = ({"what": "more"}, {}, [], {"what": ["stop"]})
-    for wrong in wishes:
-        answer = client.post("/v1/asks", json=wrong)
-        assert answer.status_code == 400
-        assert is_one_line(answer.content)
-    assert len(keeper.asks) == 1
 
 
 def test_one_bad_event_keeps_its_whole_post_out(client: Client, tmp_path: Path) -> None:

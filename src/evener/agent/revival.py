@@ -5,8 +5,7 @@ there is anything left to do: in the record where that is in reach, else by aski
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
+import contextlib
 import logging
 import time
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from evener import errors
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 from evener.state import ENDED
-from evener.wire.frames import split_address
+from evener.wire.asking import Asking, understood
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +55,10 @@ async def look_back(head: str, secret: str) -> Past | None:
 
 
 def _ask(head: str, secret: str) -> Past | None:
-    host, port = split_address(head)
-    connection = http.client.HTTPConnection(host, port, timeout=ASK_S)
     try:
-        connection.request("GET", STATE_PATH, headers={"Authorization": f"Bearer {secret}"})
-        answer = json.loads(connection.getresponse().read())
-        return Past(answer["phase"] in ENDED, int(answer["generation"]))
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        with contextlib.closing(Asking(head, secret, ASK_S)) as asking, understood():
+            told = asking.ask("GET", STATE_PATH)
+            return Past(told["phase"] in ENDED, int(told["generation"]))
+    except OSError as error:
         log.info("the head does not say how the run is: %s", error)
         return None
-    finally:
-        connection.close()

@@ -4,7 +4,6 @@
                                              "asks": [[id, what a person wants of the run], ...]}
     GET  /v1/state                      ->  the state of the run (`state.to_dict`)
     GET  /v1/records?after=N            ->  {"records": [[number, record], ...]}, a page of them
-    POST /v1/asks    {"what": "stop"}   ->  {}: agents hear it, as from the run's page
     /v1/folder                              the run's folder, for other machines (`head.home`)
 
 Whatever is wrong is answered by one line of JSON, {"error": ...}; why goes to the head's log.
@@ -28,7 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evener import errors, events, state
-from evener.dashboard.source import ASKS, Ask
+from evener.dashboard.source import Ask
 from evener.events import Record
 from evener.head import home
 from evener.rundir.layout import RunDir
@@ -48,8 +47,6 @@ class Keeper(Protocol):
     def state(self) -> state.RunState: ...
 
     def since(self, seq: int) -> list[tuple[int, Record]]: ...
-
-    def ask(self, what: Ask) -> None: ...
 
     @property
     def asks(self) -> list[tuple[str, Ask]]: ...
@@ -75,14 +72,8 @@ def build(run: RunDir, keeper: Keeper, secret: str, pages: ASGIApp) -> ASGIApp:
         page = await run_in_threadpool(keeper.since, int(after))
         return JSONResponse({"records": [[n, events.to_dict(record)] for n, record in page]})
 
-    async def ask(request: Request) -> JSONResponse:
-        what = _wish(await _body(request))
-        keeper.ask(what)
-        return JSONResponse({})
-
     routes = [
         Route("/v1/events", intake, methods=["POST"]),
-        Route("/v1/asks", ask, methods=["POST"]),
         Route("/v1/state", show, methods=["GET"]),
         Route("/v1/records", tell, methods=["GET"]),
         *home.routes(run, _body),
@@ -141,17 +132,6 @@ def _records(body: bytes) -> list[Record]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise HTTPException(400, f"not a list of events: {_one_line(str(error))}") from error
     return [record for record in found if record is not None]
-
-
-def _wish(body: bytes) -> Ask:
-    try:
-        what = json.loads(body)["what"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise HTTPException(400, "not a wish") from error
-    found = [known for known in ASKS if known == what]
-    if not found:
-        raise HTTPException(400, f"what can be asked for: {', '.join(ASKS)}")
-    return found[0]
 
 
 async def _refused(request: Request, error: HTTPException) -> JSONResponse:

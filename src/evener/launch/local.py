@@ -7,7 +7,6 @@ secret travels in their environment, where only the same user can read it.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import secrets
 import socket
 import subprocess
@@ -32,6 +31,7 @@ from evener.launch.base import (
 )  # fmt: skip
 from evener.placement import AgentPlan, Plan
 from evener.rundir.layout import RunDir
+from evener.wire.asking import Asking
 from evener.wire.line import Line
 
 PLACE = "local"
@@ -180,7 +180,7 @@ class _Child:
             try:
                 ask(self.address, secret, max(left_s, _POLL_S))
                 return
-            except (OSError, http.client.HTTPException, errors.StartFailed) as error:
+            except (OSError, errors.StartFailed) as error:
                 self._waiter.join(_POLL_S)
                 if left_s <= 0 or not self._waiter.is_alive():
                     raise self._failed() from error
@@ -239,15 +239,8 @@ def _ask_agent(address: str, secret: str, timeout_s: float) -> None:
 
 
 def _ask_head(address: str, secret: str, timeout_s: float) -> None:
-    connection = http.client.HTTPConnection(address, timeout=timeout_s)
-    try:
-        headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
-        connection.request("POST", "/v1/events", '{"events": []}', headers)
-        status = connection.getresponse().status
-        if status != http.client.OK:
-            raise http.client.HTTPException(f"status {status}")
-    finally:
-        connection.close()
+    with contextlib.closing(Asking(address, secret, timeout_s)) as asking:
+        asking.ask("POST", "/v1/events", b'{"events": []}')
 
 
 def _handle(children: Sequence[_Child], secret: str) -> Handle:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import re
 import time
@@ -14,19 +13,18 @@ from evener import contract, errors, placement
 from evener.config.load import job_from_json
 from evener.docker import Engine, swarm
 from evener.image import build
-from evener.launch import containers, services
+from evener.launch import containers, services, wishes
 from evener.launch.base import Command, Rendered
 from evener.launch.containers import Outside
 from evener.launch.docker import DockerLauncher, Left
 from evener.placement import SWARM, Place, Plan
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
-from evener.wire.frames import split_address
+from evener.rundir.store import Store
 
 START_S = 120.0  # for every machine's container to run: it may have to bring its image first
 PENDING_S = 15.0  # that no machine may have it is no passing state then
 STOP_S = 20.0
-ASK_S = 5.0
 LOOK_S = 2.0  # at who has joined
 _POLL_S = 0.3
 _ENDED = ("Rejected", "Failed", "Orphaned")
@@ -78,12 +76,11 @@ class SwarmLauncher(DockerLauncher):
             self._provided.append(build.pushed(self.engine, tag, registry, self.note))
 
     def stop(self, run: RunDir, *, now: bool) -> None:
-        """The head passes it on to agents that nobody else here reaches."""
         if not now:
-            self._ask_head(run)
+            self._ask_to_stop(run)
             return
-        with contextlib.suppress(errors.DockerFailed):
-            self._ask_head(run)
+        with contextlib.suppress(errors.DockerFailed, errors.RunVanished):
+            self._ask_to_stop(run)
             deadline = time.monotonic() + STOP_S
             while self.living(run) and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
@@ -117,21 +114,17 @@ class SwarmLauncher(DockerLauncher):
         binds = [m["Source"] for m in spec.get("Mounts", ()) if m["Type"] == "bind"]
         return Outside(spec["Image"], "", "", tuple(binds))
 
-    def _ask_head(self, run: RunDir) -> None:
+    def _ask_to_stop(self, run: RunDir) -> None:
+        """By its head: nobody else here reaches all agents. A run that has ended just now needs
+        no asking."""
         head = self.head(run)
-        if head is None:
-            raise _mute(run, "it is being started again")
-        connection = http.client.HTTPConnection(*split_address(head.address), timeout=ASK_S)
         try:
-            body = json.dumps({"what": "stop"})
-            connection.request("POST", "/v1/asks", body, {"Authorization": f"Bearer {head.secret}"})
-            status = connection.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
-            raise _mute(run, f"at {head.address}: {error!r}") from error
-        finally:
-            connection.close()
-        if status != http.client.OK:
-            raise _mute(run, f"at {head.address}: status {status}")
+            if head is None:
+                raise wishes.unheard(run, "it is being started again")
+            wishes.ask(run, head, "stop")
+        except errors.RunVanished:
+            if not _has_ended(run):
+                raise
 
     def left(self, run: RunDir) -> Left:
         label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
@@ -172,12 +165,9 @@ class SwarmLauncher(DockerLauncher):
             yield Task(service, each["Node"], state, each["Error"].strip('"'))
 
 
-def _mute(run: RunDir, why: str) -> errors.DockerFailed:
-    return errors.DockerFailed(
-        f"the head, which passes a stop on to all machines, does not answer ({why})",
-        where=run.name,
-        fix="try again in a moment; `evener stop RUN --now` ends the run without it",
-    )
+def _has_ended(run: RunDir) -> bool:
+    with Store.open(run.db, write=False) as store:
+        return store.has_ended
 
 
 def _is_lost(task: Task, waited: float) -> bool:

@@ -264,9 +264,11 @@ CAUSES: dict[str, Cause] = {
     ),
     "E604": Cause(
         "The run was going, and now none of its processes is left, nor did they say why: the "
-        "machine was switched off, or something killed them all at once.",
+        "machine was switched off, or something killed them all at once. Or the run goes on, and "
+        "its head, which was to pass on what you want of it, does not answer.",
         "`evener resume RUN` goes on from the last checkpoint. If the machine was not "
-        "switched off, `evener logs RUN --agent` may have last words.",
+        "switched off, `evener logs RUN --agent` may have last words. A head that died is started "
+        "again: ask it once more in a moment.",
     ),
     "E605": Cause(
         "A rank needed more memory than its machine or its GPU has, and ended or was ended by the "

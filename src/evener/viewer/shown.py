@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
 import time
 
-from evener import contract, errors, state
+from evener import errors, state
 from evener.dashboard.source import Ask
 from evener.events import Record
-from evener.launch.base import HeadPlace
+from evener.launch import wishes
 from evener.launch.places import alive, head_of, launcher_of
 from evener.rundir.digest import digest
 from evener.rundir.history import History
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 from evener.state import RunState
-from evener.wire.frames import split_address
 
 ALIVE_S = 1.0  # between two looks whether anybody trains
 POLL_S = 0.2  # between two looks into a record that grows
-ASK_S = 5.0
 
 
 class Shown:
@@ -77,19 +74,4 @@ class Shown:
         place = head_of(self.run, self._launcher)
         if place is None:
             raise errors.RunVanished("nobody trains this run now", where=self.run.name)
-        _post(place, f"/api/runs/{self.run.name}/{what}")
-
-
-def _post(place: HeadPlace, path: str) -> None:
-    host, port = split_address(place.address)
-    connection = http.client.HTTPConnection(host, port, timeout=ASK_S)
-    key = contract.page_key(place.secret)
-    try:
-        connection.request("POST", path, headers={"Authorization": f"Bearer {key}"})
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        raise errors.RunVanished(f"the run's head does not answer: {error}") from error
-    finally:
-        connection.close()
-    if status != http.client.ACCEPTED:
-        raise errors.RunVanished(f"the run's head does not take it (status {status})")
+        wishes.ask(self.run, place, what)
