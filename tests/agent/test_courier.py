@@ -10,7 +10,6 @@ from tests.head.serving import SECRET, in_thread
 from tests.rundir.test_checkpoints import make
 
 from evener import contract
-from evener.agent import courier
 from evener.agent.courier import Courier
 from evener.contract import AgentEnv
 from evener.errors import StartFailed
@@ -28,11 +27,11 @@ def home(tmp_path: Path) -> RunDir:
     return run
 
 
-def sent(tmp_path: Path, head: str, life: int = 0) -> tuple[RunDir, Courier]:
+def sent(tmp_path: Path, head: str, life: int = 0, **given: float) -> tuple[RunDir, Courier]:
     """A machine's own folder, empty in each life, and its courier."""
     run = RunDir(tmp_path / f"life {life}" / "demo")
     env = AgentEnv(str(run.path), SECRET, "a01", 1, 1, head, apart=1)
-    return run, Courier(env, run)
+    return run, Courier(env, run, **given)
 
 
 def test_what_was_decided_and_the_newest_checkpoint_come(home: RunDir, tmp_path: Path) -> None:
@@ -104,14 +103,30 @@ def test_a_log_that_was_shortened_at_home_grows_on(home: RunDir, tmp_path: Path)
     assert home.rank_log(1).read_bytes() == b"second"
 
 
-def test_a_head_that_is_away_is_waited_for_and_then_named(
-    home: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_damaged_where_it_was_written_stays_there(
+    home: RunDir, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    heard: list[Event] = []
+    with in_thread(home) as head:
+        run, own = sent(tmp_path, head)
+        own.fetch()
+        own.watch(heard.append)
+        own.close()
+        (make(run.checkpoints, 5) / "model.safetensors").write_bytes(b"weights of 6")
+        make(run.checkpoints, 9)
+        for _ in range(2):
+            own.finish()
+    assert heard == [CheckpointHome(9, "a01")]
+    assert [r.getMessage() for r in caplog.records if r.name == "evener.agent"] == [
+        "the checkpoint step-00000005 is damaged: model.safetensors has other bytes than were "
+        "written; it stays here"
+    ]
+
+
+def test_a_head_that_is_away_is_waited_for_and_then_named(home: RunDir, tmp_path: Path) -> None:
     with in_thread(home) as head:
         pass
-    _, own = sent(tmp_path, head)
-    monkeypatch.setattr(courier, "FETCH_S", 0.1)
-    monkeypatch.setattr(courier, "AGAIN_S", 0.05)
+    _, own = sent(tmp_path, head, patience_s=0.05)
     with pytest.raises(StartFailed, match="could not be fetched") as caught:
         own.fetch()
     assert head in caught.value.where

@@ -17,7 +17,7 @@ import httpx
 from evener import contract
 from evener.docker import Engine
 from evener.events import RankStarted
-from evener.launch.containers import identity
+from evener.launch.containers import identity, label_filter
 from evener.launch.places import head_of
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
@@ -112,11 +112,10 @@ class Docker(Place):
 
     def _objects(self, folder: Path) -> Iterator[str]:
         runs = [RunDir(path) for path in (folder / contract.RUN_DIR_DEFAULT).glob("*")]
-        ours = [f"label={contract.LABEL_RUN}={identity(run)}" for run in runs]
-        for label in ours:
-            for found in self.engine.ask("ps", "--all", "--filter", label):
+        for ours in map(label_filter, runs):
+            for found in self.engine.ask("ps", "--all", ours):
                 yield f"container {found['Names']}: {found['Status']}"
-            for found in self.engine.ask("network", "ls", "--filter", label):
+            for found in self.engine.ask("network", "ls", ours):
                 yield f"network {found['Name']}"
 
     def litter(self) -> list[str]:
@@ -143,9 +142,8 @@ class Docker(Place):
 
     def containers(self, run: RunDir) -> dict[str, str]:
         """The identities of the run's containers, by the name in their network."""
-        label = f"label={contract.LABEL_RUN}={identity(run)}"
         prefix = f"evener-{run.name}-{identity(run)}-"
-        found = self.engine.ask("ps", "--filter", label)
+        found = self.engine.ask("ps", label_filter(run))
         return {each["Names"].removeprefix(prefix): each["ID"] for each in found}
 
     def pid_of(self, run: RunDir, machine: str) -> int:
@@ -167,14 +165,14 @@ class Swarm(Docker):
 
     def _objects(self, folder: Path) -> Iterator[str]:
         """On any machine, with a label of ours."""
-        label = f"label={contract.LABEL_RUN}"
+        ours = f"--filter=label={contract.LABEL_RUN}"
         for kind in ("service", "secret"):
-            for found in self.engine.ask_short(kind, "ls", label):
+            for found in self.engine.ask(kind, "ls", ours, short=True):
                 yield f"{kind} {found['Name']}"
         for number, engine in enumerate(self._each):
-            for found in engine.ask("ps", "--all", "--filter", label):
+            for found in engine.ask("ps", "--all", ours):
                 yield f"container {found['Names']} on machine {number}: {found['Status']}"
-            for found in engine.ask("network", "ls", "--filter", label):
+            for found in engine.ask("network", "ls", ours):
                 yield f"network {found['Name']} on machine {number}"
 
     def litter(self) -> list[str]:
@@ -183,8 +181,7 @@ class Swarm(Docker):
     def strike(self, run: RunDir) -> None:
         """The container on the second machine."""
         engine = self._each[1]
-        label = f"label={contract.LABEL_RUN}={identity(run)}"
-        [found] = engine.ask("ps", "--filter", label)
+        [found] = engine.ask("ps", label_filter(run))
         os.kill(int(engine.call("inspect", "--format={{.State.Pid}}", found["ID"])), signal.SIGKILL)
 
 

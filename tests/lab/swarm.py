@@ -18,7 +18,6 @@ from tempfile import TemporaryDirectory
 from tests.lab.engine import HOLDER, Daemon, _run, _unmount
 
 NET, FIRST = "10.78.0", 10
-MTU = 1500
 
 
 @dataclass
@@ -27,7 +26,6 @@ class Swarm:
 
     engines: list[Daemon] = field(default_factory=list)
     switch: int = 0  # the process whose network is the switch
-    nodes: list[str] = field(default_factory=list)
 
     def docker(self, number: int, *arguments: str) -> str:
         return _run(["docker", "-H", self.engines[number].host, *arguments], limit_s=300)

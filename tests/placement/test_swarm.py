@@ -32,6 +32,11 @@ def test_who_cannot_is_left_out_and_named() -> None:
     assert plan.notes == ("left out: ash, it is down",)
 
 
+def test_what_a_swarm_does_not_heed_is_said() -> None:
+    [note] = placement.plan_swarm(job(cpu_workers=3), [OAK, ELM]).notes
+    assert note.startswith("local.cpu_workers does not count here")
+
+
 def test_fewer_can_be_asked_for_but_not_more() -> None:
     assert [a.machine for a in placement.plan_swarm(job(workers=1), [OAK, ELM]).agents] == ["oak"]
     with pytest.raises(DeviceMissing, match=r"3 machines .* 1 can be used; ash: it is down"):

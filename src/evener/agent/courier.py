@@ -32,12 +32,14 @@ TRIES = 3  # of a checkpoint that does not arrive as it was
 class Courier:
     """`fetch`, then use it in a `with`. It does nothing where the folder is the agent's own."""
 
-    def __init__(self, env: AgentEnv, run: RunDir) -> None:
+    def __init__(self, env: AgentEnv, run: RunDir, patience_s: float = FETCH_S) -> None:
         self._env, self._run = env, run
+        self._patience_s, self._again_s = patience_s, min(AGAIN_S, patience_s)
         self._emit: Callable[[Event], None] = lambda _: None
         self._sent: dict[str, int] = {}  # bytes of a growing file that are home
         self._begins: dict[str, int] = {}  # where in the file at home our own begins
-        self._home: set[str] = set()  # checkpoints
+        self._home: set[str] = set()  # checkpoints, and the hash of the exported model
+        self._damaged: set[str] = set()  # checkpoints that are not as they were written
         self._turn = threading.Lock()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -47,7 +49,7 @@ class Courier:
         if not self._env.apart:
             return
         self._run.create()
-        deadline = time.monotonic() + FETCH_S
+        deadline = time.monotonic() + self._patience_s
         while True:
             try:
                 with self._porter() as porter:
@@ -60,7 +62,7 @@ class Courier:
                         where=f"agent {self._env.agent}, from the head at {self._env.head}",
                         fix="look whether this machine reaches that of the head",
                     ) from error
-            time.sleep(AGAIN_S)
+            time.sleep(self._again_s)
 
     def _fetch(self, porter: Porter) -> None:
         there = porter.listing()
@@ -100,7 +102,7 @@ class Courier:
         for _ in range(TRIES):
             if not self._env.apart or self._bring():
                 return
-            time.sleep(AGAIN_S)
+            time.sleep(self._again_s)
         log.error("the head does not take what this machine has of the run: it stays here")
 
     def close(self) -> None:
@@ -145,7 +147,7 @@ class Courier:
             self._sent[name] = sent = sent + len(piece)
 
     def _bring_checkpoint(self, porter: Porter, folder: Path, step: int) -> None:
-        if folder.name in self._home:
+        if folder.name in self._home | self._damaged or not self._is_sound(folder):
             return
         for _ in range(TRIES):
             try:
@@ -159,9 +161,20 @@ class Courier:
                 return
         log.error("the checkpoint of step %d does not arrive as it was", step)
 
+    def _is_sound(self, folder: Path) -> bool:
+        """What is damaged where it was written arrives like that, however often it is sent."""
+        try:
+            checkpoints.verify(folder)
+        except errors.CheckpointDamaged as error:
+            if folder.is_dir():  # else it was dropped meanwhile: a later one is kept instead
+                log.error("%s; it stays here", error.what)
+                self._damaged.add(folder.name)
+            return False
+        return True
+
     def _bring_export(self, porter: Porter) -> None:
         file, name = self._run.export_file, contract.EXPORT_NAME
-        sha256 = freight.digest(file)
+        sha256 = checkpoints.digest(file)
         if sha256 in self._home:
             return
         for _ in range(TRIES):

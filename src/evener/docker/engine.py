@@ -56,15 +56,10 @@ class Engine:
             raise translate(shown, done.stderr or done.stdout)
         return done.stdout
 
-    def ask(self, *arguments: str) -> list[dict[str, Any]]:
-        """A listing, by `--format '{{json .}}'`: one object a line."""
-        said = self.call(*arguments, "--no-trunc", "--format", "{{json .}}")
-        return [json.loads(line) for line in said.splitlines() if line.strip()]
-
-    def ask_short(self, *arguments: str) -> list[dict[str, Any]]:
-        """The same of a listing that has no long form: the last argument is a filter."""
-        *listing, only = arguments
-        said = self.call(*listing, "--filter", only, "--format", "{{json .}}")
+    def ask(self, *arguments: str, short: bool = False) -> list[dict[str, Any]]:
+        """A listing, by `--format '{{json .}}'`: one object a line. Some have no long form."""
+        form = () if short else ("--no-trunc",)
+        said = self.call(*arguments, *form, "--format", "{{json .}}")
         return [json.loads(line) for line in said.splitlines() if line.strip()]
 
     def facts(self) -> Facts:

@@ -9,19 +9,16 @@ agents say last, and is to be started again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from types import FrameType
-
-import uvicorn
 
 from evener import contract, errors
 from evener.contract import HeadEnv
 from evener.dashboard.app import build as pages
+from evener.dashboard.server import Server
 from evener.events import RunEnded
 from evener.head import app
 from evener.head.exhibit import Exhibit
@@ -35,18 +32,10 @@ QUIET_S, AWAY_S = 2.5, 20.0  # when our machine goes away: agents have said all,
 LOOK_S = 0.2
 METRICS_S = 10.0
 RANKS_AT_ONCE = 32  # whose files are written each time: of a thousand, each is at last
-GOODBYE_S = 5.0  # for requests under way when the end has come
+GOODBYE_S = 5  # for requests under way when the end has come
 
 
 AWAY_SIGNAL = getattr(signal, contract.AWAY_SIGNAL, None)  # where there are containers
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handling, which ends the process by the signal it got."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Head:
@@ -61,22 +50,8 @@ class Head:
         self._posts = 0
         self._silent_s = 0.0
         self._away_by: float | None = None
-        self._server = _Server(
-            uvicorn.Config(
-                app.build(
-                    exhibit.run, keeper, env.secret, pages(exhibit, contract.page_key(env.secret))
-                ),
-                loop="asyncio",  # what else is installed must not change how a run is kept
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=75,  # above the 2 s between two posts of an agent
-                timeout_graceful_shutdown=int(GOODBYE_S),
-            )
-        )
+        shown = pages(exhibit, contract.page_key(env.secret))
+        self._server = Server(app.build(exhibit.run, keeper, env.secret, shown), GOODBYE_S)
 
     def stop(self, number: int = 0, frame: FrameType | None = None) -> None:
         """A signal handler: end after what is under way."""

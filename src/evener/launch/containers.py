@@ -65,6 +65,15 @@ def identity(run: RunDir) -> str:
     return hashlib.sha256(str(run.path.resolve()).encode()).hexdigest()[:_ID_DIGITS]
 
 
+def label(run: RunDir) -> str:
+    return f"{contract.LABEL_RUN}={identity(run)}"
+
+
+def label_filter(run: RunDir) -> str:
+    """The option of a listing by which it is only of the run's objects."""
+    return f"--filter=label={label(run)}"
+
+
 def network(run: RunDir) -> str:
     return f"evener-{run.name}-{identity(run)}"
 
@@ -134,7 +143,7 @@ def user_inside(caller: str, security: Sequence[str]) -> tuple[str, str]:
 
 
 def network_command(run: RunDir) -> tuple[str, ...]:
-    return ("network", "create", f"--label={contract.LABEL_RUN}={identity(run)}", network(run))
+    return ("network", "create", f"--label={label(run)}", network(run))
 
 
 def run_command(container: Container, run: RunDir, outside: Outside) -> tuple[str, ...]:
@@ -142,7 +151,7 @@ def run_command(container: Container, run: RunDir, outside: Outside) -> tuple[st
     return (
         *("run", "--detach", f"--name={container.name}", f"--hostname={container.alias}"),
         *(f"--network={network(run)}", f"--network-alias={container.alias}"),
-        f"--label={contract.LABEL_RUN}={identity(run)}",
+        f"--label={label(run)}",
         f"--label={contract.LABEL_ROLE}={container.role}",
         *((f"--user={outside.user}",) if outside.user else ()),
         *((f"--userns={outside.userns}",) if outside.userns else ()),

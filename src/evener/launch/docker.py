@@ -169,10 +169,10 @@ class DockerLauncher:
 
     def left(self, run: RunDir) -> Left:
         """What there is of the run, in the order in which it can go."""
-        label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
+        networks = self.engine.ask("network", "ls", containers.label_filter(run))
         found = {
             "container": [c["ID"] for c in self._containers(run)],
-            "network": [n["ID"] for n in self.engine.ask("network", "ls", "--filter", label)],
+            "network": [n["ID"] for n in networks],
         }
         return {kind: ids for kind, ids in found.items() if ids}
 
@@ -191,8 +191,7 @@ class DockerLauncher:
         return {c["ID"] for c in self._running(run)}
 
     def _containers(self, run: RunDir) -> list[dict[str, str]]:
-        label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
-        return self.engine.ask("ps", "--all", "--filter", label)
+        return self.engine.ask("ps", "--all", containers.label_filter(run))
 
     def _running(self, run: RunDir) -> list[dict[str, str]]:
         return [c for c in self._containers(run) if c["State"] in ("running", "restarting")]

@@ -73,13 +73,13 @@ def network_command(run: RunDir) -> tuple[str, ...]:
 
 
 def secret_command(run: RunDir) -> tuple[str, ...]:
-    label = f"--label={contract.LABEL_RUN}={identity(run)}"
+    label = f"--label={containers.label(run)}"
     return ("secret", "create", label, secret(run), str(run.secret_file.resolve()))
 
 
 def service_command(service: Service, run: RunDir, image: str) -> tuple[str, ...]:
     """What follows `docker` to create it."""
-    label = f"{contract.LABEL_RUN}={identity(run)}"
+    label = containers.label(run)
     role = f"{contract.LABEL_ROLE}={service.role}"
     return (
         *("service", "create", "--detach", "--no-resolve-image", "--with-registry-auth"),

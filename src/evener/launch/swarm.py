@@ -8,8 +8,9 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from evener import contract, errors, placement
+from evener import errors, placement
 from evener.config.load import job_from_json
 from evener.docker import Engine, swarm
 from evener.image import build
@@ -127,18 +128,21 @@ class SwarmLauncher(DockerLauncher):
                 raise
 
     def left(self, run: RunDir) -> Left:
-        label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
-        found: Left = {"service": [s["ID"] for s in self.engine.ask_short("service", "ls", label)]}
-        found |= DockerLauncher.left(self, run)
-        found["secret"] = [s["ID"] for s in self.engine.ask_short("secret", "ls", label)]
+        found = DockerLauncher.left(self, run)
+        found |= {
+            kind: [s["ID"] for s in self._listed(kind, run)] for kind in ("service", "secret")
+        }
         order = ("service", "container", "network", "secret")
         return {kind: found[kind] for kind in order if found.get(kind)}
+
+    def _listed(self, kind: str, run: RunDir) -> list[dict[str, Any]]:
+        """The run's services or secrets."""
+        return self.engine.ask(kind, "ls", containers.label_filter(run), short=True)
 
     def _settle(self, run: RunDir) -> None:
         """Until a container runs on every machine."""
         DockerLauncher._settle(self, run)
-        label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
-        wanted = {s["Name"] for s in self.engine.ask_short("service", "ls", label)}
+        wanted = {service["Name"] for service in self._listed("service", run)}
         began = time.monotonic()
         while True:
             tasks = list(self._tasks(wanted))

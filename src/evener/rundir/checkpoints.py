@@ -31,7 +31,6 @@ FORMAT = 1
 MANIFEST, COMMIT = "MANIFEST.json", "COMMIT"
 PARTIAL, TRASH, DAMAGED = ".partial-", ".trash-", ".damaged-"
 RISING = ("accuracy", "top5")  # metrics whose higher values are the better ones
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +99,18 @@ def verify(folder: Path) -> Entry:
     """Raises CheckpointDamaged where any byte is another. Keeps none of them in memory."""
     for name, facts in read_manifest(folder)["files"].items():
         try:
-            with (folder / name).open("rb") as file:
-                found = hashlib.sha256()
-                while chunk := file.read(_CHUNK):
-                    found.update(chunk)
+            found = digest(folder / name)
         except OSError as error:
             raise damaged(folder, f"{name}: {error.strerror}") from error
-        if found.hexdigest() != facts["sha256"]:
+        if found != facts["sha256"]:
             raise damaged(folder, f"{name} has other bytes than were written")
     return entry(folder)
+
+
+def digest(file: Path) -> str:
+    """The sha256 of a file that need not fit into memory."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def damaged(folder: Path, why: str) -> CheckpointDamaged:

@@ -7,7 +7,6 @@ the exported model. Nothing but the names below is ever read or written, whoever
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from collections.abc import Iterable
@@ -134,13 +133,8 @@ def settle_checkpoint(run: RunDir, name: str, keep: Checkpoint) -> bool:
 def settle_export(run: RunDir, sha256: str) -> bool:
     """The same of the exported model."""
     landed = _landing(run, contract.EXPORT_NAME)
-    if not landed.is_file() or digest(landed) != sha256:
+    if not landed.is_file() or checkpoints.digest(landed) != sha256:
         landed.unlink(missing_ok=True)
         return False
     landed.replace(run.export_file)
     return True
-
-
-def digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

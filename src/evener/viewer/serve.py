@@ -7,24 +7,14 @@ import contextlib
 import errno
 import logging
 import socket
-from collections.abc import Iterator
-
-import uvicorn
 
 from evener import errors
 from evener.dashboard.app import build
+from evener.dashboard.server import Server
 from evener.viewer.folder import Folder
 
 TRIED = 20  # ports, where no certain one is wanted
 GOODBYE_S = 1  # for requests under way; a page's stream does not end by itself
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handling: Ctrl-C is the command's."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def listening(host: str, port: int, *, exactly: bool) -> socket.socket:
@@ -50,18 +40,6 @@ def listening(host: str, port: int, *, exactly: bool) -> socket.socket:
 def serve(folder: Folder, key: str, door: socket.socket) -> None:
     """Until KeyboardInterrupt."""
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    server = _Server(
-        uvicorn.Config(
-            build(folder, key),
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GOODBYE_S,
-        )
-    )
+    server = Server(build(folder, key), GOODBYE_S)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(server.serve(sockets=[door]))

@@ -1,0 +1,36 @@
+"""The web server under a head and under a viewer: what is installed beside it changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+KEEP_ALIVE_S = 75  # above the 2 s between two posts of an agent
+
+
+class Server(uvicorn.Server):
+    """Signals stay with whoever serves: uvicorn would end the process by the one it got.
+    `goodbye_s` is for requests under way when the end has come."""
+
+    def __init__(self, app: ASGIApp, goodbye_s: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=goodbye_s,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
