@@ -124,8 +124,8 @@ class Keeper:
             return self._state
 
     def _give_way(self) -> None:
-        """One thread at a time has Python's lock: a state is made between events, not beside them,
-        where each would wait for the other at every turn."""
+        """One thread at a time has Python's lock: what is made of events is made between them, not
+        beside them, where each would wait for the other at every turn."""
         until = time.monotonic() + WAY_S
         while self._taking and time.monotonic() < until:
             time.sleep(STEP_ASIDE_S)
@@ -142,7 +142,7 @@ class Keeper:
     def write_metrics(self, most: int | None = None) -> None:
         """What is made of the record now and then, for charts and for other programs. Where the
         space for last words is given back, none of it is taken for what only makes charts fast."""
-        self._metrics.write(most, self.since)
+        self._metrics.write(most, self.since, self._give_way)
         if self._reserve.exists():
             self._store.settle()
         self._store.checkpoint()

@@ -38,27 +38,34 @@ class RankMetrics:
         self._seq = 0
         self._ranks: dict[int, _Reports] = {}
 
-    def write(self, most: int | None = None, since: Since | None = None) -> None:
+    def write(
+        self,
+        most: int | None = None,
+        since: Since | None = None,
+        give_way: Callable[[], None] = lambda: None,
+    ) -> None:
         """Reading and writing grow with what is new, and with LIMIT, never with the run. At most
         `most` files, those written longest ago: each goes to the disk by itself. `since` may know
-        the newest records without a look at the disk."""
+        the newest records without a look at the disk. What is urgent goes first at `give_way`."""
         if self._seq == 0 or since is None:
-            self._follow(lambda seq: self._store.since(seq, kinds=("RankTimed",)))
+            self._follow(lambda seq: self._store.since(seq, kinds=("RankTimed",)), give_way)
         if since is not None:
-            self._follow(since)
+            self._follow(since, give_way)
         waiting = [rank for rank, reports in self._ranks.items() if not reports.written][:most]
         losses = self._losses([self._ranks[rank] for rank in waiting])
         for rank in waiting:
             reports = self._ranks.pop(rank)
             self._ranks[rank] = reports  # the last in line now
             layout.write_atomic(self._run.rank_metrics(rank), reports.text(losses))
+            give_way()
 
-    def _follow(self, since: Since) -> None:
+    def _follow(self, since: Since, give_way: Callable[[], None]) -> None:
         while page := since(self._seq):
             for seq, record in page:
                 self._seq = seq
                 if isinstance(record.event, RankTimed):
                     self._ranks.setdefault(record.event.rank, _Reports()).add(record.event)
+            give_way()
 
     def _losses(self, reports: Sequence[_Reports]) -> list[tuple[int, float | None]]:
         """By step, as far as any of them needs one."""
