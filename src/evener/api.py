@@ -19,11 +19,10 @@ from evener.config.load import LoadedJob, job_to_json, load_job
 from evener.config.resumed import check_same_training
 from evener.config.schema import Job
 from evener.config.section import kind_of
-from evener.docker import Engine, gpus
 from evener.events import RunEnded
 from evener.image.build import Content
 from evener.image.recipe import PYPI
-from evener.launch import project, swarm
+from evener.launch import planning, project
 from evener.launch.base import Launcher, Rendered
 from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
@@ -39,7 +38,6 @@ from evener.rundir.recover import recover
 from evener.state import EMPTY, RunState
 
 PROFILE_NAME = "profile.json"
-_ALL_RUNTIMES = ("nvidia",)  # of an engine that nobody can ask
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -189,7 +187,7 @@ def _resumed(request: RunRequest, launcher: Launcher | None) -> Ready:
             fix="`evener bench JOB` measures again; the folder can be removed",
         )
     place = request.on or plan.place
-    if place == project.PLACE:
+    if place in (project.PLACE, project.STACK):
         raise project.not_ours(run)
     ready = _planned(run.path.parent, run.name, job, place, plan.code, resumed=True)
     ready = replace(ready, step=state.step)
@@ -230,42 +228,23 @@ def _planned(
     machine = probe()
     match place:
         case placement.DOCKER:
-            plan = _plan_containers(job, machine)
+            plan = planning.for_engine(job, machine)
         case placement.SWARM:
-            plan = placement.plan_swarm(job, swarm.places(Engine()))
+            plan = planning.for_swarm(job)
         case _:
             plan = placement.plan(job, [machine])
     plan = replace(plan, code=code)
     return Ready(root, name, job, machine, plan, resumed, (*notes, *plan.notes))
 
 
-def prepare_elsewhere(request: RunRequest) -> Ready:
-    """Planned for an engine of another machine, as if that had what this one has: where no engine
-    answers here, none is needed."""
+def prepare_elsewhere(request: RunRequest, plan_of: Callable[[Job, Machine], Plan]) -> Ready:
+    """Planned for where evener is not; nothing of it will be started here."""
     loaded = _load(request.job, request)
     _check_one_count(request, loaded.job)
     machine = probe()
-    try:
-        plan = _plan_containers(loaded.job, machine)
-    except (errors.DockerAway, errors.NotPermitted):
-        hindrance = gpus.hindrance(machine.devices, _ALL_RUNTIMES)
-        plan = placement.plan_containers(loaded.job, machine, hindrance)
-    plan = replace(plan, code=_code_folders(loaded, request))
+    plan = replace(plan_of(loaded.job, machine), code=_code_folders(loaded, request))
     name = request.name or loaded.name
     return Ready(_root(request, loaded), name, loaded.job, machine, plan, False, plan.notes)
-
-
-def _plan_containers(job: Job, machine: Machine) -> Plan:
-    """On what the engine has, which may be less than this machine."""
-    if sys.platform == "win32":
-        raise errors.DockerFailed(
-            "paths of Windows are none in a container",
-            where="--on docker",
-            fix="start evener inside WSL2: Docker Desktop serves it too; or use --on local",
-        )
-    facts = Engine().facts()
-    machine = replace(machine, cpus=facts.cpus, memory_bytes=facts.memory_bytes)
-    return placement.plan_containers(job, machine, gpus.hindrance(machine.devices, facts.runtimes))
 
 
 def _root(request: RunRequest, loaded: LoadedJob) -> Path:

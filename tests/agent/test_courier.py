@@ -103,6 +103,23 @@ def test_a_log_that_was_shortened_at_home_grows_on(home: RunDir, tmp_path: Path)
     assert home.rank_log(1).read_bytes() == b"second"
 
 
+def test_a_head_that_had_to_move_gets_all_of_it_again(home: RunDir, tmp_path: Path) -> None:
+    with in_thread(home) as head:
+        run, own = sent(tmp_path, head)
+        own.fetch()
+        run.rank_log(1).write_bytes(b"one\n")
+        make(run.checkpoints, 9)
+        own.finish()
+    elsewhere = RunDir(tmp_path / "elsewhere" / "demo")
+    elsewhere.create()
+    elsewhere.job_file.write_bytes(home.job_file.read_bytes())
+    own.finish()  # in vain
+    with in_thread(elsewhere, port=int(head.rpartition(":")[2])):
+        own.finish()
+    assert elsewhere.rank_log(1).read_bytes() == b"one\n"
+    assert checkpoints.verify(checkpoints.folder_of(elsewhere.checkpoints, 9)).step == 9
+
+
 def test_what_is_damaged_where_it_was_written_stays_there(
     home: RunDir, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -29,7 +29,7 @@ def test_the_help_shows_the_models_options_and_the_other_exports(
 ) -> None:
     assert main.main(["export", "--help"]) == 0
     shown = capsys.readouterr().out
-    for words in ("[RUN | compose | series | ", "--format", "--checkpoint"):
+    for words in ("[RUN | compose | stack | series | ", "--format", "--checkpoint"):
         assert words in shown
     for other in ("series", "tensorboard", "grafana"):
         assert other in " ".join(shown.split())
@@ -49,6 +49,20 @@ def test_a_folder_for_compose_and_what_to_do_in_it(
     assert '"steps": 9' in (tmp_path / "a folder/experiments/demo/configs/job.json").read_text()
     assert main.main(["export", "compose", "demo"]) == 0
     assert (tmp_path / "demo-compose" / "compose.yaml").is_file()
+
+
+def test_a_folder_for_a_stack_where_no_swarm_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    assert main.main(["export", "stack", "demo", "--workers", "2"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "demo-stack written: demo on 2 machines",
+        "  train  cd demo-stack && docker stack deploy -c stack.yaml demo",
+        "  before that, every machine needs the image: README.md there says how",
+    ]
+    assert main.main(["export", "stack", "resnet18-cifar10"]) == 2
+    assert "--workers 3" in capsys.readouterr().err
 
 
 def test_an_override_after_the_wrong_letter_is_no_folder(

@@ -49,13 +49,15 @@ def address_of(listening: socket.socket) -> str:
 
 
 @contextmanager
-def in_thread(run: RunDir, *, agents: int = 1, silence_s: float = 60.0) -> Iterator[str]:
+def in_thread(
+    run: RunDir, *, agents: int = 1, silence_s: float = 60.0, port: int = 0
+) -> Iterator[str]:
     """The address of a head that serves until the block ends, or until it ends by itself."""
     env = HeadEnv(str(run.path), SECRET, expected_agents=agents)
     with (
         Store.open(run.db, write=True) as store,
         Store.open(run.db, write=False) as reader,
-        bound() as listening,
+        bound(port) as listening,
     ):
         keeper = Keeper(run, store)
         head = Head(keeper, Exhibit(run, keeper, reader), env, silence_s)

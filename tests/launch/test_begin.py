@@ -55,6 +55,14 @@ def test_the_first_time_it_begins_and_then_it_goes_on(run: RunDir) -> None:
     assert (first.place, first.ranks, first.agents) == ("compose", 2, 2)
 
 
+def test_a_head_of_a_stack_that_came_to_an_empty_folder_finds_agents(run: RunDir) -> None:
+    plan = replace(placement.from_dict(layout.read_json(run.plan_file)), place="stack")
+    layout.write_json(run.plan_file, placement.to_dict(plan))
+    assert begin(run, somebody)[0] is Begun.found
+    assert [each.resumed for each in starts(run)] == [True]
+    assert begin(run, somebody)[0] is Begun.going
+
+
 def test_one_that_was_stopped_goes_on_and_one_that_finished_does_not(run: RunDir) -> None:
     begin(run, nobody)
     end(run, "stopped")

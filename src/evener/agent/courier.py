@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from evener import contract, errors
 from evener.contract import AgentEnv
@@ -40,6 +41,7 @@ class Courier:
         self._begins: dict[str, int] = {}  # where in the file at home our own begins
         self._home: set[str] = set()  # checkpoints, and the hash of the exported model
         self._damaged: set[str] = set()  # checkpoints that are not as they were written
+        self._folder = ""  # which one home is
         self._turn = threading.Lock()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -65,16 +67,29 @@ class Courier:
             time.sleep(self._again_s)
 
     def _fetch(self, porter: Porter) -> None:
-        there = porter.listing()
-        self._home = set(there["checkpoints"])
-        own = freight.growing(self._run)  # of an earlier life on this disk: it is home as well
-        self._begins = {name: size for name, size in there["grown"].items() if name not in own}
+        self._folder, there = porter.home(), porter.listing()
+        self._learn(there)
         for name in there["configs"]:
             porter.fetch(name, self._run.path / name)
         for name, files in reversed(there["checkpoints"].items()):
             if self._fetch_checkpoint(porter, self._run.checkpoints / name, files):
                 return
             log.error("%s did not come as it was written: the one before it is fetched", name)
+
+    def _learn(self, there: dict[str, Any]) -> None:
+        """What of ours is home already."""
+        self._sent = {}
+        self._home = set(there["checkpoints"])
+        own = freight.growing(self._run)  # of an earlier life on this disk: it is home as well
+        self._begins = {name: size for name, size in there["grown"].items() if name not in own}
+
+    def _find(self, porter: Porter) -> None:
+        """The head may have gone to another machine, where nothing is of what we brought."""
+        folder = porter.home()
+        if folder != self._folder:
+            log.warning("the run's folder is on another machine now: all of ours goes there")
+            self._learn(porter.listing())
+            self._folder = folder
 
     def _fetch_checkpoint(self, porter: Porter, folder: Path, files: Iterable[str]) -> bool:
         """False where it is damaged: here, or already there."""
@@ -122,6 +137,7 @@ class Courier:
         with self._turn:
             try:
                 with self._porter() as porter:
+                    self._find(porter)
                     for name, size in freight.growing(self._run).items():
                         self._bring_grown(porter, name, size)
                     for entry in checkpoints.entries(self._run.checkpoints):

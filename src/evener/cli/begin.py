@@ -32,7 +32,7 @@ def _sentence(name: str, begun: Begun, before: RunState) -> str:
             return f"{name} begins"
         case Begun.resumed:
             return f"{name} goes on: it was at step {before.step}"
-        case Begun.going:
+        case Begun.going | Begun.found:
             return f"{name} is training already"
         case Begun.finished:
             model = (

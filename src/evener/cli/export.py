@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
@@ -21,9 +21,11 @@ import typer.core
 from evener import api
 from evener.cli import console, offline, options, runs
 from evener.errors import BadCommand, RunActive
-from evener.launch import folder
-from evener.launch.compose import RUNS
+from evener.launch import folder, planning, stack_folder
+from evener.launch.compose import RUNS, Read
+from evener.launch.folder import README
 from evener.launch.places import alive, launcher_of
+from evener.launch.stack import STACK
 from evener.rundir import layout, series_export
 from evener.rundir.layout import RunDir
 from evener.rundir.series_export import Format as Tables
@@ -96,53 +98,81 @@ def model(
     typer.echo(f"{path} written ({size}): {found.name} as it was at step {result['step']}")
 
 
+Folder = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FOLDER", help="Otherwise: JOB-compose, JOB-stack."),
+]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("--override", metavar="KEY=VALUE", help="Set a key of the job; may be repeated."),
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="How many machines train.")]
+
+
 @app.command()
 def compose(
     job: options.JobName,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FOLDER", help="Otherwise: JOB-compose, here."),
-    ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--override", metavar="KEY=VALUE", help="Set a key of the job; may be repeated."
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="How many machines train.")
-    ] = None,
+    output: Folder = None,
+    override: Override = None,
+    workers: Workers = None,
 ) -> None:
     """Write a folder for `docker compose up`.
 
     Neither evener nor Python is needed where it is used. JOB is a job file or a recipe.
     """
+    target = _target("compose", job, output)
+    with folder.building(target) as beside:
+        request = api.RunRequest(job, tuple(override or ()), workers, root=beside / RUNS)
+        ready = api.prepare_elsewhere(request, planning.for_compose)
+        reads = folder.fill(beside, _ready_to_write(ready))
+    _tell(target, ready, reads, "docker compose up")
+
+
+@app.command()
+def stack(
+    job: options.JobName,
+    output: Folder = None,
+    override: Override = None,
+    workers: Workers = None,
+) -> None:
+    """Write a folder for `docker stack deploy`.
+
+    For the machines of the Swarm that this one manages; elsewhere for --workers machines, whose
+    names are said when it is deployed. JOB is a job file or a recipe.
+    """
+    target = _target("stack", job, output)
+    with folder.building(target, stack_folder.NAMES) as beside:
+        request = api.RunRequest(job, tuple(override or ()), workers, root=beside)
+        ready = api.prepare_elsewhere(request, planning.for_stack)
+        reads = stack_folder.fill(beside, _ready_to_write(ready))
+    _tell(target, ready, reads, f"docker stack deploy -c {STACK} {ready.name}")
+    typer.echo(f"  before that, every machine needs the image: {README} there says how")
+
+
+def _target(kind: str, job: str, output: Path | None) -> Path:
     if output is not None and "=" in output.name:
         raise BadCommand(
             f"{output} looks like a key of the job, and -o is --output here",
-            where="evener export compose",
+            where=f"evener export {kind}",
             fix=f"--override {output}",
         )
-    overrides = tuple(override or ())
-    target = (output or Path(f"{Path(job).stem}-compose")).absolute()
-    with folder.building(target) as beside:
-        request = api.RunRequest(job, overrides, workers, root=beside / RUNS)
-        ready = api.prepare_elsewhere(request)
-        content = api.image_content(ready)
-        reads = folder.fill(beside, folder.Export(ready.name, ready.job, ready.plan, content))
+    return (output or Path(f"{Path(job).stem}-{kind}")).absolute()
+
+
+def _ready_to_write(ready: api.Ready) -> folder.Export:
+    return folder.Export(ready.name, ready.job, ready.plan, api.image_content(ready))
+
+
+def _tell(target: Path, ready: api.Ready, reads: Iterable[Read], command: str) -> None:
     for note in ready.notes:
         console.note(note)
     for read in (r for r in reads if not Path(r.source).exists()):
         console.note(f"{read.source} is not here; containers will look for it: {read.variable}")
-    _tell(target, ready)
-
-
-def _tell(target: Path, ready: api.Ready) -> None:
     shown = shlex.quote(os.path.relpath(target))
     machines = len(ready.plan.agents)
     many = f"{machines} machine" + ("s" if machines > 1 else "")
     typer.echo(f"{shown} written: {ready.name} on {many}")
-    typer.echo(f"  train  cd {shown} && docker compose up")
+    typer.echo(f"  train  cd {shown} && {command}")
 
 
 @app.command()

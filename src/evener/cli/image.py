@@ -11,6 +11,7 @@ from evener.cli import console, options
 from evener.docker import Engine
 from evener.image import build as images
 from evener.image.build import Content
+from evener.launch import planning
 
 app = options.verb_app()
 
@@ -55,4 +56,5 @@ def prune() -> None:
 
 
 def _content(job: str, override: list[str] | None) -> Content:
-    return api.image_content(api.prepare_elsewhere(api.RunRequest(job, tuple(override or ()))))
+    request = api.RunRequest(job, tuple(override or ()))
+    return api.image_content(api.prepare_elsewhere(request, planning.for_compose))

@@ -23,7 +23,7 @@ def main(run: RunDir) -> int:
     try:
         if watch.present(run).phase == "finished":
             return 0  # that has been said at the start
-        state = _shown(run)
+        state = shown(run)
     except errors.EvenerError as error:
         console.print_error(error)
         return error.exit_status
@@ -46,7 +46,7 @@ def _stay(number: int, frame: FrameType | None) -> None:
     """All containers are told to stop at once: how those that train do is still worth showing."""
 
 
-def _shown(run: RunDir) -> RunState:
+def shown(run: RunDir) -> RunState:
     state = EMPTY
     with Lines(sys.stdout) as lines:
         for glance in watch.follow(run):

@@ -1,5 +1,6 @@
 """The run's folder for agents that have it not on their own disk: they fetch, and bring home.
 
+    GET  /v1/home                       ->  {"home": which folder of the run this is}
     GET  /v1/folder                     ->  what is here: names with sizes (`freight.listing`)
     GET  /v1/folder/NAME                ->  the file
     PUT  /v1/folder/NAME?at=N  (bytes)  ->  {"length": how long it is now}
@@ -10,6 +11,7 @@ What may be fetched and brought, and under which names, `rundir.freight` says.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
 
 from starlette.concurrency import run_in_threadpool
@@ -22,12 +24,21 @@ from evener import contract
 from evener.rundir import freight
 from evener.rundir.layout import RunDir
 
-PATH, FILE = "/v1/folder", "/v1/folder/{name:path}"
+HOME, PATH, FILE = "/v1/home", "/v1/folder", "/v1/folder/{name:path}"
 _DIGITS = 18
 
 
 def routes(run: RunDir, body: Callable[[Request], Awaitable[bytes]]) -> list[Route]:
     """`body` reads a request's, up to what a head takes at once."""
+
+    one_at_a_time = threading.Lock()
+
+    def identity() -> str:
+        with one_at_a_time:  # the first one gives the folder its name
+            return freight.identity(run)
+
+    async def say(request: Request) -> JSONResponse:
+        return JSONResponse({"home": await run_in_threadpool(identity)})
 
     async def tell(request: Request) -> JSONResponse:
         return JSONResponse(await run_in_threadpool(freight.listing, run))
@@ -53,6 +64,7 @@ def routes(run: RunDir, body: Callable[[Request], Awaitable[bytes]]) -> list[Rou
         return JSONResponse({"whole": await run_in_threadpool(_settle, run, name, sha256)})
 
     return [
+        Route(HOME, say, methods=["GET"]),
         Route(PATH, tell, methods=["GET"]),
         Route(FILE, send, methods=["GET"]),
         Route(FILE, take, methods=["PUT"]),

@@ -28,6 +28,7 @@ class Begun(Enum):
     resumed = "resumed"
     going = "going"
     finished = "finished"
+    found = "it trains, and its record is elsewhere"
 
 
 def begin(
@@ -40,7 +41,7 @@ def begin(
     _check_rights(run)
     job = job_from_json(run.job_file.read_text(encoding="utf-8"))
     plan = placement.from_dict(layout.read_json(run.plan_file))
-    if plan.place != project.PLACE:
+    if plan.place not in (project.PLACE, project.STACK):
         raise errors.RunActive(
             f"{run.name} has gone on outside of docker compose (as {plan.place})",
             where=str(run.plan_file),
@@ -54,9 +55,11 @@ def begin(
         before = _state(run)
     if before.phase == "finished":
         return Begun.finished, before
-    resumed = before.begun_at is not None
-    record(run, started(run, job, plan, resumed=resumed))
-    return (Begun.resumed if resumed else Begun.new), before
+    begun = Begun.new if before.begun_at is None else Begun.resumed
+    if begun is Begun.new and plan.place == project.STACK and answers(run):
+        begun = Begun.found  # agents wait for a head before they answer anybody: it had another
+    record(run, started(run, job, plan, resumed=begun is not Begun.new))
+    return begun, before
 
 
 def _check_rights(run: RunDir) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from evener import contract
+from evener.launch import yaml_text
 from evener.launch.containers import (
     HEAD,
     RESTARTS,
@@ -35,8 +36,6 @@ UID, GID, DATA, WEIGHTS, GPU = (
     contract.PREFIX + name for name in ("UID", "GID", "DATA", "WEIGHTS", "GPU")
 )
 _AFTER_START = f"    depends_on: {{{START}: {{condition: service_completed_successfully}}}}"
-_PLAIN = re.compile(r"[A-Za-z/.][A-Za-z0-9_/.:-]*(?<!:)")
-_NOT_PLAIN = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # YAML has its ideas
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9_-]+")
 
 
@@ -74,13 +73,13 @@ def render(plan: Plan, project: Project) -> str:
     """The text of compose.yaml."""
     run = inside(project.run)
     head, *machines = containers(plan, run, Outside(project.image, "", f"{FOLDER}/{CACHE}"))
-    told = _shared([each.env for each in machines])
-    limits = _shared([_limits(each) for each in machines])
+    told = yaml_text.shared([each.env for each in machines])
+    limits = yaml_text.shared([_limits(each) for each in machines])
     blocks = [
         _heading(project),
         _every(project, head),
         _machine(machines[0], project, limits),
-        ["x-told: &told", *_entries(told, 2)],
+        ["x-told: &told", *yaml_text.entries(told, 2)],
         ["services:", *_start(run), "", *_head(head)],
         *(_one(each, told, limits) for each in machines),
         _progress(run),
@@ -127,7 +126,7 @@ def _machine(first: Container, project: Project, limits: Mapping[str, str]) -> l
         "# A machine of its own: an agent and a rank, which find the others by their names.",
         "x-machine: &machine",
         "  <<: *every",
-        f"  command: {_command(first.module)}",
+        f"  command: {yaml_text.command(first.module)}",
         f"  depends_on: [{HEAD}]",
         "  # One that dies comes back, joins the others and takes the state from them.",
         f"  restart: on-failure:{RESTARTS}",
@@ -135,7 +134,7 @@ def _machine(first: Container, project: Project, limits: Mapping[str, str]) -> l
         "  volumes:",
         *mounts,
         *(line for read in project.reads for line in _data(read)),
-        *_lines(limits, 2),
+        *yaml_text.lines(limits, 2),
     ]
 
 
@@ -143,8 +142,8 @@ def _data(read: Read) -> list[str]:
     return [
         f"    # Where it is on another machine, say with {read.variable}=/some/path.",
         "    - type: bind",
-        f'      source: "${{{read.variable}:-{_in_default(read.source)}}}"',
-        f"      target: {_scalar(read.target)}",
+        f'      source: "${{{read.variable}:-{yaml_text.in_default(read.source)}}}"',
+        f"      target: {yaml_text.scalar(read.target)}",
         "      read_only: true",
         "      bind: {create_host_path: false}",
     ]
@@ -155,7 +154,7 @@ def _start(run: RunDir) -> list[str]:
         f"  {START}:  # records that the run begins, or goes on; it ends before the others start",
         "    <<: *every",
         f"    build: ./{IMAGE}",
-        f"    command: {_command('evener.cli.begin', _posix(run))}",
+        f"    command: {yaml_text.command('evener.cli.begin', _posix(run))}",
     ]
 
 
@@ -164,25 +163,25 @@ def _head(head: Container) -> list[str]:
         "  # Keeps the record. Its port is for this machine alone, and for who knows the secret.",
         f"  {HEAD}:",
         "    <<: *every",
-        f"    command: {_command(head.module)}",
+        f"    command: {yaml_text.command(head.module)}",
         _AFTER_START,
         f"    restart: on-failure:{RESTARTS}",
         "    attach: false",
         f'    ports: ["127.0.0.1::{head.published}"]',
         "    environment:",
-        *_entries(head.env, 6),
+        *yaml_text.entries(head.env, 6),
     ]
 
 
 def _one(machine: Container, told: Mapping[str, str], limits: Mapping[str, str]) -> list[str]:
-    own = _without(machine.env, told)
+    own = yaml_text.without(machine.env, told)
     return [
         f"  {machine.alias}:",
         "    <<: *machine",
-        *_lines(_without(_limits(machine), limits), 4),
+        *yaml_text.lines(yaml_text.without(_limits(machine), limits), 4),
         "    environment:",
         "      <<: *told",
-        *_entries(own, 6),
+        *yaml_text.entries(own, 6),
     ]
 
 
@@ -190,7 +189,7 @@ def _progress(run: RunDir) -> list[str]:
     return [
         f"  {PROGRESS}:  # what `docker compose up` shows; it ends with the run",
         "    <<: *every",
-        f"    command: {_command('evener.cli.progress', _posix(run))}",
+        f"    command: {yaml_text.command('evener.cli.progress', _posix(run))}",
         _AFTER_START,
     ]
 
@@ -222,48 +221,13 @@ def _gpus(variable: str, uuids: Sequence[str]) -> str:
     return f"{{resources: {{reservations: {{devices: [{{{chosen}}}]}}}}}}"
 
 
-# ------------------------------------------------------------------------------- YAML
-
-
-def _shared(tables: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """What all of them say alike."""
-    first, *others = tables
-    return {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
-
-
-def _without(table: Mapping[str, str], shared: Mapping[str, str]) -> dict[str, str]:
-    return {k: v for k, v in table.items() if k not in shared}
-
-
-def _entries(env: Mapping[str, str], indent: int) -> list[str]:
-    return _lines({k: _scalar(v) for k, v in sorted(env.items())}, indent)
-
-
-def _lines(table: Mapping[str, str], indent: int) -> list[str]:
-    return [f"{' ' * indent}{key}: {value}" for key, value in table.items()]
-
-
-def _command(module: str, *arguments: str) -> str:
-    words = ("python", "-P", "-m", module, *arguments)
-    return f"[{', '.join(w if w.startswith('-') else _scalar(w) for w in words)}]"
-
-
-def _scalar(text: str) -> str:
-    """`text` as YAML reads it back, with no variable for Compose to fill in."""
-    if _PLAIN.fullmatch(text) and text.lower() not in _NOT_PLAIN:
-        return text
-    return json.dumps(text, ensure_ascii=False).replace("$", "$$")
-
-
-def _in_default(text: str) -> str:
-    """Inside of "${NAME:-...}"."""
-    return json.dumps(text, ensure_ascii=False)[1:-1].replace("$", "$$")
+# ------------------------------------------------------------------------------- words
 
 
 def _volume(mount: Mount) -> str:
     """By its place in the folder that compose.yaml is in."""
     source = PurePosixPath(mount.source).relative_to(FOLDER)
-    return _scalar(f"./{source}:{mount.target}{':ro' if mount.read_only else ''}")
+    return yaml_text.scalar(f"./{source}:{mount.target}{':ro' if mount.read_only else ''}")
 
 
 def _is_secret(mount: Mount) -> bool:

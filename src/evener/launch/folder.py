@@ -1,4 +1,7 @@
-"""The folder that `docker compose up` needs and nothing else: written whole, or not at all."""
+"""The folder that `docker compose up` needs and nothing else: written whole, or not at all.
+
+That for `docker stack deploy`, in `stack_folder`, is put into its place in the same way.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from evener.config.load import job_to_json
 from evener.config.schema import Job
 from evener.image import build, recipe
 from evener.image.build import Content
+from evener.image.recipe import Recipe
 from evener.launch import compose, project
 from evener.launch.base import PRIVATE
 from evener.launch.compose import CACHE, IMAGE, RUNS, SECRET, Project, Read
@@ -23,6 +27,7 @@ from evener.rundir import layout
 from evener.rundir.layout import RunDir
 
 COMPOSE, README, KEEP = "compose.yaml", "README.md", ".keep"
+NAMES = (RUNS, CACHE, IMAGE, SECRET, README, COMPOSE)
 SECRET_BYTES = 32
 NOBODYS = 1000  # where a system has no numbers for users: the first one of most
 _PATHS = (  # of the user's in a job: table, key, variable that moves it, place in a container
@@ -42,37 +47,49 @@ class Export:
 
 
 @contextlib.contextmanager
-def building(target: Path) -> Iterator[Path]:
-    """An empty folder beside `target`, which is put into its place when all went well."""
-    _check_free(target)
+def building(target: Path, names: Sequence[str] = NAMES) -> Iterator[Path]:
+    """An empty folder beside `target`, which is put into its place when all went well.
+
+    `names` are those it will have, the file that Docker is given the last of them.
+    """
+    _check_free(target, names[-1])
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
     with layout.translated(target):
         beside.mkdir()
         try:
             yield beside
-            _put(beside, target)
+            _put(beside, target, names)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
 
 def fill(folder: Path, export: Export) -> tuple[Read, ...]:
     """Write all of it. Returns which data of this machine the containers will look for."""
-    job, reads = _moved(export.job)
+    job, reads = moved(export.job)
     what = build.whole(export.content)
     name = compose.project_name(export.name, secrets.token_hex(4))
     plan = replace(export.plan, place=project.PLACE, code=(contract.IMAGE_CODE,))
     own = Project(name, export.name, what.tag, _owner(), reads)
-    (folder / IMAGE).mkdir()
-    build.lay_out(what, folder / IMAGE)
+    lay_image(folder, what)
     (folder / CACHE).mkdir()
-    for empty in (folder / CACHE, folder / IMAGE / recipe.CODE_NAME):
-        (empty / KEEP).touch()  # so that whatever copies the folder copies these
+    (folder / CACHE / KEEP).touch()
     _write_run(RunDir(folder / RUNS / export.name), job, plan, name)
-    layout.write_atomic(folder / SECRET, secrets.token_urlsafe(SECRET_BYTES) + "\n", PRIVATE)
+    write_secret(folder)
     layout.write_atomic(folder / README, _readme(export.name))
     layout.write_atomic(folder / COMPOSE, compose.render(plan, own))
     return reads
+
+
+def lay_image(folder: Path, what: Recipe) -> None:
+    """What the image is built from."""
+    (folder / IMAGE).mkdir()
+    build.lay_out(what, folder / IMAGE)
+    (folder / IMAGE / recipe.CODE_NAME / KEEP).touch()  # so that whatever copies it copies this
+
+
+def write_secret(folder: Path) -> None:
+    layout.write_atomic(folder / SECRET, secrets.token_urlsafe(SECRET_BYTES) + "\n", PRIVATE)
 
 
 def _write_run(run: RunDir, job: Job, plan: Plan, name: str) -> None:
@@ -82,7 +99,7 @@ def _write_run(run: RunDir, job: Job, plan: Plan, name: str) -> None:
     layout.write_atomic(run.job_file, job_to_json(job))
 
 
-def _moved(job: Job) -> tuple[Job, tuple[Read, ...]]:
+def moved(job: Job) -> tuple[Job, tuple[Read, ...]]:
     """The job as containers understand it: with no path of this machine."""
     tables, reads = {}, []
     for table, key, variable, place in _PATHS:
@@ -116,7 +133,7 @@ def _readme(name: str) -> str:
 # -------------------------------------------------------------------------- its place
 
 
-def _check_free(target: Path) -> None:
+def _check_free(target: Path, file: str) -> None:
     if not target.exists():
         return
     if not target.is_dir():
@@ -124,7 +141,7 @@ def _check_free(target: Path) -> None:
     if not any(target.iterdir()):
         return
     exported = sorted(target.glob(f"{RUNS}/*/{contract.CONFIGS}/{project.FILE}"))
-    if not exported:
+    if not exported and not (target / file).is_file():
         raise errors.BadCommand(
             f"{target} is not empty, and no earlier export",
             where="--output",
@@ -139,13 +156,13 @@ def _check_free(target: Path) -> None:
         )
 
 
-def _put(beside: Path, target: Path) -> None:
-    """The file that Compose looks for goes first and comes last."""
+def _put(beside: Path, target: Path, names: Sequence[str]) -> None:
+    """The file that Docker is given goes first and comes last."""
     if not target.exists():
         beside.rename(target)
         return
-    (target / COMPOSE).unlink(missing_ok=True)
-    for name in (RUNS, CACHE, IMAGE, SECRET, README, COMPOSE):
+    (target / names[-1]).unlink(missing_ok=True)
+    for name in names:
         old = target / name
         if old.is_dir():
             shutil.rmtree(old)

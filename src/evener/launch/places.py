@@ -9,7 +9,7 @@ from evener.launch.base import HeadPlace, Launcher, read_handle
 from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
 from evener.launch.project import PLACE as COMPOSE
-from evener.launch.project import ComposeLauncher
+from evener.launch.project import STACK, ComposeLauncher
 from evener.launch.swarm import SwarmLauncher
 from evener.placement import DOCKER, SWARM
 from evener.rundir import layout
@@ -25,7 +25,7 @@ def launcher_of(run: RunDir) -> Launcher:
         place = placement.from_dict(layout.read_json(run.plan_file)).place
     except (errors.StoreDamaged, ValueError):
         return LocalLauncher()  # it never came to a start
-    if place == COMPOSE:
+    if place in (COMPOSE, STACK):
         return ComposeLauncher()
     if place == SWARM:
         return SwarmLauncher()

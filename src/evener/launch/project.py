@@ -1,5 +1,5 @@
-"""Runs that `docker compose` started, from a folder that was exported. They are looked at here,
-and stopped; never started.
+"""Runs that `docker compose` or `docker stack deploy` started, from a folder that was exported.
+They are looked at here, and stopped; never started.
 
 Inside of the project's network a run is alive where one of its containers answers. Outside, the
 engine says whether they run; where no engine answers, they count as gone after a while.
@@ -23,7 +23,7 @@ from evener.placement import Plan
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
 
-PLACE = "compose"
+PLACE, STACK = "compose", "stack"
 FILE = "compose.json"  # beside the plan: what Compose calls the run's containers
 VERSION = 1
 LOOK_S = 1.0

@@ -16,6 +16,7 @@ from evener.placement.threads import threads_each
 from evener.placement.words import counted
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9-]+")
+_HEAD = "head"  # which is in their network, too
 _NAME_LENGTH = 40  # a service's name has 63, ours among them
 
 
@@ -84,7 +85,7 @@ def _agents(
 
 def _aliases(names: Sequence[str], taken: Iterable[str]) -> Iterator[str]:
     """As names in a network may be: two machines may be called the same."""
-    given = set(taken)
+    given = {_HEAD, *taken}
     for name in names:
         plain = _NOT_IN_NAMES.sub("-", name.lower()).strip("-")[:_NAME_LENGTH] or "machine"
         numbered = (f"{plain}-{number}" for number in itertools.count(2))

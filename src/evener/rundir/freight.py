@@ -7,7 +7,9 @@ the exported model. Nothing but the names below is ever read or written, whoever
 
 from __future__ import annotations
 
+import contextlib
 import re
+import secrets
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +23,7 @@ from evener.rundir.layout import RunDir
 if TYPE_CHECKING:
     from evener.config.schema import Checkpoint
 
+HOME = ".home"  # in a run's folder at home: tells it from another one of the same run
 INCOMING = f"{checkpoints.PARTIAL}incoming-"  # swept like whatever else was left half-written
 _STEP = r"step-\d{8,15}"
 _CONFIG = re.compile(rf"{contract.CONFIGS}/(job|plan|profiles)\.json")
@@ -68,6 +71,16 @@ def listing(run: RunDir) -> dict[str, Any]:
         "grown": growing(run),
         "checkpoints": {path.name: of_checkpoint(run, path) for path in known},  # oldest first
     }
+
+
+def identity(run: RunDir) -> str:
+    """Which folder it is: a head that had to go to another machine finds an empty one there. Who
+    asks for the first time asks alone."""
+    with contextlib.suppress(FileNotFoundError):
+        return (run.path / HOME).read_text(encoding="utf-8")
+    made = secrets.token_hex(8)
+    layout.write_atomic(run.path / HOME, made)
+    return made
 
 
 def to_send(run: RunDir, name: str) -> Path | None:

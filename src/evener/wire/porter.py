@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from evener.wire.asking import Asking, understood
 
-PATH = "/v1/folder"
+HOME, PATH = "/v1/home", "/v1/folder"
 ANSWER_S = 30.0  # a checkpoint's hash is that of all its bytes
 PIECE_BYTES = 4 * 2**20
 
@@ -21,6 +21,10 @@ class Porter:
 
     def __init__(self, address: str, secret: str) -> None:
         self._asking = Asking(address, secret, ANSWER_S)
+
+    def home(self) -> str:
+        """Which folder of the run it is."""
+        return str(self._told("GET", HOME)["home"])
 
     def listing(self) -> dict[str, Any]:
         """What is there, as `rundir.freight.listing` says it."""

@@ -1,0 +1,78 @@
+"""The folder that `docker stack deploy` needs: its file, what that names, and the image to be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from evener import contract, placement
+from evener.config.load import job_to_json
+from evener.image import build
+from evener.launch import compose, project, stack
+from evener.launch import folder as folders
+from evener.launch.compose import Read
+from evener.launch.folder import README, Export
+from evener.launch.stack import IMAGE, SECRET, STACK, Stack
+from evener.rundir import layout
+
+NAMES = (IMAGE, *stack.CONFIGS, SECRET, README, STACK)
+
+
+def fill(folder: Path, export: Export) -> tuple[Read, ...]:
+    """Write all of it. Returns which data of this machine the containers will look for."""
+    job, reads = folders.moved(export.job)
+    what = build.whole(export.content)
+    registry = export.content.image.registry
+    image = f"{registry}/{what.tag}" if registry else what.tag
+    plan = replace(export.plan, place=project.STACK, code=(contract.IMAGE_CODE,))
+    folders.lay_image(folder, what)
+    layout.write_atomic(folder / contract.JOB_NAME, job_to_json(job))
+    layout.write_json(folder / contract.PLAN_NAME, placement.to_dict(plan))
+    folders.write_secret(folder)
+    layout.write_atomic(folder / README, _readme(export.name, image))
+    layout.write_atomic(folder / STACK, stack.render(plan, Stack(export.name, image, reads)))
+    return reads
+
+
+def _readme(name: str, image: str) -> str:
+    return f"""\
+# {name}
+
+All of this on a manager of the Swarm, in this folder. NAME is yours to choose.
+
+1. Build the image, and bring it to every machine. With a registry that all of them reach:
+
+       export {stack.FROM}=registry.lan:5000/{image.rpartition("/")[2]}
+       docker build -t ${stack.FROM} {IMAGE} && docker push ${stack.FROM}
+
+   Without one (`docker build -t {image} {IMAGE}`), for each of the others:
+
+       docker save {image} | ssh MACHINE docker load
+
+2. Train, and see how it goes. The first lines have the address of its page, where MANAGER is the
+   one that has the head (`docker service ps NAME_head`).
+
+       docker stack deploy --with-registry-auth -c {STACK} NAME
+       docker service logs -f NAME_head
+
+3. Stop with a checkpoint: the page has a button; or, for scripts:
+
+       curl -H "Authorization: Bearer $(cat {SECRET})" -d '{{"what": "stop"}}' \\
+         http://MANAGER:7070/v1/asks
+
+   `docker stack rm NAME` ends whatever still runs. The run stays in the volume NAME_run of the
+   manager that had the head; deployed again there, it goes on.
+
+4. Fetch it, on that manager: checkpoints, logs, and at the end `{contract.EXPORT_NAME}`.
+
+       docker run --rm -v NAME_run:/from:ro -v "$PWD":/to {image} cp -r /from/{name} /to
+
+   `docker volume rm NAME_run` removes it from there.
+
+On another Swarm, `{stack.NODE}_0` and so on say which machines it uses, `{stack.PORT}` at
+which port the page is; `{compose.DATA}` where on all of them the data are, if the job names any:
+a path, or the name of a volume.
+
+What is in `{SECRET}` is for the containers alone. Docker does not change a file of a stack that is
+deployed: `docker stack rm NAME` goes before a new export.
+"""

@@ -1,0 +1,52 @@
+"""The folder for `docker stack deploy`: its file, held as it is, and what makes it differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.launch.test_folder import export
+from tests.placement.test_placement import job
+
+from evener.launch import folder, stack, stack_folder
+from evener.launch.compose import Read
+from evener.launch.stack import Stack
+from evener.placement import Place, from_dict, plan_swarm
+from evener.rundir import layout
+
+GOLDEN = Path(__file__).with_name("stack.yaml")
+DATA = Read("EVENER_DATA", "/home/me/text.txt", "/evener/data/text.txt")
+STACK = Stack("tiny", "evener:0123", (DATA,))
+OAK, ELM = Place("id-oak", "oak", 8), Place("id-elm", "elm", 2)
+
+
+def test_the_file() -> None:
+    assert stack.render(plan_swarm(job(), [OAK, ELM]), STACK) == GOLDEN.read_text("utf-8")
+
+
+def test_any_number_of_machines_that_are_named_when_it_is_deployed() -> None:
+    places = [Place("", f"machine-{n}", 4) for n in range(5)]
+    text = stack.render(plan_swarm(job(), places), STACK)
+    for number in range(5):
+        assert f"\n  machine-{number}:\n    <<: *machine\n" in text
+        assert f'"node.hostname == ${{EVENER_NODE_{number}:?' in text
+    assert text.count('EVENER_EXPECTED_AGENTS: "5"') == 2  # the head's, and one for all others
+
+
+def test_nothing_that_swarm_ignores_or_refuses() -> None:
+    text = GOLDEN.read_text("utf-8")
+    for key in ("build", "restart", "shm_size", "depends_on", "network_mode", "security_opt"):
+        assert f" {key}:" not in text
+    assert "EVENER_SECRET:" not in text
+
+
+def test_all_that_docker_needs(tmp_path: Path) -> None:
+    made = export(tmp_path)
+    with folder.building(tmp_path / "out", stack_folder.NAMES) as beside:
+        stack_folder.fill(beside, made)
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {*stack_folder.NAMES}
+    assert "/evener/data/text.txt" in (tmp_path / "out/job.json").read_text()
+    assert from_dict(layout.read_json(tmp_path / "out/plan.json")).place == "stack"
+    assert (tmp_path / "out/image/code/mine.py").is_file()
+    with folder.building(tmp_path / "out", stack_folder.NAMES) as beside:  # and once more
+        stack_folder.fill(beside, made)
