@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.placement.test_placement import job
 
 from evener import placement
 from evener.cli import keep
@@ -21,6 +20,7 @@ from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 from evener.state import EMPTY
+from tests.placement.test_placement import job
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="containers are Linux")

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from evener.wire.calling import Calling
 from evener.wire.frames import split_address
 
 SHOWN_BYTES = 200  # of what a head says in place of an answer
@@ -22,7 +23,7 @@ class Asking:
 
     def __init__(self, address: str, bearer: str, timeout_s: float) -> None:
         host, port = split_address(address)
-        self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+        self._connection = Calling(host, port, timeout=timeout_s)
         self._headers = {"Authorization": f"Bearer {bearer}"}
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:

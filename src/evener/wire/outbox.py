@@ -25,6 +25,7 @@ from typing import Any, Self
 
 from evener import events
 from evener.events import Alert, Event, Record
+from evener.wire.calling import Calling
 from evener.wire.spool import Spool
 
 log = logging.getLogger("evener.outbox")
@@ -330,7 +331,7 @@ class _Head:
             "Authorization": f"Bearer {secret}",
             "Content-Type": "application/json",
         }
-        self._connection: http.client.HTTPConnection | None = None
+        self._connection: Calling | None = None
         self.answer = b""  # to the last post that was answered
 
     def post(self, body: bytes) -> int | None:
@@ -349,7 +350,7 @@ class _Head:
 
     def _post(self, body: bytes) -> int:
         if self._connection is None:
-            fresh = http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_S)
+            fresh = Calling(self._host, self._port, timeout=CONNECT_S)
             fresh.connect()
             fresh.sock.settimeout(REQUEST_S)
             self._connection = fresh

@@ -24,7 +24,8 @@ class Porter:
 
     def home(self) -> str:
         """Which folder of the run it is."""
-        return str(self._told("GET", HOME)["home"])
+        with understood():
+            return str(self._asking.ask("GET", HOME)["home"])
 
     def listing(self) -> dict[str, Any]:
         """What is there, as `rundir.freight.listing` says it."""
