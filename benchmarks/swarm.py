@@ -30,7 +30,8 @@ KILLS, QUICK_KILLS = 6, 1
 TURNS, QUICK_TURNS, TURN_S = 20, 4, 3.0
 WARM_S, WARM_STEPS = 12.0, 40
 WAIT_S = 120.0
-EQUAL = ("balance.policy=equal", "balance.park=false", "membership.standby=false")
+EQUAL = ("local.device=cpu", "balance.policy=equal", "balance.park=false",
+         "membership.standby=false")  # fmt: skip
 ENDLESS = ("train.steps=1000000",)
 
 

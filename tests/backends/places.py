@@ -160,7 +160,7 @@ class Swarm(Docker):
         super().__init__(swarm.engines[0].host, wheels)
         self.swarm = swarm
         self.inside = swarm.engines[0].inside
-        self.job = self.job.replace("workers = 2\n", "")
+        self.job = self.job.replace("workers = 2\n", 'device = "cpu"\n')
         self._each = [Engine(("docker", "-H", each.host)) for each in swarm.engines]
 
     def _objects(self, folder: Path) -> Iterator[str]:

@@ -31,6 +31,21 @@ def test_a_machine_is_what_its_engine_says() -> None:
     assert node == swarm.Node("id-oak", "oak", 2.5, 8 * 10**9, here=True)
 
 
+def test_gpus_are_what_its_engine_advertises() -> None:
+    ash = told("ash")
+    resources = ash["Description"]["Resources"]
+    resources["GenericResources"] = [
+        {"NamedResourceSpec": {"Kind": "SSD", "Value": "a"}},
+        {"NamedResourceSpec": {"Kind": "NVIDIA-GPU", "Value": "GPU-1"}},
+        {"NamedResourceSpec": {"Kind": "NVIDIA-GPU", "Value": "GPU-2"}},
+    ]
+    node = swarm._node(ash, "other")
+    assert (node.gpu_kind, node.gpus) == ("NVIDIA-GPU", ("GPU-1", "GPU-2"))
+    resources["GenericResources"] = [{"DiscreteResourceSpec": {"Kind": "gpu", "Value": 2}}]
+    node = swarm._node(ash, "other")
+    assert (node.gpu_kind, node.gpus) == ("gpu", ("", ""))
+
+
 @pytest.mark.parametrize(
     ("facts", "why"),
     [

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -127,11 +127,14 @@ def _base_image() -> Path:
 class Daemon:
     """dockerd in a network namespace that outlives it: its bridges are not this machine's."""
 
-    def __init__(self, folder: Path, data: Path, name: str = "") -> None:
-        """`name` is what it takes its machine to be called; else as this one is."""
+    def __init__(
+        self, folder: Path, data: Path, name: str = "", options: Sequence[str] = ()
+    ) -> None:
+        """`name` is what it takes its machine to be called; else as this one is. `options` are
+        dockerd's."""
         self.host = f"unix://{folder}/docker.sock"
         self.data = data
-        self._folder, self._name = folder, name
+        self._folder, self._name, self._options = folder, name, tuple(options)
         self._network = subprocess.Popen(
             ["unshare", "--net", "sh", "-c", f"ip link set lo up; echo; exec {HOLDER} >/dev/null"],
             stdin=subprocess.DEVNULL,
@@ -161,6 +164,7 @@ class Daemon:
             *(("unshare", "--uts", "sh", "-c", _NAMED, self._name) if self._name else ()),
             *("dockerd", "--data-root", str(self.data), "--exec-root", f"{folder}/exec"),
             *("-H", self.host, "-p", f"{folder}/docker.pid", "--cgroup-parent", "/evener-lab"),
+            *("--insecure-registry=10.0.0.0/8", *self._options),
         )
         with (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(

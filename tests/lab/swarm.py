@@ -1,7 +1,8 @@
 """A real Docker Swarm: engines whose networks meet at a switch of their own.
 
 The first is an engine that is there already; the others are made beside it, with a copy of the
-images that it has by then. Those that it makes later they must be given.
+images that it has by then. Those that it makes later they must be given, or get from a registry.
+The second machine says that it has a GPU, which is not there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,16 @@ from tempfile import TemporaryDirectory
 from tests.lab.engine import HOLDER, Daemon, _run, _unmount
 
 NET, FIRST = "10.78.0", 10
+GPU = "GPU-11111111-2222-3333-4444-555555555555"  # of the second machine, as it says
+REGISTRY_PORT = 5000
+_REGISTRY = """\
+version: 0.1
+storage:
+  filesystem:
+    rootdirectory: {folder}
+http:
+  addr: {address}
+"""
 
 
 @dataclass
@@ -59,7 +70,8 @@ def swarm(manager: Daemon, others: int) -> Iterator[Swarm]:
     with contextlib.ExitStack() as stack:
         made = Swarm([manager], stack.enter_context(_switch()))
         for number in range(1, others + 1):
-            made.engines.append(stack.enter_context(_beside(f"host{number}", manager)))
+            gpu = [f"--node-generic-resource=NVIDIA-GPU={GPU}"] if number == 1 else []
+            made.engines.append(stack.enter_context(_beside(f"host{number}", manager, gpu)))
         for number, engine in enumerate(made.engines):
             _connect(made.switch, engine.network, number)
             stack.callback(_disconnect, made.switch, number)
@@ -71,12 +83,31 @@ def swarm(manager: Daemon, others: int) -> Iterator[Swarm]:
 
 
 @contextlib.contextmanager
-def _beside(name: str, manager: Daemon) -> Iterator[Daemon]:
+def registry(made: Swarm) -> Iterator[str]:
+    """The address of Debian's docker-registry, with nothing in it, for all machines."""
+    if shutil.which("docker-registry") is None:
+        _run(["apt-get", "install", "-y", "-qq", "docker-registry"], limit_s=300)
+    address = f"{NET}.{FIRST}:{REGISTRY_PORT}"
+    with TemporaryDirectory(prefix="evener-registry-", dir="/var/tmp") as folder:
+        config = Path(folder) / "config.yml"
+        config.write_text(_REGISTRY.format(folder=folder, address=address))
+        with (Path(folder) / "log").open("wb") as log, subprocess.Popen(
+            [*made.engines[0].inside, "docker-registry", "serve", str(config)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                yield address
+            finally:
+                process.kill()
+
+
+@contextlib.contextmanager
+def _beside(name: str, manager: Daemon, options: Sequence[str]) -> Iterator[Daemon]:
     with TemporaryDirectory(prefix="evener-engine-", dir="/var/tmp") as temporary:
         folder = Path(temporary)
         try:
             _copy_images(manager.data, folder / "data")
-            with Daemon(folder, folder / "data", name) as running:
+            with Daemon(folder, folder / "data", name, options) as running:
                 yield running
                 running.lose_power()  # which is soon done
         finally:

@@ -45,6 +45,20 @@ def test_an_agent_is_held_to_its_machine_with_a_disk_of_its_own() -> None:
     ]  # fmt: skip
 
 
+def test_gpus_are_reserved_and_named_too() -> None:
+    """Not every version of NVIDIA's toolkit heeds what Swarm has assigned."""
+    ash = Place("id-ash", "ash", 16, gpu_kind="NVIDIA-GPU", gpus=("GPU-1", "GPU-2"))
+    counted = Place("id-fir", "fir", 4, gpu_kind="gpu", gpus=("",))
+    first, second = (
+        services.service_command(each, RUN, "evener:123")
+        for each in services.services(plan_swarm(job(), [ash, counted]), RUN, OUTSIDE)
+    )
+    assert "--generic-resource=NVIDIA-GPU=2" in first
+    assert "--env=NVIDIA_VISIBLE_DEVICES=GPU-1,GPU-2" in first
+    assert "--generic-resource=gpu=1" in second
+    assert "--env=NVIDIA_VISIBLE_DEVICES=all" in second
+
+
 def test_what_they_meet_in_and_know_each_other_by() -> None:
     assert services.network_command(RUN) == (
         "network", "create", "--driver=overlay", "--attachable",

@@ -32,6 +32,13 @@ def test_any_number_of_machines_that_are_named_when_it_is_deployed() -> None:
     assert text.count('EVENER_EXPECTED_AGENTS: "5"') == 2  # the head's, and one for all others
 
 
+def test_gpus_are_reserved() -> None:
+    ash = Place("id-ash", "ash", 16, gpu_kind="NVIDIA-GPU", gpus=("GPU-1", "GPU-2"))
+    text = stack.render(plan_swarm(job(), [ash, ELM]), STACK)
+    assert text.count('discrete_resource_spec: {kind: "NVIDIA-GPU", value: 2}') == 1
+    assert 'NVIDIA_VISIBLE_DEVICES: "GPU-1,GPU-2"' in text
+
+
 def test_nothing_that_swarm_ignores_or_refuses() -> None:
     text = GOLDEN.read_text("utf-8")
     for key in ("build", "restart", "shm_size", "depends_on", "network_mode", "security_opt"):

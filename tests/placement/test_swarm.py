@@ -64,6 +64,28 @@ def test_names_fit_into_a_network_and_are_never_alike() -> None:
     assert names == ["my-pc-lan", "oak", "oak-2", "machine"]
 
 
-def test_a_gpu_that_is_insisted_on_is_refused() -> None:
-    with pytest.raises(DeviceMissing, match="on processors only"):
+ASH = Place("id-ash", "ash", 16, gpu_kind="NVIDIA-GPU", gpus=("GPU-1", "GPU-2"))
+
+
+def test_a_gpu_that_is_advertised_has_a_rank_of_its_own_and_others_train_beside() -> None:
+    plan = placement.plan_swarm(job(), [ASH, OAK])
+    assert [(r.rank, r.device, r.threads) for r in plan.ranks] == [
+        (0, "cuda:0", 8), (1, "cuda:1", 8), (2, "cpu", 8)
+    ]  # fmt: skip
+    assert plan.agents[0].limits is not None
+    assert plan.agents[0].limits.gpus == ("GPU-1", "GPU-2")
+    assert placement.from_dict(json.loads(json.dumps(placement.to_dict(plan)))) == plan
+    grown = placement.with_joined(plan, job(), [ASH, OAK, ELM])
+    assert [r.rank for r in grown.agents[2].ranks] == [3]
+
+
+def test_gpus_are_insisted_on_or_left_alone() -> None:
+    only = placement.plan_swarm(job(device="cuda"), [OAK, ASH])
+    assert [a.machine for a in only.agents] == ["ash"]
+    assert "advertises no GPU" in only.notes[0]
+    assert placement.with_joined(only, job(device="cuda"), [ASH, ELM]) is only
+    assert {r.device for r in placement.plan_swarm(job(device="cpu"), [ASH]).ranks} == {"cpu"}
+    with pytest.raises(DeviceMissing, match=r"oak: local\.device is cuda"):
         placement.plan_swarm(job(device="cuda"), [OAK])
+    with pytest.raises(DeviceMissing, match="Apple"):
+        placement.plan_swarm(job(device="mps"), [OAK])

@@ -11,7 +11,7 @@ import typer
 from evener import units
 from evener.cli import options
 from evener.docker import Engine, swarm
-from evener.placement.words import cores
+from evener.placement.words import cores, counted
 
 app = options.verb_app()
 
@@ -54,4 +54,5 @@ def nodes(as_json: options.AsJson = False) -> None:
     for node in found:
         memory = units.show_size(node.memory_bytes)
         state = node.why_not or ("this machine" if node.here else "ready")
-        typer.echo(f"{node.name:24}  {cores(node.cpus):>12}  {memory:>9}  {state}")
+        gpus = counted(len(node.gpus), "GPU") if node.gpus else ""
+        typer.echo(f"{node.name:24}  {cores(node.cpus):>12}  {memory:>9}  {gpus:>6}  {state}")

@@ -25,6 +25,8 @@ class Node:
     memory_bytes: int
     here: bool  # the one that our docker command speaks to
     why_not: str = ""
+    gpu_kind: str = ""  # the generic resource that its GPUs are advertised as
+    gpus: tuple[str, ...] = ()  # what the engine calls each: a UUID, or nothing but how many
 
 
 def init(engine: Engine, address: str | None = None) -> None:
@@ -91,6 +93,7 @@ def _check(told: dict[str, Any]) -> None:
 def _node(told: dict[str, Any], own: str) -> Node:
     described, spec, status = told["Description"], told["Spec"], told["Status"]
     resources = described.get("Resources") or {}
+    kind, gpus = _gpus(resources)
     return Node(
         id=str(told["ID"]),
         name=str(described.get("Hostname") or told["ID"]),
@@ -98,7 +101,21 @@ def _node(told: dict[str, Any], own: str) -> Node:
         memory_bytes=int(resources.get("MemoryBytes") or 0),
         here=told["ID"] == own,
         why_not=_why_not(described, spec, status),
+        gpu_kind=kind,
+        gpus=gpus,
     )
+
+
+def _gpus(resources: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Of the generic resources the first kind that is called after GPUs, and those of it."""
+    found: dict[str, list[str]] = {}
+    for each in resources.get("GenericResources") or ():
+        for named in filter(None, [each.get("NamedResourceSpec")]):
+            found.setdefault(str(named["Kind"]), []).append(str(named["Value"]))
+        for counted in filter(None, [each.get("DiscreteResourceSpec")]):
+            found.setdefault(str(counted["Kind"]), []).extend([""] * int(counted["Value"]))
+    kind = next((kind for kind in found if "gpu" in kind.lower()), "")
+    return kind, tuple(found.get(kind, ()))
 
 
 def _why_not(described: dict[str, Any], spec: dict[str, Any], status: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from evener import contract
 from evener.launch import containers
 from evener.launch.containers import RESTARTS, STOP_S, Container, Mount, Outside, identity, network
-from evener.placement import Plan
+from evener.placement import Limits, Plan
 from evener.rundir.layout import RunDir
 
 NOBODY = "65534:65534"  # files of a service are its own; who has this number owns nothing else
@@ -34,6 +34,7 @@ class Service:
     node: str
     shm_bytes: int
     reads: tuple[Mount, ...]
+    gpus: tuple[str, int] = ("", 0)  # the generic resource, and how many of it
 
 
 def secret(run: RunDir) -> str:
@@ -59,11 +60,23 @@ def services(plan: Plan, run: RunDir, outside: Outside) -> Iterator[Service]:
             alias=each.alias,
             role=each.role,
             module=each.module,
-            env={**each.env, **apart},
+            env={**each.env, **apart, **_which(each.limits)},
             node=agent.node,
             shm_bytes=each.limits.shm_bytes if each.limits else 0,
             reads=tuple(Mount(path, path) for path in outside.reads),
+            gpus=(each.limits.gpu_kind, len(each.limits.gpus)) if each.limits else ("", 0),
         )
+
+
+def _which(limits: Limits | None) -> dict[str, str]:
+    """By name as well: not every version of NVIDIA's toolkit heeds what Swarm has assigned, and
+    then a container sees none of the GPUs, or all. A machine's own are all given to its agent."""
+    if limits is None or not limits.gpus:
+        return {}
+    return {
+        "NVIDIA_VISIBLE_DEVICES": ",".join(limits.gpus) if all(limits.gpus) else "all",
+        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+    }
 
 
 def network_command(run: RunDir) -> tuple[str, ...]:
@@ -81,6 +94,7 @@ def service_command(service: Service, run: RunDir, image: str) -> tuple[str, ...
     """What follows `docker` to create it."""
     label = containers.label(run)
     role = f"{contract.LABEL_ROLE}={service.role}"
+    kind, count = service.gpus
     return (
         *("service", "create", "--detach", "--no-resolve-image", "--with-registry-auth"),
         f"--name={service.name}",
@@ -98,6 +112,7 @@ def service_command(service: Service, run: RunDir, image: str) -> tuple[str, ...
         f"--mount=type=volume,target={contract.IMAGE_RUNS}",
         f"--mount=type=volume,target={contract.IMAGE_CACHE}",
         *(containers.mount_option(mount) for mount in service.reads),
+        *((f"--generic-resource={kind}={count}",) if count else ()),
         *(f"--env={name}={value}" for name, value in sorted(service.env.items())),
         *(image, "python", "-P", "-m", service.module),
     )

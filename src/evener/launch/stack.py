@@ -160,6 +160,15 @@ def _one(number: int, machine: Service, told: Mapping[str, str]) -> list[str]:
         "    deploy:",
         "      <<: *deploy",
         f'      placement: {{constraints: ["{_held(number, machine.node)}"]}}',
+        *(_reserved(*machine.gpus) if machine.gpus[1] else ()),
+    ]
+
+
+def _reserved(kind: str, count: int) -> list[str]:
+    return [
+        "      # As its engine advertises them (node-generic-resources); nobody else gets them.",
+        "      resources: {reservations: {generic_resources: [{discrete_resource_spec: "
+        f'{{kind: "{kind}", value: {count}}}}}]}}}}',
     ]
 
 

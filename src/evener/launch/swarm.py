@@ -29,12 +29,13 @@ STOP_S = 20.0
 LOOK_S = 2.0  # at who has joined
 _POLL_S = 0.3
 _ENDED = ("Rejected", "Failed", "Orphaned")
+_NO_GPU = re.compile(r"insufficient resources", re.IGNORECASE)
 _NO_IMAGE = re.compile(r"no such image|pull access denied|manifest unknown", re.IGNORECASE)
 
 
 def places(engine: Engine) -> list[Place]:
     """The machines of the Swarm that this engine manages."""
-    return [Place(n.id, n.name, n.cpus, n.why_not) for n in swarm.nodes(engine)]
+    return [Place(n.id, n.name, n.cpus, n.why_not, n.gpu_kind, n.gpus) for n in swarm.nodes(engine)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,12 @@ def _failed(task: Task) -> errors.EvenerError:
             where=where,
             fix="name a registry that all machines reach (image.registry), or bring it there: "
             "docker save IMAGE | ssh MACHINE docker load",
+        )
+    if _NO_GPU.search(task.error):
+        return errors.DeviceMissing(
+            f"the GPUs that {task.service} asks for are not to be had: {task.error}",
+            where=task.service,
+            fix="another service may have them (`docker service ls`); or wait for it",
         )
     return errors.StartFailed(
         f"{where} does not start its container: {task.error or task.state}",

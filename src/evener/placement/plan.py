@@ -32,6 +32,7 @@ class Limits:
     memory_bytes: int = 0  # 0: as much as there is
     shm_bytes: int = SHM_BYTES
     gpus: tuple[str, ...] = ()  # by UUID: an index means another GPU inside a container
+    gpu_kind: str = ""  # the generic resource of a Swarm that these GPUs are
     cpu_affinity: str = ""  # processors by number, "0-3,8"
 
 
@@ -104,7 +105,8 @@ def _limits(agent: Mapping[str, Any]) -> Limits | None:
         found["memory_bytes"],
         found["shm_bytes"],
         tuple(found["gpus"]),
-        found["cpu_affinity"],
+        cpu_affinity=found["cpu_affinity"],
+        gpu_kind=str(found.get("gpu_kind", "")),
     )
 
 

@@ -1,4 +1,8 @@
-"""The plan of a run on a Docker Swarm: a container on each machine, with all of its processors."""
+"""The plan of a run on a Docker Swarm: a container on each machine, with all that it has.
+
+A machine's GPUs are those that its engine advertises as generic resources; nobody else can tell of
+them. It has a rank for each, and one on its processors where there are none.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from evener.placement.words import counted
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9-]+")
 _HEAD = "head"  # which is in their network, too
+_NO_GPU = "its engine advertises no GPU (node-generic-resources in its daemon.json)"
 _NAME_LENGTH = 40  # a service's name has 63, ours among them
 
 
@@ -28,19 +33,22 @@ class Place:
     name: str
     cpus: float
     why_not: str = ""
+    gpu_kind: str = ""  # what the Swarm calls its GPUs
+    gpus: tuple[str, ...] = ()  # by UUID; "" where only their number is known
 
 
 def plan_swarm(job: Job, places: Sequence[Place]) -> Plan:
-    """One rank on each machine that can have one, or on the first `local.workers` of them.
+    """Each machine that can have a rank, or the first `local.workers` of them.
 
     Raises DeviceMissing where there are fewer than were asked for.
     """
-    if job.local.device not in ("auto", "cpu"):
+    if job.local.device == "mps":
         raise DeviceMissing(
-            f'local.device is "{job.local.device}", and on a Swarm ranks are on processors only',
+            'local.device is "mps", and no container can use an Apple GPU',
             where="--on swarm",
-            fix="set local.device to auto or cpu; --on docker uses the GPUs of one machine",
+            fix="set local.device to auto, cuda or cpu",
         )
+    places = [_as_asked(job, place) for place in places]
     fit = [place for place in places if not place.why_not]
     count = job.local.workers or len(fit)
     if count > len(fit) or not fit:
@@ -66,21 +74,42 @@ def with_joined(plan: Plan, job: Job, places: Sequence[Place]) -> Plan:
     """The plan with an agent more for each machine that was not in it; the same where there is
     none, or the job says how many there are to be."""
     known = {agent.node for agent in plan.agents}
+    places = [_as_asked(job, place) for place in places]
     new = [place for place in places if place.id not in known and not place.why_not]
     if job.local.workers is not None or not new:
         return plan
     return replace(plan, agents=(*plan.agents, *_agents(job, new, plan.agents)))
 
 
+def _as_asked(job: Job, place: Place) -> Place:
+    """With GPUs only where they can be used, and left out where they are insisted on."""
+    if job.local.device == "cpu" or job.image.cuda == "cpu":
+        place = replace(place, gpus=())
+    if job.local.device == "cuda" and not (place.gpus or place.why_not):
+        return replace(place, why_not=f"local.device is cuda, and {_NO_GPU}")
+    return place
+
+
 def _agents(
     job: Job, places: Sequence[Place], before: Sequence[AgentPlan] = ()
 ) -> Iterator[AgentPlan]:
     names = _aliases([place.name for place in places], {agent.machine for agent in before})
+    first = max((rank.rank for agent in before for rank in agent.ranks), default=-1) + 1
     for number, (place, name) in enumerate(zip(places, names, strict=True), len(before)):
-        threads, share = threads_each(job, place.cpus, 1)
-        why, part = f"cpu of {place.name}; {share}", batch_parts.of_rank(job)
-        rank = RankPlan(number, "cpu", threads, why, part)
-        yield AgentPlan(f"a{number:02d}", name, (rank,), Limits(cpus=place.cpus), place.id)
+        ranks = tuple(_ranks(job, place, first))
+        limits = Limits(cpus=place.cpus, gpus=place.gpus, gpu_kind=place.gpu_kind)
+        yield AgentPlan(f"a{number:02d}", name, ranks, limits, place.id)
+        first += len(ranks)
+
+
+def _ranks(job: Job, place: Place, first: int) -> Iterator[RankPlan]:
+    devices = [f"cuda:{n}" for n in range(len(place.gpus))] or ["cpu"]
+    threads, share = threads_each(job, place.cpus, len(devices))
+    kind = "GPU" if place.gpus else "cpu"
+    for number, device in enumerate(devices, first):
+        yield RankPlan(
+            number, device, threads, f"{kind} of {place.name}; {share}", batch_parts.of_rank(job)
+        )
 
 
 def _aliases(names: Sequence[str], taken: Iterable[str]) -> Iterator[str]:
