@@ -1,4 +1,7 @@
-"""Each test once for every place, on this machine's own or the lab's."""
+"""Each test once for every place, on this machine's own or the lab's.
+
+The Swarm is made once for all: an engine and two more beside it, with the image of the runs.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.places import Docker, Local, Place
-from tests.backends.shell import Shell
+from evener.docker import Engine
+from tests.backends.places import REPOSITORY, Docker, Local, Place, Swarm
+from tests.backends.shell import BUILD_S, Shell, said
+from tests.lab import swarm as lab
+from tests.lab.engine import Daemon, NoLab
 
 
 def _local(request: pytest.FixtureRequest) -> Place:
@@ -19,7 +25,37 @@ def _docker(request: pytest.FixtureRequest) -> Docker:
     return Docker(request.getfixturevalue("docker_host"), request.getfixturevalue("wheels"))
 
 
-PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {"local": _local, "docker": _docker}
+def _swarm(request: pytest.FixtureRequest) -> Swarm:
+    wheels = request.getfixturevalue("wheels")
+    return Swarm(request.getfixturevalue("machines"), wheels, workers=2)
+
+
+PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
+    "local": _local, "docker": _docker, "swarm": _swarm
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def machines(
+    daemon: Daemon, wheels: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[lab.Swarm]:
+    """What is pushed before the other engines take a copy, they need not pull."""
+    shell = Shell(tmp_path_factory.mktemp("image"), Docker(daemon.host, wheels))
+
+    def fill(registry: str) -> None:
+        built = shell.evener("image", "build", shell.write_job())
+        assert built.returncode == 0, said(built)
+        tag = built.stdout.split()[-1]
+        name = f"{registry}/{REPOSITORY}/{tag}"
+        engine = Engine(("docker", "-H", daemon.host))
+        engine.call("image", "tag", tag, name)
+        engine.call("push", "--quiet", name, timeout_s=BUILD_S)
+
+    try:
+        with lab.swarm(daemon, others=2, fill=fill) as made:
+            yield made
+    except NoLab as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(params=PLACES)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ from evener.rundir.store import Store
 from tests.lab import swarm as lab
 
 PROC = Path("/proc")
+REPOSITORY = "tests"  # in the registry of the lab's Swarm
+SOON_S = 10.0
 _ASK = f"""
 import http.client, sys
 method, path, key = sys.argv[1:]
@@ -156,12 +159,25 @@ class Swarm(Docker):
 
     name = "swarm"
 
-    def __init__(self, swarm: lab.Swarm, wheels: Path) -> None:
+    def __init__(
+        self, swarm: lab.Swarm, wheels: Path, workers: int | None = None, *, registry: bool = True
+    ) -> None:
+        """On all machines unless there are to be `workers`."""
         super().__init__(swarm.engines[0].host, wheels)
         self.swarm = swarm
         self.inside = swarm.engines[0].inside
-        self.job = self.job.replace("workers = 2\n", 'device = "cpu"\n')
+        count = f"workers = {workers}\n" if workers else ""
+        self.job = f'[local]\ndevice = "cpu"\n{count}[image]\nwheels = "{wheels}"\n'
+        if registry:
+            self.job += f'registry = "{swarm.registry}/{REPOSITORY}"\n'
         self._each = [Engine(("docker", "-H", each.host)) for each in swarm.engines]
+
+    def left(self, folder: Path) -> list[str]:
+        """The other machines remove theirs when the manager has: that takes them a moment."""
+        deadline = time.monotonic() + SOON_S
+        while (found := super().left(folder)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return found
 
     def _objects(self, folder: Path) -> Iterator[str]:
         """On any machine, with a label of ours."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,26 +12,13 @@ import pytest
 from evener.events import CheckpointHome, GenerationFormed, RankLost, RankStarted, RunEnded
 from evener.rundir import checkpoints
 from tests.backends import shell as shells
-from tests.backends.places import Docker, Swarm
+from tests.backends.places import Swarm
 from tests.backends.shell import Shell, check_steps, events, said, until
 from tests.lab import swarm as lab
-from tests.lab.engine import Daemon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 LONG = 100_000
-
-
-@pytest.fixture(scope="module")
-def machines(
-    daemon: Daemon, wheels: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[lab.Swarm]:
-    """With the image of the runs: it is built before the other engines take a copy."""
-    shell = Shell(tmp_path_factory.mktemp("image"), Docker(daemon.host, wheels))
-    built = shell.evener("image", "build", shell.write_job())
-    assert built.returncode == 0, said(built)
-    with lab.swarm(daemon, others=2) as made:
-        yield made
 
 
 @pytest.fixture
@@ -112,10 +100,48 @@ def test_a_machine_that_joins_the_swarm_is_used(shell: Shell, machines: lab.Swar
     shell.await_nothing_left()
 
 
-def test_an_image_that_a_machine_has_not_is_named_with_it(shell: Shell) -> None:
+def test_an_image_that_a_machine_has_not_is_named_with_it(
+    shell: Shell, machines: lab.Swarm, wheels: Path
+) -> None:
+    shell.place = Swarm(machines, wheels, registry=False)
     (shell.folder / "mine.py").write_text("WRITTEN_NOW = True\n")
     done = shell.train(shell.write_job(steps=10, image='include = ["mine.py"]'))
     assert done.returncode == 6, said(done)
     assert "E513" in done.stderr
     assert "host" in done.stderr
+    shell.await_nothing_left()
+
+
+def test_gpus_that_engines_advertise_are_planned_with(shell: Shell) -> None:
+    job = shell.write_job()
+    shown = shell.train(job, "--dry-run", "-o", "local.device=auto")
+    assert shown.returncode == 0, said(shown)
+    assert "cuda:0" in shown.stdout
+    assert "--generic-resource=NVIDIA-GPU=1" in shown.stdout
+    assert f"--env=NVIDIA_VISIBLE_DEVICES={lab.GPU}" in shown.stdout
+
+
+def test_a_stack_that_was_exported_trains_to_its_end(shell: Shell, machines: lab.Swarm) -> None:
+    exported = shell.evener("export", "stack", shell.write_job(steps=60), "-o", "out")
+    assert exported.returncode == 0, said(exported)
+    host = machines.engines[0].host
+    subprocess.run(
+        ["docker", "-H", host, "stack", "deploy", "--detach=true", "-c", "stack.yaml", "one"],
+        cwd=shell.folder / "out", check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    try:
+        head = "one_head"
+        until(lambda: "Complete" in machines.docker(0, "service", "ps", head), "it does not end")
+        shown = machines.docker(0, "service", "logs", "--raw", head)
+        assert "job begins" in shown
+        assert "finished at step 60" in shown
+        image = machines.docker(
+            0, "service", "inspect", "--format={{.Spec.TaskTemplate.ContainerSpec.Image}}", head
+        ).strip()
+        machines.docker(0, "run", "--rm", "-v", "one_run:/from:ro", image,
+                        "test", "-f", "/from/job/model.safetensors")  # fmt: skip
+    finally:
+        machines.docker(0, "stack", "rm", "one")
+    until(lambda: not machines.docker(0, "ps", "--quiet"), "its containers stay")
+    machines.docker(0, "volume", "rm", "one_run")
     shell.await_nothing_left()

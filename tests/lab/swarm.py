@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,7 @@ class Swarm:
 
     engines: list[Daemon] = field(default_factory=list)
     switch: int = 0  # the process whose network is the switch
+    registry: str = ""  # the address of one, for all machines
 
     def docker(self, number: int, *arguments: str) -> str:
         return _run(["docker", "-H", self.engines[number].host, *arguments], limit_s=300)
@@ -66,15 +67,20 @@ class Swarm:
 
 
 @contextlib.contextmanager
-def swarm(manager: Daemon, others: int) -> Iterator[Swarm]:
+def swarm(
+    manager: Daemon, others: int, fill: Callable[[str], None] | None = None
+) -> Iterator[Swarm]:
+    """`fill` is called with the address of a registry, before the others take what it pushes."""
     with contextlib.ExitStack() as stack:
         made = Swarm([manager], stack.enter_context(_switch()))
+        _plug_in(made, 0, stack)
+        if fill is not None:
+            made.registry = stack.enter_context(_registry(manager))
+            fill(made.registry)
         for number in range(1, others + 1):
             gpu = [f"--node-generic-resource=NVIDIA-GPU={GPU}"] if number == 1 else []
             made.engines.append(stack.enter_context(_beside(f"host{number}", manager, gpu)))
-        for number, engine in enumerate(made.engines):
-            _connect(made.switch, engine.network, number)
-            stack.callback(_disconnect, made.switch, number)
+            _plug_in(made, number, stack)
         made.docker(0, "swarm", "init", f"--advertise-addr={NET}.{FIRST}")
         stack.callback(made.docker, 0, "swarm", "leave", "--force")
         for number in range(1, others + 1):
@@ -82,8 +88,13 @@ def swarm(manager: Daemon, others: int) -> Iterator[Swarm]:
         yield made
 
 
+def _plug_in(made: Swarm, number: int, stack: contextlib.ExitStack) -> None:
+    _connect(made.switch, made.engines[number].network, number)
+    stack.callback(_disconnect, made.switch, number)
+
+
 @contextlib.contextmanager
-def registry(made: Swarm) -> Iterator[str]:
+def _registry(manager: Daemon) -> Iterator[str]:
     """The address of Debian's docker-registry, with nothing in it, for all machines."""
     if shutil.which("docker-registry") is None:
         _run(["apt-get", "install", "-y", "-qq", "docker-registry"], limit_s=300)
@@ -92,7 +103,7 @@ def registry(made: Swarm) -> Iterator[str]:
         config = Path(folder) / "config.yml"
         config.write_text(_REGISTRY.format(folder=folder, address=address))
         with (Path(folder) / "log").open("wb") as log, subprocess.Popen(
-            [*made.engines[0].inside, "docker-registry", "serve", str(config)],
+            [*manager.inside, "docker-registry", "serve", str(config)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         ) as process:  # fmt: skip
             try:
@@ -116,10 +127,12 @@ def _beside(name: str, manager: Daemon, options: Sequence[str]) -> Iterator[Daem
 
 def _copy_images(source: Path, target: Path) -> None:
     """Files of an engine that makes none at the moment: much faster than to save and load them.
-    Layers are never written to again, so that links to them do."""
+    Layers are never written to again, so that links to them do. An engine mounts its folder upon
+    itself, and no link leads out of a mount: so it is copied where that is not there."""
     target.mkdir()
+    bare = ("unshare", "--mount", "sh", "-c", f'umount --lazy {source}; exec "$@"', "sh")
     for part, more in (("image", ()), ("overlay2", ("--link",))):
-        words = ("cp", "--archive", "--one-file-system", *more)
+        words = (*bare, "cp", "--archive", "--one-file-system", *more)
         _run([*words, f"{source}/{part}", f"{target}/{part}"], limit_s=300)
     for of_containers in (target / "image").glob("*/layerdb/mounts"):
         shutil.rmtree(of_containers)

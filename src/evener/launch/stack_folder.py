@@ -55,10 +55,9 @@ All of this on a manager of the Swarm, in this folder. NAME is yours to choose.
        docker stack deploy --with-registry-auth -c {STACK} NAME
        docker service logs -f NAME_head
 
-3. Stop with a checkpoint: the page has a button; or, for scripts:
+3. Stop with a checkpoint: the page has a button; for scripts, with the key in its address:
 
-       curl -H "Authorization: Bearer $(cat {SECRET})" -d '{{"what": "stop"}}' \\
-         http://MANAGER:7070/v1/asks
+       curl -X POST -H "Authorization: Bearer KEY" http://MANAGER:7070/api/runs/{name}/stop
 
    `docker stack rm NAME` ends whatever still runs. The run stays in the volume NAME_run of the
    manager that had the head; deployed again there, it goes on.

@@ -23,7 +23,9 @@ from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 
-START_S = 120.0  # for every machine's container to run: it may have to bring its image first
+START_S = 120.0  # for every machine's container to run,
+PULL_S = 3600.0  # and, where a machine gets the image first, for that
+TELL_S = 5.0  # of it, once it has taken so long
 PENDING_S = 15.0  # that no machine may have it is no passing state then
 STOP_S = 20.0
 LOOK_S = 2.0  # at who has joined
@@ -144,7 +146,7 @@ class SwarmLauncher(DockerLauncher):
         """Until a container runs on every machine."""
         DockerLauncher._settle(self, run)
         wanted = {service["Name"] for service in self._listed("service", run)}
-        began = time.monotonic()
+        began, told = time.monotonic(), False
         while True:
             tasks = list(self._tasks(wanted))
             running = {task.service for task in tasks if task.state in ("Running", "Complete")}
@@ -154,10 +156,14 @@ class SwarmLauncher(DockerLauncher):
             for task in tasks:
                 if task.service not in running and _is_lost(task, waited):
                     raise _failed(task)
-            if waited > START_S:
+            pulling = sorted({t.node for t in tasks if t.state == "Preparing"})
+            if pulling and waited > TELL_S and not told:
+                self.note(f"{', '.join(pulling)}: the image is being fetched")
+                told = True
+            if waited > (PULL_S if pulling else START_S):
                 missing = ", ".join(sorted(wanted - running))
                 raise errors.StartFailed(
-                    f"after {START_S:.0f} s there is no container of {missing}",
+                    f"after {waited:.0f} s there is no container of {missing}",
                     where="--on swarm",
                     fix="`docker service ps --no-trunc NAME` says what it waits for",
                 )

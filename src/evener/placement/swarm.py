@@ -130,6 +130,6 @@ def _notes(job: Job, places: Sequence[Place], ranks: Sequence[RankPlan]) -> Iter
     if job.machines:
         yield "[[machines]] limits the containers of --on docker only"
     if job.local.cpu_workers:
-        yield "local.cpu_workers does not count here: a machine of a Swarm has one rank, on its cpu"
+        yield "local.cpu_workers does not count here: a machine has GPUs, or one rank on its cpu"
     if note := notes.idle_ranks(job, ranks):
         yield note
