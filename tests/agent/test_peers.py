@@ -122,7 +122,7 @@ def test_a_death_is_evidence_and_a_farewell_is_none() -> None:
         async with a.living({"a01": b.address}):
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(b.living({}))
-                await until(lambda: a.here == {"a01"})
+                await until(lambda: a.here == {"a01"} and b.here == {"a00"})
             await until(lambda: a.here == set())
             await asyncio.sleep(0.1)
             assert a.deaths.empty()

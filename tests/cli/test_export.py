@@ -29,9 +29,9 @@ def test_the_help_shows_the_models_options_and_the_other_exports(
 ) -> None:
     assert main.main(["export", "--help"]) == 0
     shown = capsys.readouterr().out
-    for words in ("[RUN | compose | stack | series | ", "--format", "--checkpoint"):
+    for words in ("[RUN | COMMAND]", "--format", "--checkpoint"):
         assert words in shown
-    for other in ("series", "tensorboard", "grafana"):
+    for other in ("compose", "stack", "series", "tensorboard", "grafana"):
         assert other in " ".join(shown.split())
 
 

@@ -45,8 +45,7 @@ class Exports(typer.core.TyperGroup):
         return super().parse_args(ctx, args)
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
-        others = (name for name in self.commands if name != MODEL)
-        formatter.write_usage(ctx.command_path, f"[RUN | {' | '.join(others)}] ...")
+        formatter.write_usage(ctx.command_path, "[RUN | COMMAND] ...")
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Of the model's export; the others explain themselves."""
