@@ -62,7 +62,7 @@ def test_the_floor_plan_holds() -> None:
         ("launch/base.py", "import evener.api", "verbs on api"),
         ("engine/step.py", "import rich", "speaks to the terminal"),
         ("agent/agent.py", "import evener.head", "The agent knows neither wing"),
-        ("wire/line.py", "import uvicorn", "Only the head and the viewer serve"),
+        ("wire/line.py", "import uvicorn", "Only the head, the viewer and the pool"),
         ("wire/frames.py", "import pickle", "never unpickled"),
         ("watch.py", "import sqlite3", "Only rundir speaks SQL"),
         ("newcomer.py", "", "lower floors only"),

@@ -22,14 +22,14 @@ from evener.config.section import kind_of
 from evener.events import RunEnded
 from evener.image.build import Content
 from evener.image.recipe import PYPI
-from evener.launch import planning, project
+from evener.launch import planning, pool, project
 from evener.launch.base import Launcher, Rendered
 from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
 from evener.launch.places import launcher_of
 from evener.launch.record import record, started
 from evener.launch.swarm import SwarmLauncher
-from evener.placement import DOCKER, LOCAL, SWARM, Plan
+from evener.placement import DOCKER, LOCAL, POOL, SWARM, Plan
 from evener.probe import probe
 from evener.profiles import Profiles
 from evener.rundir import layout, measured
@@ -231,6 +231,8 @@ def _planned(
             plan = planning.for_engine(job, machine)
         case placement.SWARM:
             plan = planning.for_swarm(job)
+        case placement.POOL:
+            plan = placement.plan_pool(job, pool.members())
         case _:
             plan = placement.plan(job, [machine])
     plan = replace(plan, code=code)
@@ -264,8 +266,11 @@ def launcher_for(ready: Ready, note: Callable[[str], None] = lambda _: None) -> 
     """Who starts what was decided; `note` hears what takes its time (an image being built)."""
     if ready.plan.place == LOCAL:
         return LocalLauncher(port=ready.job.dashboard.port)
-    kind = SwarmLauncher if ready.plan.place == SWARM else DockerLauncher
     reads, port = _read_paths(ready.job), ready.job.dashboard.port
+    if ready.plan.place == POOL:
+        code = _own_code(ready.job, tuple(map(Path, ready.plan.code)))
+        return pool.PoolLauncher(code, reads, note, port)
+    kind = SwarmLauncher if ready.plan.place == SWARM else DockerLauncher
     return kind(image_content(ready), reads, note, port=port)
 
 

@@ -40,6 +40,7 @@ STACK_SIGNAL = "SIGQUIT"
 # Names inside a run's folder: rundir gives them meaning, containers mount them.
 DB_NAME = "run.db"
 CONFIGS, LOGS, CHECKPOINTS, TENSORBOARD = "configs", "logs", "checkpoints", "tensorboard"
+CARGO, CODE = "cargo", "code"  # what travels to machines with disks of their own; unpacked there
 JOB_NAME, PLAN_NAME, HANDLE_NAME = "job.json", "plan.json", "handle.json"
 SECRET_NAME = "secret"
 EXPORT_NAME = "model.safetensors"
@@ -59,7 +60,7 @@ class AgentEnv:
     agent: str  # its id; the lowest id alive leads
     first_rank: int
     ranks: int
-    head: str  # host:port of the head's intake
+    head: str  # host:port of the head's intake; in a pool https://host:port/path#fingerprint
     fd: int = -1
     listen: str = LOOPBACK + ":0"
     peers: str = ""  # "id=host:port,..." of the agents known at the start
@@ -67,6 +68,7 @@ class AgentEnv:
     revived: int = 0  # 1 where an engine starts it again as long as its status is not 0
     hosts: int = 0  # 1 where it may start the head again: the run's folder is on its own disk
     apart: int = 0  # 1 where that folder is on another machine, the head's: all comes from there
+    owned: int = 0  # 1 where it ends with whoever has started it
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,17 @@ def cache_folder() -> Path:
         return Path.home() / "Library/Caches/evener"
     xdg = user_variable("XDG_CACHE_HOME")
     return (Path(xdg) if xdg else Path.home() / ".cache") / "evener"
+
+
+def state_folder() -> Path:
+    """Where this system keeps what a person would miss: which pool this machine is in."""
+    if sys.platform == "win32":
+        local = user_variable("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData/Local") / "evener" / "state"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Application Support/evener"
+    xdg = user_variable("XDG_STATE_HOME")
+    return (Path(xdg) if xdg else Path.home() / ".local/state") / "evener"
 
 
 def module_path(folders: tuple[str, ...]) -> dict[str, str]:

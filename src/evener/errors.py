@@ -208,6 +208,18 @@ class ImageUnfit(MachineError):
     code, title = "E514", "An image cannot run a rank"
 
 
+class PoolAway(MachineError):
+    code, title = "E521", "The server of a pool does not answer"
+
+
+class NoPool(MachineError):
+    code, title = "E522", "This machine is in no pool, or has none"
+
+
+class CodeRefused(MachineError):
+    code, title = "E523", "A code that lets no machine into a pool"
+
+
 class TrainingError(EvenerError):
     exit_status = 7
 

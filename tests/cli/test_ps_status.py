@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from evener import events
+from evener import events, process
 from evener.cli import main
-from evener.launch import process
 from evener.launch.base import Handle, Started, write_handle
 from evener.rundir.layout import RunDir
 from tests.synthetic_run import Script, records, run_with

@@ -16,9 +16,8 @@ from typing import TypeVar
 import pytest
 from tests.agent.rehearsal import make_run
 
-from evener import errors
+from evener import errors, process
 from evener.events import AgentEnded, RunEnded, StepCommitted
-from evener.launch import process
 from evener.launch.base import MASK, Handle, Started, read_handle, write_handle
 from evener.launch.local import LocalLauncher
 from evener.placement import Plan

@@ -357,7 +357,7 @@ def _until(sock: socket.socket, end: bytes) -> bytes:
 
 
 def test_an_ipv6_address_is_understood(run: RunDir) -> None:
-    assert Outbox("[::1]:80", SECRET, "a00", run.spool("a00"))._head._host == "::1"
+    assert Outbox("[::1]:80", SECRET, "a00", run.spool("a00"))._head._server.host == "::1"
 
 
 # --------------------------------------------------------------------------- the spool

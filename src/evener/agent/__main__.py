@@ -22,7 +22,7 @@ from evener.agent.hosting import Hosting
 from evener.agent.translate import Left, Over
 from evener.config.load import job_from_json
 from evener.contract import AgentEnv
-from evener.lifeline import end_on
+from evener.lifeline import die_with_parent, end_on
 from evener.placement import Plan
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
@@ -46,6 +46,8 @@ def main(programs: Programs | None = None) -> int:
 
 
 def _run(env: AgentEnv, programs: Programs | None) -> int:
+    if env.owned:
+        die_with_parent()
     run = RunDir(Path(env.run_dir))
     courier = Courier(env, run)
     courier.fetch()

@@ -19,7 +19,7 @@ from typing import Any
 from evener import contract, errors
 from evener.contract import AgentEnv
 from evener.events import CheckpointHome, Event
-from evener.rundir import checkpoints, freight
+from evener.rundir import cargo, checkpoints, freight
 from evener.rundir.layout import RunDir
 from evener.wire.porter import PIECE_BYTES, Porter
 
@@ -71,6 +71,7 @@ class Courier:
         self._learn(there)
         for name in there["configs"]:
             porter.fetch(name, self._run.path / name)
+        self._fetch_cargo(porter, there.get("cargo", ()))
         for name, files in reversed(there["checkpoints"].items()):
             if self._fetch_checkpoint(porter, self._run.checkpoints / name, files):
                 return
@@ -90,6 +91,13 @@ class Courier:
             log.warning("the run's folder is on another machine now: all of ours goes there")
             self._learn(porter.listing())
             self._folder = folder
+
+    def _fetch_cargo(self, porter: Porter, names: Iterable[str]) -> None:
+        """The user's code and data, which this machine has not seen yet."""
+        cache, code = contract.cache_folder() / contract.CARGO, self._run.path / contract.CODE
+        for name in cargo.missing(self._run, cache, list(names)):
+            porter.fetch(name, self._run.path / name)
+        cargo.unpack(self._run, code, cache)
 
     def _fetch_checkpoint(self, porter: Porter, folder: Path, files: Iterable[str]) -> bool:
         """False where it is damaged: here, or already there."""

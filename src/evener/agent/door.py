@@ -9,7 +9,8 @@ import time
 from evener.contract import AgentEnv
 from evener.errors import StartFailed
 from evener.probe import address_facing
-from evener.wire.frames import join_address, split_address
+from evener.wire import calls
+from evener.wire.frames import join_address
 
 KNOWN_S = 10.0  # for the head's name to be known, where machines start at the same time
 _POLL_S = 0.05
@@ -26,11 +27,11 @@ async def door(env: AgentEnv) -> str | socket.socket:
 
 
 def _facing(head: str) -> str:
-    host, port = split_address(head)
+    there = calls.parse(head)
     deadline = time.monotonic() + KNOWN_S
     while True:
         try:
-            return address_facing(host, port)
+            return address_facing(there.host, there.port)
         except OSError as error:
             if time.monotonic() > deadline:
                 raise StartFailed(

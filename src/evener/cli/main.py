@@ -44,8 +44,16 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("init", "Write a recipe to a file of your own."),
         Verb("recipes", "List the recipes that come with evener."),
         Verb("config", "Show what a job means, and what a job file may say."),
-        Verb("image", "Build and list the images that containers run."),
+    ),
+    "Bring machines together": (
+        Verb("up", "Make this machine a pool that others join."),
+        Verb("join", "Wait for runs of a pool, on this machine."),
+        Verb("nodes", "List the machines of the pool."),
+        Verb("leave", "Take this machine out of its pool."),
+        Verb("down", "End the pool of this machine."),
+        Verb("token", "Make, list and revoke the codes that let machines in."),
         Verb("swarm", "Make a Docker Swarm of several machines."),
+        Verb("image", "Build and list the images that containers run."),
     ),
     "Watch and stop": (
         Verb("dashboard", "Open the live page of a run, or of all."),

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 import typer.core
 
+from evener import errors, units
+
 
 class Place(StrEnum):
     """Where a run can live."""
@@ -16,6 +18,7 @@ class Place(StrEnum):
     local = "local"
     docker = "docker"
     swarm = "swarm"
+    pool = "pool"
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON, one document or line.")]
@@ -42,13 +45,27 @@ Which = Annotated[
 ]
 On = Annotated[
     Place | None,
-    typer.Option("--on", help="Where it runs: here, in containers, on a Swarm."),
+    typer.Option("--on", help="Where it runs: here, in containers, on a Swarm, in a pool."),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="How many ranks train.")]
 Profiles = Annotated[
     Path | None,
     typer.Option("--profiles", metavar="FILE", help="What `evener bench` measured of the ranks."),
 ]
+
+
+Expires = Annotated[
+    str, typer.Option("--expires", metavar="TIME", help="How long the code lets machines in.")
+]
+Uses = Annotated[int, typer.Option("--uses", min=1, help="How many machines the code lets in.")]
+
+
+def seconds(text: str) -> float:
+    """What was typed for a time."""
+    try:
+        return units.parse_duration_s(text)
+    except ValueError as error:
+        raise errors.BadCommand(str(error), where="--expires", fix="--expires 30m") from error
 
 
 def verb_app(cls: type[typer.core.TyperGroup] = typer.core.TyperGroup) -> typer.Typer:

@@ -6,8 +6,6 @@ import contextlib
 import math
 import os
 import secrets
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from evener import contract, errors
 from evener.docker import Engine
 from evener.image import build
 from evener.image.build import Content
-from evener.launch import containers, doors
+from evener.launch import containers, doors, janitor
 from evener.launch.base import (
     PRIVATE,
     Command,
@@ -38,6 +36,9 @@ STOP_S = 8.0  # after which "at once" is made certain
 CLEAN_S = 30.0
 WAIT_S = 3600.0  # for one answer of the engine, which comes when all of the run has stopped
 SETTLE_S = 2.0  # in which a container that cannot start has ended
+JANITOR_S = 2.0
+CALM = 2  # looks at which nothing lives
+AWAY_LOOKS = 300  # looks at which no engine answers: one that restarts is back long before
 _POLL_S = 0.2
 _AGAIN_S = 0.3  # two signals at once would arrive as one
 _TAIL_LINES = 12
@@ -95,7 +96,7 @@ class DockerLauncher:
             self._settle(run)
             handle = Handle(self.place, self._head_address(run), secret, ())
             write_handle(run, handle)
-            _leave_janitor(run)
+            janitor.leave(run)
         except BaseException:
             self.clean(run)
             raise
@@ -181,6 +182,25 @@ class DockerLauncher:
             options = ("--force", "--volumes") if kind == "container" else ()
             self.engine.call(kind, "rm", *options, *ids)
 
+    def look_after(self, run: RunDir) -> None:
+        """Until nothing of what is there now lives: a resumed run has containers and a janitor of
+        its own. Then it is removed. A container that is started again does not live at first."""
+        with contextlib.suppress(errors.MachineError):
+            own = self.left(run)
+            calm = away = 0
+            while calm < CALM and away < AWAY_LOOKS:
+                time.sleep(JANITOR_S)
+                try:
+                    if not among(self.left(run), own):
+                        return  # whoever stopped the run was faster
+                    alive = self.living(run) & set(own.get("container", ()))
+                    calm, away = 0 if alive else calm + 1, 0
+                    if alive:
+                        self.attend(run, alive)
+                except errors.MachineError:  # an engine that is away says nothing about the run
+                    away += 1
+            self.clean(run, own)
+
     def attend(self, run: RunDir, alive: Iterable[str]) -> None:
         """Until these containers have stopped; asking again and again would cost the training some
         of its time."""
@@ -246,16 +266,3 @@ def among(left: Left, only: Left | None) -> Left:
         kind: [each for each in ids if each in only.get(kind, ())] for kind, ids in left.items()
     }
     return {kind: ids for kind, ids in found.items() if ids}
-
-
-def _leave_janitor(run: RunDir) -> None:
-    """Who removes the containers when they are done, though this terminal may be gone by then."""
-    with (run.logs / "janitor.log").open("ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-P", "-m", "evener.launch.janitor", str(run.path.resolve())],
-            env=contract.inherited_environ(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )

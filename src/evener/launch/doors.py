@@ -6,6 +6,7 @@ import contextlib
 import socket
 
 from evener.contract import LOOPBACK
+from evener.wire.frames import split_address
 
 TRIED = 20  # ports, from the wanted one on
 
@@ -17,6 +18,11 @@ def opened(wanted: int) -> socket.socket:
         with contextlib.suppress(OSError):
             return socket.create_server((LOOPBACK, port), backlog=128)
     return socket.create_server((LOOPBACK, 0), backlog=128)
+
+
+def exactly(address: str) -> socket.socket:
+    """The same at `address` and nowhere else. Raises OSError where it is taken."""
+    return socket.create_server(split_address(address), backlog=128)
 
 
 def free(wanted: int) -> int:

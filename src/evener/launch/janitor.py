@@ -1,46 +1,43 @@
-"""`python -m evener.launch.janitor RUN`: outlives the terminal, and removes a run's containers.
+"""`python -m evener.launch.janitor RUN`: outlives the terminal, and looks after a run to its end.
 
 Containers cannot remove themselves: they must not speak to Docker. So whoever starts them leaves
 this behind, which goes when nothing of the run is left. Should it be killed, the next start of
-the run or `evener stop` does its work. On a Swarm it also opens the door to machines that join.
+the run or `evener stop` does its work. On a Swarm and in a pool it also opens the door to machines
+that join, and in a pool it keeps the head alive.
 """
 
 from __future__ import annotations
 
-import contextlib
+import subprocess
 import sys
-import time
 from pathlib import Path
 
-from evener import errors
-from evener.launch.docker import DockerLauncher, among
-from evener.launch.places import launcher_of
+from evener import contract
 from evener.rundir.layout import RunDir
 
-LOOK_S = 2.0
-CALM = 2  # looks at which nothing lives: a container that is started again does not either
-AWAY = 300  # looks at which no engine answers: one that restarts is back long before
+
+def leave(run: RunDir) -> None:
+    """Behind, though this terminal may be gone by the time it has to act."""
+    with (run.logs / "janitor.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "evener.launch.janitor", str(run.path.resolve())],
+            env=contract.inherited_environ(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def main(run: RunDir) -> None:
-    """Only what is there now is removed: a resumed run has containers and a janitor of its own."""
+    # They leave us behind, and so import us.
+    from evener.launch.docker import DockerLauncher
+    from evener.launch.places import launcher_of
+    from evener.launch.pool import PoolLauncher
+
     launcher = launcher_of(run)
-    assert isinstance(launcher, DockerLauncher)
-    with contextlib.suppress(errors.MachineError):
-        own = launcher.left(run)
-        calm = away = 0
-        while calm < CALM and away < AWAY:
-            time.sleep(LOOK_S)
-            try:
-                if not among(launcher.left(run), own):
-                    return  # whoever stopped the run was faster
-                alive = launcher.living(run) & set(own.get("container", ()))
-                calm, away = 0 if alive else calm + 1, 0
-                if alive:
-                    launcher.attend(run, alive)
-            except errors.MachineError:  # an engine that is away says nothing about the run
-                away += 1
-        launcher.clean(run, own)
+    assert isinstance(launcher, DockerLauncher | PoolLauncher)
+    launcher.look_after(run)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evener import contract, errors
+from evener import contract, errors, process
 from evener.contract import LOOPBACK, AgentEnv, HeadEnv
-from evener.launch import doors, process
+from evener.launch import doors
 from evener.launch.base import (
     MASK,
     Command,
@@ -72,14 +72,14 @@ class LocalLauncher:
 
     def start(self, rendered: Rendered) -> Handle:
         secret = secrets.token_urlsafe(SECRET_BYTES)
-        started: list[_Child] = []
+        started: list[Child] = []
         try:
             with contextlib.ExitStack() as owned:
                 ports = [self.port if c.purpose == HEAD else 0 for c in rendered.commands]
                 sockets = [owned.enter_context(doors.opened(port)) for port in ports]
                 told = _told(rendered.commands, sockets, secret)
                 for command, sock in zip(told, sockets, strict=True):
-                    started.append(_Child(command, sock))
+                    started.append(Child(command, sock))
             handle = _handle(started, secret)
             write_handle(rendered.run, handle)
             for child in started:
@@ -151,7 +151,7 @@ def _told(
     return told
 
 
-class _Child:
+class Child:
     """A process while its launcher still looks after it."""
 
     def __init__(self, command: Command, sock: socket.socket) -> None:
@@ -173,7 +173,7 @@ class _Child:
 
         Only the process still holds its listening socket: when it dies, so does our connection.
         """
-        ask = _ask_head if self.command.purpose == HEAD else _ask_agent
+        ask = ask_head if self.command.purpose == HEAD else _ask_agent
         deadline = time.monotonic() + START_S
         while True:
             left_s = deadline - time.monotonic()
@@ -238,12 +238,12 @@ def _ask_agent(address: str, secret: str, timeout_s: float) -> None:
     Line.connect(address, secret, {"role": "launcher"}, timeout_s).close()
 
 
-def _ask_head(address: str, secret: str, timeout_s: float) -> None:
+def ask_head(address: str, secret: str, timeout_s: float) -> None:
     with contextlib.closing(Asking(address, secret, timeout_s)) as asking:
         asking.ask("POST", "/v1/events", b'{"events": []}')
 
 
-def _handle(children: Sequence[_Child], secret: str) -> Handle:
+def _handle(children: Sequence[Child], secret: str) -> Handle:
     processes = tuple(
         Started(c.command.purpose, c.pid, process.birth(c.pid) or "ended") for c in children
     )

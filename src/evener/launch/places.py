@@ -8,10 +8,11 @@ from evener import errors, placement
 from evener.launch.base import HeadPlace, Launcher, read_handle
 from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
+from evener.launch.pool import PoolLauncher
 from evener.launch.project import PLACE as COMPOSE
 from evener.launch.project import STACK, ComposeLauncher
 from evener.launch.swarm import SwarmLauncher
-from evener.placement import DOCKER, SWARM
+from evener.placement import DOCKER, POOL, SWARM
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
 from evener.wire.frames import split_address
@@ -29,6 +30,8 @@ def launcher_of(run: RunDir) -> Launcher:
         return ComposeLauncher()
     if place == SWARM:
         return SwarmLauncher()
+    if place == POOL:
+        return PoolLauncher()
     return DockerLauncher() if place == DOCKER else LocalLauncher()
 
 

@@ -12,6 +12,7 @@ from evener.placement.plan import (
     BENCH,
     DOCKER,
     LOCAL,
+    POOL,
     SWARM,
     TRAIN,
     AgentPlan,
@@ -21,17 +22,20 @@ from evener.placement.plan import (
     from_dict,
     to_dict,
 )  # fmt: skip
+from evener.placement.pool import Joined, plan_pool, with_newcomers
 from evener.placement.swarm import Place, plan_swarm, with_joined
 
 __all__ = [
     "BENCH",
     "DOCKER",
     "LOCAL",
+    "POOL",
     "SWARM",
     "TRAIN",
     "AgentPlan",
     "Forecast",
     "Hindrance",
+    "Joined",
     "Limits",
     "Place",
     "Plan",
@@ -41,7 +45,9 @@ __all__ = [
     "from_dict",
     "plan",
     "plan_containers",
+    "plan_pool",
     "plan_swarm",
     "to_dict",
     "with_joined",
+    "with_newcomers",
 ]

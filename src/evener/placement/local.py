@@ -24,16 +24,7 @@ def plan(job: Job, machines: Sequence[Machine]) -> Plan:
     if len(machines) != 1:
         raise ValueError(f"a local run is planned on one machine, not on {len(machines)}")
     machine = machines[0]
-    devices, why = _devices(job, machine)
-    count = job.local.workers or len(devices) or 1
-    names = [_device_name(devices[i % len(devices)]) if devices else "cpu" for i in range(count)]
-    chosen = [(name, why) for name in names] + [("cpu", _BESIDE)] * job.local.cpu_workers
-    threads, share = threads_each(job, machine.cpus, len(chosen))
-    part = parts.of_rank(job)
-    ranks = [
-        RankPlan(i, name, threads, f"{because}; {share}", part)
-        for i, (name, because) in enumerate(chosen)
-    ]
+    ranks = ranks_on(job, machine, job.local.workers)
     parts.check(job, ranks)
     return Plan(
         job_name=job.name or "",
@@ -42,6 +33,23 @@ def plan(job: Job, machines: Sequence[Machine]) -> Plan:
         notes=_notes(job, machine, ranks),
         env=job.env.variables,
     )
+
+
+def ranks_on(job: Job, machine: Machine, count: int | None, first: int = 0) -> list[RankPlan]:
+    """Of one machine, numbered from `first` on: `count`, or one for each accelerator, or one.
+
+    Raises DeviceMissing where the job asks for a device that the machine cannot offer.
+    """
+    devices, why = _devices(job, machine)
+    count = count or len(devices) or 1
+    names = [_device_name(devices[i % len(devices)]) if devices else "cpu" for i in range(count)]
+    chosen = [(name, why) for name in names] + [("cpu", _BESIDE)] * job.local.cpu_workers
+    threads, share = threads_each(job, machine.cpus, len(chosen))
+    part = parts.of_rank(job)
+    return [
+        RankPlan(i, name, threads, f"{because}; {share}", part)
+        for i, (name, because) in enumerate(chosen, first)
+    ]
 
 
 def _devices(job: Job, machine: Machine) -> tuple[list[Device], str]:

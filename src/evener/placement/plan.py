@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 VERSION = 1
-LOCAL, DOCKER, SWARM = "local", "docker", "swarm"  # the places where a run can be
+LOCAL, DOCKER, SWARM, POOL = "local", "docker", "swarm", "pool"  # where a run can be
 TRAIN, BENCH = "train", "bench"  # what the ranks of a run are for
 SHM_BYTES = 2**30  # loader workers pass batches through it; Docker's own 64 MB are not enough
 
@@ -44,7 +44,7 @@ class AgentPlan:
     machine: str
     ranks: tuple[RankPlan, ...]
     limits: Limits | None = None  # of its container, where it has one
-    node: str = ""  # what a Swarm calls the machine
+    node: str = ""  # what a Swarm or a pool calls the machine
 
 
 @dataclass(frozen=True, slots=True)

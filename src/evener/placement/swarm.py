@@ -93,7 +93,7 @@ def _as_asked(job: Job, place: Place) -> Place:
 def _agents(
     job: Job, places: Sequence[Place], before: Sequence[AgentPlan] = ()
 ) -> Iterator[AgentPlan]:
-    names = _aliases([place.name for place in places], {agent.machine for agent in before})
+    names = aliases([place.name for place in places], {agent.machine for agent in before})
     first = max((rank.rank for agent in before for rank in agent.ranks), default=-1) + 1
     for number, (place, name) in enumerate(zip(places, names, strict=True), len(before)):
         ranks = tuple(_ranks(job, place, first))
@@ -112,7 +112,7 @@ def _ranks(job: Job, place: Place, first: int) -> Iterator[RankPlan]:
         )
 
 
-def _aliases(names: Sequence[str], taken: Iterable[str]) -> Iterator[str]:
+def aliases(names: Sequence[str], taken: Iterable[str]) -> Iterator[str]:
     """As names in a network may be: two machines may be called the same."""
     given = {_HEAD, *taken}
     for name in names:

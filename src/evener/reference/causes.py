@@ -243,6 +243,26 @@ CAUSES: dict[str, Cause] = {
         "The job's image was built, but Python in it cannot import evener and torch.",
         "use a base image with Python 3.11 or later; packages of `image.pip` must suit torch.",
     ),
+    "E521": Cause(
+        "The server of a pool was asked something and did not answer: it is not running, its "
+        "machine is off or asleep, its address has changed, or a firewall keeps its port shut.",
+        "`evener up` on its machine starts it again, into the same pool and on the same port; "
+        "runs that are going go on meanwhile. A machine that has joined tries again by itself. "
+        "Where a code has an address that does not do: `evener join CODE --at HOST:PORT`.",
+    ),
+    "E522": Cause(
+        "Something was asked of a pool on a machine that has none, or has joined none; or it is "
+        "to join one while it is in another.",
+        "`evener up` makes a pool, and prints the line by which other machines join; "
+        "`evener leave` takes a machine out of the one it is in.",
+    ),
+    "E523": Cause(
+        "A code lets nobody in: a letter of it is wrong, it has expired, was used as often as it "
+        "may be, or was revoked; or who answers at its address is not the server it was made by.",
+        "take a new one: `evener token new` on the pool's machine prints it. `evener token list` "
+        "there says what has become of the others. If the certificate is another and nobody has "
+        "made a new pool there, somebody may be in between: do not go on over that network.",
+    ),
     "E601": Cause(
         "A rank met an exception that is neither your code's nor one that evener knows. "
         "Another try would meet it again, so the run ended.",

@@ -15,6 +15,12 @@ FOR_PEOPLE = (
         "`%LOCALAPPDATA%\\evener\\cache` on Windows.",
     ),
     (
+        "XDG_STATE_HOME",
+        "Under it, in `evener`, is kept which pool this machine is in, or serves. Without it: "
+        "`~/.local/state/evener`, `~/Library/Application Support/evener` on macOS, "
+        "`%LOCALAPPDATA%\\evener\\state` on Windows.",
+    ),
+    (
         "HTTP_PROXY, HTTPS_PROXY, NO_PROXY",
         "The proxy that downloads of data go through, and for which hosts not; lower case as well.",
     ),

@@ -27,6 +27,7 @@ HOME = ".home"  # in a run's folder at home: tells it from another one of the sa
 INCOMING = f"{checkpoints.PARTIAL}incoming-"  # swept like whatever else was left half-written
 _STEP = r"step-\d{8,15}"
 _CONFIG = re.compile(rf"{contract.CONFIGS}/(job|plan|profiles)\.json")
+_CARGO = re.compile(rf"{contract.CARGO}/(cargo\.json|[0-9a-f]{{64}}\.tar)")
 _GROWING = re.compile(
     rf"{contract.LOGS}/((agent|prepare)_[\w.-]+\.log|spool_[\w.-]+\.jsonl|"
     r"rank_\d+\.log|ledger_rank_\d+\.txt)"
@@ -68,6 +69,7 @@ def listing(run: RunDir) -> dict[str, Any]:
     known = [entry.path for entry in checkpoints.entries(run.checkpoints)]
     return {
         "configs": configs(run),
+        "cargo": _sizes(run, filter(_CARGO.fullmatch, _in_cargo(run))),
         "grown": growing(run),
         "checkpoints": {path.name: of_checkpoint(run, path) for path in known},  # oldest first
     }
@@ -83,9 +85,13 @@ def identity(run: RunDir) -> str:
     return made
 
 
+def _in_cargo(run: RunDir) -> Iterable[str]:
+    return (f"{contract.CARGO}/{file.name}" for file in run.cargo.glob("*"))
+
+
 def to_send(run: RunDir, name: str) -> Path | None:
     """The file that an agent may have under this name, if it is there."""
-    known = _CONFIG.fullmatch(name) or _CHECKPOINT.fullmatch(name)
+    known = any(kind.fullmatch(name) for kind in (_CONFIG, _CHECKPOINT, _CARGO))
     file = run.path / name
     return file if known and file.is_file() else None
 

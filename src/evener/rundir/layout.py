@@ -61,6 +61,11 @@ class RunDir:
         return self.path / contract.CHECKPOINTS
 
     @property
+    def cargo(self) -> Path:
+        """What other machines need of this one's files: the user's code, and data."""
+        return self.path / contract.CARGO
+
+    @property
     def tensorboard(self) -> Path:
         return self.path / contract.TENSORBOARD
 

@@ -11,8 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from evener.wire.calling import Calling
-from evener.wire.frames import split_address
+from evener.wire import calls
 
 SHOWN_BYTES = 200  # of what a head says in place of an answer
 
@@ -22,8 +21,9 @@ class Asking:
     `bearer` is the run's secret, or the key of its page. Close it."""
 
     def __init__(self, address: str, bearer: str, timeout_s: float) -> None:
-        host, port = split_address(address)
-        self._connection = Calling(host, port, timeout=timeout_s)
+        server = calls.parse(address)
+        self._path = server.path
+        self._connection = server.connection(timeout_s)
         self._headers = {"Authorization": f"Bearer {bearer}"}
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class Asking:
     ) -> Iterator[http.client.HTTPResponse]:
         """An answer to be read in pieces, to its end: one that breaks off is found out here."""
         try:
-            self._connection.request(method, path, body, self._headers)
+            self._connection.request(method, self._path + path, body, self._headers)
             answer = self._connection.getresponse()
             if not 200 <= answer.status < 300:
                 said = answer.read()[:SHOWN_BYTES].decode(errors="replace")

@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from evener import events
 from evener.events import Alert, Event, Record
-from evener.wire.calling import Calling
+from evener.wire import calls
 from evener.wire.spool import Spool
 
 log = logging.getLogger("evener.outbox")
@@ -325,8 +325,7 @@ class _Head:
     """One kept connection to the head's intake."""
 
     def __init__(self, address: str, secret: str) -> None:
-        host, _, port = address.rpartition(":")
-        self._host, self._port = host.strip("[]"), int(port)
+        self._server = calls.parse(address)
         self._headers = {
             "Authorization": f"Bearer {secret}",
             "Content-Type": "application/json",
@@ -350,11 +349,11 @@ class _Head:
 
     def _post(self, body: bytes) -> int:
         if self._connection is None:
-            fresh = Calling(self._host, self._port, timeout=CONNECT_S)
+            fresh = self._server.connection(CONNECT_S)
             fresh.connect()
             fresh.sock.settimeout(REQUEST_S)
             self._connection = fresh
-        self._connection.request("POST", PATH, body, self._headers)
+        self._connection.request("POST", self._server.path + PATH, body, self._headers)
         answer = self._connection.getresponse()
         self.answer = answer.read()
         return answer.status

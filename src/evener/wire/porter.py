@@ -33,6 +33,7 @@ class Porter:
 
     def fetch(self, name: str, target: Path) -> None:
         """The file called `name`, at `target`: whole or not at all."""
+        target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name}.fetched")
         with self._asking.open("GET", f"{PATH}/{quote(name)}") as answer, beside.open("wb") as file:
             while piece := answer.read(PIECE_BYTES):

@@ -48,6 +48,21 @@ def context(secret: str, *, server_side: bool) -> ssl.SSLContext:
     return made
 
 
+@lru_cache(maxsize=2)
+def serving(secret: str) -> ssl.SSLContext:
+    """For a server whose callers know the certificate's fingerprint, and not yet the secret."""
+    key, certificate = _derive(secret)
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_3
+    _load(made, key + certificate)
+    return made
+
+
+def certificate(secret: str) -> bytes:
+    """What `serving` shows, as it goes over the wire."""
+    return ssl.PEM_cert_to_DER_cert(_derive(secret)[1].decode())
+
+
 def _derive(secret: str) -> tuple[bytes, bytes]:
     """Key and certificate as PEM. Ed25519 signs without chance, so they are alike everywhere."""
     # Imported here: an agent without others starts without it, a tenth of a second sooner.

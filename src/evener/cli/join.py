@@ -1,0 +1,47 @@
+"""`evener join`: this machine waits for runs of a pool."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from evener.cli import options
+from evener.pool import entry, house, joiner
+
+app = options.verb_app()
+
+
+@app.command()
+def join(
+    code: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CODE]",
+            help="What `evener up` has printed. Otherwise: back into the pool it was in.",
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", metavar="HOST:PORT", help="Where the pool is, if not as the code says."
+        ),
+    ] = None,
+    foreground: Annotated[
+        bool,
+        typer.Option("--foreground", help="Stay here until Ctrl-C, as in a container or service."),
+    ] = False,
+) -> None:
+    """Join a pool: this machine waits there and trains when somebody there starts a run.
+
+    It goes on when this terminal is closed, and is back by itself after a sleep. After a restart
+    of the machine, `evener join` brings it back; `evener leave` takes it out.
+    """
+    joined = entry.join(code, at)
+    if foreground:
+        typer.echo(f"joined as {joined.name}: waiting for work (Ctrl-C ends it)")
+        joiner.main(house.joined_folder())
+        return
+    entry.work_detached(joined)
+    typer.echo(f"joined the pool of {joined.where} as {joined.name}; it waits there for work")
+    typer.echo("out again: evener leave")

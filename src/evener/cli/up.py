@@ -1,0 +1,42 @@
+"""`evener up`: a pool on this machine, and the line that joins others."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from evener.cli import options, roll
+from evener.pool import client, entry, founding
+
+app = options.verb_app()
+
+
+@app.command()
+def up(
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="Otherwise: 7077, or the next.")
+    ] = None,
+    address: Annotated[
+        str, typer.Option("--address", help="Of this machine: others reach it there alone.")
+    ] = "",
+    expires: options.Expires = "1h",
+    uses: options.Uses = 10,
+) -> None:
+    """Make this machine a pool that others join; prints the line to type on them.
+
+    The pool goes on when this terminal is closed, and this machine is its first member. Called
+    again it prints a new code; after a restart it starts the same pool again.
+    """
+    lasts_s = options.seconds(expires)
+    pool, before = founding.found(address, port)
+    by = client.owner()
+    if not before or not roll.own_works():
+        entry.work_detached(entry.join_own(pool))
+    token, code = founding.new_code(pool, by, lasts_s, uses)
+    where = " or ".join(f"{each}:{pool.port}" for each in pool.addresses)
+    typer.echo(f"the pool is up, at {where}" + (" (it was before)" if before else ""))
+    for line in roll.lines(by.members()):
+        typer.echo("  " + line)
+    roll.show_code(token, code)
+    typer.echo("then, here: evener run JOB --on pool")

@@ -1,0 +1,294 @@
+"""Runs on the machines of a pool: the head is a process here, an agent a wish that a machine gets.
+
+Whether a run goes on its head tells: it ends when all agents have. A janitor stays with it, starts
+the head again should it die, and gives machines that join meanwhile an agent of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from evener import contract, errors, placement, process, units
+from evener.cluster import from_dict
+from evener.config.load import job_from_json
+from evener.contract import LOOPBACK, HeadEnv
+from evener.launch import doors, janitor, local
+from evener.launch.base import (
+    MASK,
+    Command,
+    Handle,
+    HeadPlace,
+    Rendered,
+    Started,
+    read_handle,
+    write_handle,
+)  # fmt: skip
+from evener.launch.containers import identity
+from evener.launch.local import HEAD, SECRET_BYTES, Child
+from evener.launch.wishes import ask
+from evener.placement import POOL, AgentPlan, Joined, Plan
+from evener.pool import client
+from evener.rundir import cargo, layout
+from evener.rundir.layout import RunDir
+from evener.rundir.store import Store
+
+START_S = 30.0  # for the machines to say that they have started their agents
+LATE_S = 10.0  # some have, and the others may be asleep
+STOP_S, PART_S = 15.0, 8.0
+LOOK_S = 1.0
+BORN_S = 2.0  # a head that dies sooner is not started again at once
+_POLL_S = 0.2
+
+
+def members() -> list[Joined]:
+    """The machines of this machine's pool, its own first."""
+    found = sorted(client.owner().members(), key=lambda m: (not m["own"], m["joined_at"]))
+    return [_joined(member) for member in found]
+
+
+def _joined(member: dict[str, Any]) -> Joined:
+    machine = replace(from_dict(member["machine"]), name=str(member["name"]))
+    why = "" if member["door"] else "it is away"
+    if not machine.torch:
+        why = "it has no torch: pip install 'evener[train]' there, then join again"
+    return Joined(str(member["id"]), machine, str(member["why_not"]) or why)
+
+
+def _silent(text: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLauncher:
+    """`code` and `reads` are what travels: needed to start a run, not to stop or find one."""
+
+    code: tuple[Path, ...] = ()
+    reads: tuple[str, ...] = ()
+    note: Callable[[str], None] = field(default=_silent)
+    port: int = 0  # of this machine, where the head shows the run's page; 0: any
+    vanished_s: float = 20.0  # the janitor starts a head again
+
+    def render(self, plan: Plan, run: RunDir) -> Rendered:
+        commands = [_head(plan, run, f"{LOOPBACK}:{MASK}", MASK)]
+        for agent in plan.agents:
+            told = _told(agent, plan, run, {}, MASK)
+            env = {contract.PREFIX + k.upper(): str(v) for k, v in told.items()}
+            what = f"agent {agent.agent} on {agent.machine}"
+            commands.append(Command(what, _argv("evener.agent"), env, run.logs))
+        return Rendered(run, tuple(commands))
+
+    def provide(self) -> None:
+        """Nothing is built; what will travel is looked at, and its size said."""
+        for what, paths in (("code", self.code), ("data", tuple(map(Path, self.reads)))):
+            for path in paths:
+                if not path.exists():
+                    raise errors.DataMissing(
+                        f"{path} is not there", where="--on pool", fix="correct the path in the job"
+                    )
+                found = cargo.size(path)
+                self.note(
+                    f"each machine gets your {what}: {path.name} ({found.files} files, "
+                    f"{units.show_size(found.size_bytes)})"
+                )
+
+    def start(self, rendered: Rendered) -> Handle:
+        run, secret = rendered.run, secrets.token_urlsafe(SECRET_BYTES)
+        plan = placement.from_dict(layout.read_json(run.plan_file))
+        self.clean(run)  # what an earlier start has left
+        cargo.pack(run, self.code, self.reads)
+        head: Child | None = None
+        try:
+            with doors.opened(self.port) as sock:
+                address = "{}:{}".format(*sock.getsockname()[:2])
+                head = Child(_with_socket(_head(plan, run, address, secret), sock.fileno()), sock)
+            born = Started(HEAD, head.pid, process.birth(head.pid) or "ended")
+            handle = Handle(POOL, address, secret, (born,))
+            write_handle(run, handle)
+            head.await_answer(secret)
+            _want(plan, run, handle, plan.agents)
+            _settle(run)
+            janitor.leave(run)
+        except BaseException:
+            with contextlib.suppress(errors.PoolAway, errors.NoPool):
+                client.owner().withdraw(identity(run))
+            if head is not None:
+                head.end()
+            run.handle_file.unlink(missing_ok=True)
+            raise
+        return handle
+
+    def stop(self, run: RunDir, *, now: bool) -> None:
+        """The head passes it on to agents that nobody else here reaches."""
+        handle = read_handle(run)
+        if handle is None:
+            return
+        try:
+            ask(run, HeadPlace(handle.head, handle.secret), "stop")
+        except errors.RunVanished:
+            if not now:
+                raise
+        if now:
+            self._wait(run, STOP_S)
+            self.clean(run)
+            self._wait(run, PART_S)
+            for each in handle.processes:
+                process.terminate(each.pid, each.birth)
+
+    def _wait(self, run: RunDir, limit_s: float) -> None:
+        deadline = time.monotonic() + limit_s
+        while self.alive(run) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+
+    def alive(self, run: RunDir) -> bool:
+        handle = read_handle(run)
+        return handle is not None and any(process.birth(p.pid) == p.birth for p in handle.processes)
+
+    def head(self, run: RunDir) -> None:
+        """Its record lies on this machine's disk."""
+
+    def clean(self, run: RunDir) -> None:
+        with contextlib.suppress(errors.PoolAway, errors.NoPool):
+            client.owner().withdraw(identity(run))
+        shutil.rmtree(run.cargo, ignore_errors=True)
+
+    # -------------------------------------------------------------------- of the janitor
+
+    def look_after(self, run: RunDir) -> None:
+        """Until the run has ended, or has a new start and with it a janitor of its own."""
+        handle = read_handle(run)
+        while handle is not None:
+            time.sleep(LOOK_S)
+            now = read_handle(run)
+            if now is None or now.secret != handle.secret:
+                return
+            handle = now
+            if self.alive(run):
+                with contextlib.suppress(errors.PoolAway, errors.NoPool):
+                    self._let_in(run, handle)
+                continue
+            if _has_ended(run):
+                break
+            if not _wishes(run):
+                break
+            handle = self._again(run, handle)
+        self.clean(run)
+
+    def _again(self, run: RunDir, handle: Handle) -> Handle:
+        """The head, on the port that it had."""
+        plan = placement.from_dict(layout.read_json(run.plan_file))
+        with contextlib.suppress(OSError), doors.exactly(handle.head) as sock:
+            command = _with_socket(_head(plan, run, handle.head, handle.secret), sock.fileno())
+            child = Child(command, sock)
+            born = Started(HEAD, child.pid, process.birth(child.pid) or "ended")
+            handle = replace(handle, processes=(born,))
+            write_handle(run, handle)
+            time.sleep(BORN_S)
+        return handle
+
+    def _let_in(self, run: RunDir, handle: Handle) -> None:
+        """A machine that has joined the pool gets an agent of its own."""
+        plan = placement.from_dict(layout.read_json(run.plan_file))
+        there = {str(member["id"]) for member in client.owner().members() if member["door"]}
+        if there <= {agent.node for agent in plan.agents} or _has_ended(run):
+            return
+        job = job_from_json(run.job_file.read_text(encoding="utf-8"))
+        grown = placement.with_newcomers(plan, job, members())
+        if grown is plan:
+            return
+        layout.write_json(run.plan_file, placement.to_dict(grown))  # which it fetches
+        _want(grown, run, handle, grown.agents[len(plan.agents) :])
+
+
+def _argv(module: str) -> tuple[str, ...]:
+    return ("python", "-P", "-m", module)
+
+
+def _head(plan: Plan, run: RunDir, address: str, secret: str) -> Command:
+    told = HeadEnv(
+        str(run.path.resolve()), secret, listen=address, expected_agents=len(plan.agents)
+    )
+    argv = (local.LocalLauncher().python, *_argv("evener.head")[1:])
+    return Command(HEAD, argv, contract.to_environ(told), run.head_log)
+
+
+def _with_socket(command: Command, fd: int) -> Command:
+    return replace(command, env=command.env | {contract.PREFIX + "FD": str(fd)})
+
+
+def _told(
+    agent: AgentPlan, plan: Plan, run: RunDir, doors_of: dict[str, str], secret: str
+) -> dict[str, Any]:
+    """What the agent's machine needs to start it."""
+    peers = (f"{a.agent}={doors_of[a.node]}" for a in plan.agents if doors_of.get(a.node))
+    own = f"{agent.agent}="
+    return {
+        "name": run.name,
+        "agent": agent.agent,
+        "first_rank": min(rank.rank for rank in agent.ranks),
+        "ranks": len(agent.ranks),
+        "expected_agents": len(plan.agents),
+        "door": doors_of.get(agent.node, MASK),
+        "peers": ",".join(peer for peer in peers if not peer.startswith(own)),
+        "secret": secret,
+    }
+
+
+def _want(plan: Plan, run: RunDir, handle: Handle, agents: Iterable[AgentPlan]) -> None:
+    """Tell the pool which machines are to have an agent of the run."""
+    by, word = client.owner(), secrets.token_hex(3)
+    doors_of = {str(m["id"]): str(m["door"]) for m in by.members()}
+    wishes = [
+        {
+            "id": f"{identity(run)}-{word}-{agent.agent}",
+            "member": agent.node,
+            "told": _told(agent, plan, run, doors_of, handle.secret),
+        }
+        for agent in agents
+    ]
+    told = {"key": identity(run), "name": run.name, "head": handle.head, "secret": handle.secret}
+    by.want({**told, "wishes": wishes})
+
+
+def _wishes(run: RunDir) -> list[dict[str, Any]]:
+    """Of agents that live, or are to."""
+    found = client.owner().run(identity(run))
+    return [w for w in found["wishes"] if w["ended"] is None] if found else []
+
+
+def _settle(run: RunDir) -> None:
+    """Until every machine has started its agent, but for those that have fallen asleep."""
+    began = time.monotonic()
+    while True:
+        found = client.owner().run(identity(run))
+        wishes = found["wishes"] if found else []
+        for wish in wishes:
+            if wish["ended"]:
+                raise errors.StartFailed(
+                    f"agent {wish['agent']} ended with status {wish['ended']}\n{wish['words']}",
+                    where=f"a machine of the pool, agent {wish['agent']}",
+                    fix="the lines above are its own",
+                )
+        waiting = [w for w in wishes if not w["running"] and w["ended"] is None]
+        waited = time.monotonic() - began
+        if not waiting or (waited > LATE_S and len(waiting) < len(wishes)):
+            return
+        if waited > START_S:
+            raise errors.StartFailed(
+                "no machine of the pool has started an agent",
+                where="--on pool",
+                fix="`evener nodes` says which machines are there",
+            )
+        time.sleep(_POLL_S)
+
+
+def _has_ended(run: RunDir) -> bool:
+    with contextlib.suppress(errors.EvenerError), Store.open(run.db, write=False) as store:
+        return store.has_ended
+    return False

@@ -1,0 +1,93 @@
+"""The plan of a run on the machines of a pool: on each, one rank for each GPU, or one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from evener.cluster import Machine
+from evener.config.schema import Job
+from evener.errors import DeviceMissing
+from evener.placement import notes
+from evener.placement import parts as batch_parts
+from evener.placement.local import ranks_on
+from evener.placement.plan import POOL, AgentPlan, Plan
+from evener.placement.swarm import aliases
+from evener.placement.words import counted
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A machine of the pool. `why_not`: no rank can be there now."""
+
+    id: str
+    machine: Machine
+    why_not: str = ""
+
+
+def plan_pool(job: Job, joined: Sequence[Joined]) -> Plan:
+    """On all machines that can have ranks, or on the first `local.workers` of them.
+
+    Raises DeviceMissing where there are fewer than were asked for.
+    """
+    out = _left_out(job, joined)
+    fit = [each for each in joined if each.id not in out]
+    count = job.local.workers or len(fit)
+    if count > len(fit) or not fit:
+        raise DeviceMissing(
+            f"{counted(count or 1, 'machine')} of the pool is wanted, and {len(fit)} can be used"
+            + "".join(
+                f"; {each.machine.name}: {out[each.id]}" for each in joined if each.id in out
+            ),
+            where="--on pool",
+            fix="`evener nodes` lists them; let machines join, or ask for fewer (--workers)",
+        )
+    agents = tuple(_agents(job, fit[:count]))
+    ranks = [rank for agent in agents for rank in agent.ranks]
+    batch_parts.check(job, ranks)
+    found = [f"left out: {e.machine.name}, {out[e.id]}" for e in joined if e.id in out]
+    found += [note for note in (notes.idle_ranks(job, ranks),) if note]
+    return Plan(job.name or "", POOL, agents, tuple(found), env=job.env.variables)
+
+
+def with_newcomers(plan: Plan, job: Job, joined: Sequence[Joined]) -> Plan:
+    """The plan with an agent more for each machine that was not in it; the same where there is
+    none, or the job says how many there are to be."""
+    known, out = {agent.node for agent in plan.agents}, _left_out(job, joined)
+    new = [each for each in joined if each.id not in known and each.id not in out]
+    if job.local.workers is not None or not new:
+        return plan
+    return replace(plan, agents=(*plan.agents, *_agents(job, new, plan.agents)))
+
+
+def _left_out(job: Job, joined: Sequence[Joined]) -> dict[str, str]:
+    """Why, by machine. All that train have one torch: that of the first."""
+    out = {each.id: each.why_not for each in joined if each.why_not}
+    torch = next((_public(each.machine.torch) for each in joined if each.id not in out), "")
+    for each in joined:
+        if each.id in out:
+            continue
+        if _public(each.machine.torch) != torch:
+            out[each.id] = f"its torch is {each.machine.torch}, and that of the others {torch}"
+            continue
+        try:
+            ranks_on(job, each.machine, None)
+        except DeviceMissing as error:
+            out[each.id] = error.what
+    return out
+
+
+def _public(version: str) -> str:
+    """Builds of one version train together."""
+    return version.partition("+")[0]
+
+
+def _agents(
+    job: Job, joined: Sequence[Joined], before: Sequence[AgentPlan] = ()
+) -> Iterator[AgentPlan]:
+    names = aliases([each.machine.name for each in joined], {agent.machine for agent in before})
+    first = sum(len(agent.ranks) for agent in before)
+    for number, (each, name) in enumerate(zip(joined, names, strict=True), len(before)):
+        ranks = ranks_on(job, each.machine, None, first)
+        first += len(ranks)
+        yield AgentPlan(f"a{number:02d}", name, tuple(ranks), node=each.id)

@@ -1,0 +1,248 @@
+"""The agents that a machine of a pool has: started as the server wishes, watched, and ended.
+
+They end with us (`AgentEnv.owned`). One that ends with an error is started again some times, as an
+engine would; what it then says last is told to the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evener import contract
+from evener.contract import AgentEnv
+from evener.probe import address_facing
+from evener.rundir.layout import RunDir
+from evener.wire.calls import Server
+from evener.wire.frames import join_address
+
+log = logging.getLogger("evener.pool")
+
+RESTARTS = 5
+BACK_OFF_S = 1.0
+PART_S = 30.0  # above the time in which an agent says goodbye and brings home what it has
+_TAIL_LINES, _TAIL_BYTES = 8, 4096
+
+
+class Door:
+    """Where the next agent will answer: bound, so that it can be told to others beforehand, and
+    not listening, so that until then nobody is answered."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self.address = ""
+
+    def look(self, server: Server) -> str:
+        """At the address by which the server is reached now. Empty where there is no way."""
+        try:
+            host = address_facing(server.host, server.port)
+        except OSError:
+            host = ""
+        if not host or self._socket is None or self._socket.getsockname()[0] != host:
+            self.close()
+            if host:
+                self._bind(host, 0)
+        return self.address
+
+    def take(self, told: str) -> socket.socket | None:
+        """The socket that others were told of: ours, or a new one at that address if it is free."""
+        if self._socket is not None and self.address == told:
+            found, self._socket, self.address = self._socket, None, ""
+            return found
+        host, _, port = told.rpartition(":")
+        with contextlib.suppress(OSError):
+            return _bound(host.strip("[]"), int(port))
+        return None
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._socket, self.address = None, ""
+
+    def _bind(self, host: str, port: int) -> None:
+        self._socket = _bound(host, port)
+        self.address = join_address(host, self._socket.getsockname()[1])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+@dataclass(slots=True)
+class Agent:
+    """One wish of the server, and the process that fulfils it."""
+
+    wish: dict[str, Any]
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+    status: int | None = None  # once it is over
+    words: str = ""
+    starts: int = 0
+    not_before: float = 0.0
+    kill_at: float | None = None  # it was told to go
+    said: set[str] = field(default_factory=set)
+
+
+class Agents:
+    """All of a machine's. `keep` and `tend` are called again and again, by one thread: agents die
+    with the thread that has started them."""
+
+    def __init__(self, folder: Path, door: Door) -> None:
+        self._folder, self._door = folder, door
+        self._known: dict[str, Agent] = {}
+
+    @property
+    def running(self) -> list[str]:
+        return [name for name, agent in self._known.items() if agent.process is not None]
+
+    @property
+    def ended(self) -> dict[str, tuple[int, str]]:
+        """By wish: status and last words."""
+        return {n: (a.status, a.words) for n, a in self._known.items() if a.status is not None}
+
+    def keep(self, wishes: list[dict[str, Any]]) -> None:
+        """These and no others. One that is over is forgotten once the server has heard of it."""
+        wanted = {wish["id"]: wish for wish in wishes}
+        for name in [n for n, a in self._known.items() if n not in wanted and a.process is None]:
+            self._forget(self._known.pop(name))
+        for name, agent in self._known.items():
+            if name not in wanted and agent.kill_at is None:
+                self._part(agent)
+        for name, wish in wanted.items():
+            if name not in self._known:
+                folder = self._folder / f"{wish['run']}-{wish['told']['agent']}"
+                self._known[name] = Agent(wish, folder)
+
+    def tend(self, server: Server) -> bool:
+        """Start what is due and look after what runs. Whether something has changed."""
+        now, changed = time.monotonic(), False
+        for agent in list(self._known.values()):
+            if agent.process is not None and agent.process.poll() is not None:
+                self._ended(agent, now)
+                changed = True
+            elif agent.process is not None and agent.kill_at is not None and now > agent.kill_at:
+                agent.process.kill()
+            elif agent.process is None and agent.status is None and now >= agent.not_before:
+                self._start(agent, server)
+                changed = True
+        return changed
+
+    def part(self) -> None:
+        """All leave their runs, and are waited for."""
+        for agent in self._known.values():
+            if agent.status is None:
+                self._part(agent)
+        deadline = time.monotonic() + PART_S
+        for agent in self._known.values():
+            if agent.process is not None:
+                try:
+                    agent.process.wait(max(0.0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    agent.process.kill()
+                    agent.process.wait()
+                agent.process = None
+            self._forget(agent)
+        self._known.clear()
+
+    def _part(self, agent: Agent) -> None:
+        agent.kill_at = time.monotonic() + PART_S
+        if agent.process is not None:
+            agent.process.terminate()
+
+    def _start(self, agent: Agent, server: Server) -> None:
+        told = agent.wish["told"]
+        run = RunDir(agent.folder / str(told["name"]))
+        sock = self._door.take(str(told["door"]))
+        agent.starts += 1
+        try:
+            if sock is None:
+                raise OSError(f"the address {told['door']} is taken, or is no longer ours")
+            run.create()
+            with sock, (agent.folder / "agent.log").open("ab") as file:
+                agent.process = subprocess.Popen(
+                    (sys.executable, "-P", "-m", "evener.agent"),
+                    env=_environment(agent.wish, run, server, sock),
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=file,
+                    start_new_session=True,
+                    **_handing(sock),
+                )
+            log.info("agent %s of %s starts", told["agent"], told["name"])
+        except OSError as error:
+            log.error("agent %s of %s cannot be started: %s", told["agent"], told["name"], error)
+            agent.words = str(error)
+            self._again(agent, 1, time.monotonic())
+
+    def _ended(self, agent: Agent, now: float) -> None:
+        assert agent.process is not None
+        status, agent.process = agent.process.returncode, None
+        log.info("agent of %s ended with status %d", agent.wish["told"]["name"], status)
+        if status == 0 or agent.kill_at is not None:
+            agent.status = 0 if agent.kill_at is None else status
+            return
+        agent.words = _tail(agent.folder / "agent.log")
+        self._again(agent, status, now)
+
+    def _again(self, agent: Agent, status: int, now: float) -> None:
+        if agent.starts > RESTARTS:
+            agent.status = status
+        agent.not_before = now + BACK_OFF_S * 2 ** (agent.starts - 1)
+
+    def _forget(self, agent: Agent) -> None:
+        """What it had was brought home, or is not wanted."""
+        shutil.rmtree(agent.folder, ignore_errors=True)
+
+
+def _environment(
+    wish: dict[str, Any], run: RunDir, server: Server, sock: socket.socket
+) -> dict[str, str]:
+    told = wish["told"]
+    env = AgentEnv(
+        run_dir=str(run.path),
+        secret=str(told["secret"]),
+        agent=str(told["agent"]),
+        first_rank=int(told["first_rank"]),
+        ranks=int(told["ranks"]),
+        head=Server(server.host, server.port, f"/runs/{wish['run']}", server.pin).text,
+        fd=-1 if sys.platform == "win32" else sock.fileno(),
+        listen=str(told["door"]),
+        peers=str(told["peers"]),
+        expected_agents=int(told["expected_agents"]),
+        revived=1,
+        apart=1,
+        owned=1,
+    )
+    code = contract.module_path((str(run.path / contract.CODE),))
+    return contract.inherited_environ() | contract.to_environ(env) | code
+
+
+def _handing(sock: socket.socket) -> dict[str, Any]:
+    """On Windows it cannot be inherited: its address is free again, for the child to take."""
+    if sys.platform == "win32":
+        sock.close()
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        return {"creationflags": flags}
+    return {"pass_fds": (sock.fileno(),)}
+
+
+def _tail(log_file: Path) -> str:
+    with contextlib.suppress(OSError), log_file.open("rb") as file:
+        file.seek(max(0, log_file.stat().st_size - _TAIL_BYTES))
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-_TAIL_LINES:])
+    return ""

@@ -1,0 +1,164 @@
+"""This machine joins a pool, is a member of it, and leaves it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from evener import cluster, contract, errors, versions
+from evener.pool import code, detached, house, server
+from evener.pool.client import AnsweredError, Client
+from evener.pool.house import Joined, Pool
+from evener.probe import probe
+from evener.wire import calls
+from evener.wire.calls import Server, WrongCertificateError
+from evener.wire.frames import join_address, split_address
+
+TRY_S = 4.0  # for an address to answer
+LISTED_S = 20.0
+LEAVE_S = 45.0
+_POLL_S = 0.05
+
+
+def join(typed: str | None, at: str | None = None) -> Joined:
+    """By a code, or again by what is known of the last pool. Its process is not started yet."""
+    folder = house.joined_folder()
+    known = house.read_joined(folder)
+    if typed is None:
+        if known is None:
+            raise errors.NoPool(
+                "this machine has joined no pool yet",
+                where="evener join",
+                fix="`evener up` on another machine prints the line to type here, with a code",
+            )
+        servers, secret = tuple(map(calls.parse, known.servers)), known.secret
+    else:
+        told = code.decode(typed)
+        if known is not None and not known.pin.startswith(told.pin):
+            raise errors.NoPool(
+                f"this machine is in another pool, that of {known.where}",
+                where=str(folder),
+                fix="`evener leave` first",
+            )
+        addresses = [split_address(at)] if at else [(a, told.port) for a in told.addresses]
+        servers = tuple(Server(host, port, pin=told.pin) for host, port in addresses)
+        secret = known.secret if known else told.secret
+    return _entered(folder, servers, secret)
+
+
+def join_own(pool: Pool) -> Joined:
+    """The machine of the server joins without a code."""
+    host = pool.addresses[0] if pool.addresses else contract.LOOPBACK
+    servers = (Server(host, pool.port, pin=pool.pin),)
+    return _entered(house.joined_folder(), servers, pool.owner)
+
+
+def _entered(folder: Path, servers: tuple[Server, ...], secret: str) -> Joined:
+    told = {"machine": cluster.to_dict(probe()), "evener": versions.EVENER}
+    reached, answer = _first(servers, secret, told)
+    pin = reached.pin
+    ordered = (reached, *(s for s in servers if s is not reached))
+    joined = Joined(
+        servers=tuple(Server(s.host, s.port, pin=pin).text for s in ordered),
+        member=str(answer["member"]),
+        name=str(answer["name"]),
+        secret=str(answer["secret"]),
+    )
+    house.write_joined(folder, joined)
+    return joined
+
+
+def _first(
+    servers: tuple[Server, ...], secret: str, told: dict[str, Any]
+) -> tuple[Server, dict[str, Any]]:
+    """The first that answers, and what it says."""
+    failures = []
+    for server_ in servers:
+        where = join_address(server_.host, server_.port)
+        try:
+            client = Client(server_, secret)
+            return server_, client.call("POST", "join", told, timeout_s=TRY_S)
+        except AnsweredError as error:
+            raise _refused(error, where) from error
+        except WrongCertificateError as error:
+            raise errors.CodeRefused(
+                f"{error}: it is not the pool of this code, or somebody is in between",
+                where=where,
+                fix="take a new code from the machine of the pool: `evener token new`",
+            ) from error
+        except OSError as error:
+            failures.append(f"{where} ({error})")
+    raise errors.PoolAway(
+        "no pool answers; tried: " + ", ".join(failures or ["nothing: the code has no address"]),
+        where="evener join",
+        fix="look whether `evener up` still runs there and its firewall lets the port in; where "
+        "it has another address: evener join CODE --at HOST:PORT",
+    )
+
+
+def _refused(error: AnsweredError, where: str) -> errors.EvenerError:
+    if error.status == server.HTTP_OTHER_VERSION:
+        return errors.VersionsDiffer(
+            f"the pool has evener {error.said}, and this machine evener {versions.EVENER}",
+            where=where,
+            fix=f"install the same here: pip install 'evener[train]=={error.said}'",
+        )
+    if error.status == server.HTTP_REFUSED:
+        what, fix = f"the code {error.said}", "`evener token new` on the pool's machine makes one"
+    elif error.status == server.HTTP_TOO_MANY:
+        what, fix = "too many wrong codes came from this address", "try again in a minute"
+    else:
+        what = "the pool knows nothing of this code, or of this machine any more"
+        fix = "`evener leave` here, then join with a new code: `evener token new` there"
+    return errors.CodeRefused(what, where=where, fix=fix)
+
+
+def work_detached(joined: Joined) -> None:
+    """Start the process of this machine, and wait until the pool has it on its list."""
+    folder = house.joined_folder()
+    known = house.read_joined(folder)
+    started = None
+    if known is None or not known.works:
+        started = detached.start("work", folder / "joiner.log")
+    client = Client(calls.parse(joined.servers[0]), joined.secret)
+    deadline = time.monotonic() + LISTED_S
+    while True:
+        with contextlib.suppress(OSError, AnsweredError):
+            if any(m["id"] == joined.member and m["door"] for m in members(client)):
+                return
+        if time.monotonic() > deadline or (started is not None and not started.alive):
+            words = started.last_words() if started else ""
+            raise errors.StartFailed(
+                f"the process that waits for work does not{words}",
+                where=str(folder / "joiner.log"),
+                fix="the log says why; `evener join` without a code tries again",
+            )
+        time.sleep(_POLL_S)
+
+
+def members(client: Client) -> list[dict[str, Any]]:
+    return list(client.call("GET", "members")["members"])
+
+
+def leave() -> Joined:
+    """Its agents leave their runs, the pool forgets it, and nothing of it stays here."""
+    folder = house.joined_folder()
+    known = house.read_joined(folder)
+    if known is None:
+        raise errors.NoPool(
+            "this machine is in no pool", where=str(folder), fix="there is nothing to leave"
+        )
+    if not known.works:
+        client = Client(calls.parse(known.servers[0]), known.secret)
+        with contextlib.suppress(OSError, AnsweredError):
+            client.call("POST", "leave", timeout_s=TRY_S)
+        shutil.rmtree(folder, ignore_errors=True)
+        return known
+    house.leave_file(folder).touch()
+    deadline = time.monotonic() + LEAVE_S
+    while folder.exists() and known.works and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    return known

@@ -1,0 +1,109 @@
+"""A pool made on this machine, started again after a restart, or ended."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+import time
+
+from evener import contract, errors
+from evener.pool import code, detached, house
+from evener.pool.client import Owner, owner
+from evener.pool.code import Code
+from evener.pool.house import Pool
+from evener.probe import probe
+
+SECRET_BYTES = 32
+START_S = 30.0
+DOWN_S = 40.0
+_POLL_S = 0.05
+_TRIED_PORTS = 20
+_OF_CONTAINERS = ("172.17.", "172.18.", "169.254.")
+
+
+def found(bind: str, port: int | None) -> tuple[Pool, bool]:
+    """The pool of this machine, with its server up; and whether it was up before."""
+    pool = house.read_pool()
+    if pool is not None and pool.runs:
+        return pool, True
+    if pool is None:
+        pool = Pool(secrets.token_hex(SECRET_BYTES), _free_port(bind, port), bind, _addresses(bind))
+    house.write_pool(pool)
+    started = detached.start("serve", house.pool_folder() / "server.log")
+    _await_answer(started)
+    known = house.read_pool()
+    assert known is not None
+    return known, False
+
+
+def _await_answer(started: detached.Started) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            owner().runs()
+            return
+        except errors.PoolAway as error:
+            if not started.alive or time.monotonic() > deadline:
+                raise errors.StartFailed(
+                    f"the pool's server does not start{started.last_words()}",
+                    where=str(started.log),
+                    fix="the log says why; `evener up --port N` takes another port",
+                ) from error
+        time.sleep(_POLL_S)
+
+
+def new_code(pool: Pool, by: Owner, lasts_s: float, uses: int) -> tuple[dict[str, object], str]:
+    """A token, and the code that is typed on another machine."""
+    token = by.mint(lasts_s, uses)
+    pin = pool.pin[: 2 * code.PIN_BYTES]
+    made = Code(pool.addresses, pool.port, str(token["secret"]), pin)
+    return token, code.encode(made)
+
+
+def end() -> None:
+    """All machines are told to leave, and nothing of the pool stays here."""
+    pool = house.read_pool()
+    if pool is not None and pool.runs:
+        owner().down()
+        deadline = time.monotonic() + DOWN_S
+        while pool.runs and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+    shutil.rmtree(house.pool_folder(), ignore_errors=True)
+
+
+def _free_port(bind: str, port: int | None) -> int:
+    """The one that was asked for or none; else the first that is free."""
+    wanted = [port] if port is not None else range(code.PORT, code.PORT + _TRIED_PORTS)
+    for each in wanted:
+        try:
+            family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+            with socket.create_server((bind or contract.EVERYWHERE, each), family=family) as made:
+                return int(made.getsockname()[1])
+        except OSError as error:
+            reason = error
+    raise errors.PortTaken(
+        f"the pool cannot listen: {reason.strerror or reason}",
+        where=f"{bind or 'this machine'}, port {' or '.join(map(str, wanted[:1]))}",
+        fix="evener up --port N, with one that is free; --address with one of this machine's",
+    )
+
+
+def _addresses(bind: str) -> tuple[str, ...]:
+    """By which others may reach us: that of the way out first, those of container engines last."""
+    if bind:
+        return (bind,)
+    known = [address for address in probe().addresses if ":" not in address]
+    ranked = sorted(known, key=lambda a: (a != _way_out(), a.startswith(_OF_CONTAINERS)))
+    chosen = [a for a in ranked if not a.startswith(_OF_CONTAINERS)] or ranked
+    return tuple(chosen[: code.MOST_ADDRESSES]) or (contract.LOOPBACK,)
+
+
+def _way_out() -> str:
+    """Nothing is sent: the route is looked up."""
+    from evener.probe import address_facing
+
+    try:
+        return address_facing("192.0.2.1", 9)
+    except OSError:
+        return ""

@@ -1,0 +1,140 @@
+"""Where a pool's server and a machine that has joined keep what they must not forget.
+
+    STATE/pool/           of the machine with the server: pool.json, roll.json, server.log
+    STATE/joined/HOST/    of a machine that has joined: joined.json, joiner.log, runs/,
+                          `leave`, once it is to leave
+
+The host's name is in the path because several machines may have one home folder.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from evener import contract, process
+from evener.rundir import layout
+from evener.wire import calls, tls
+from evener.wire.calls import Server
+from evener.wire.frames import join_address
+
+VERSION = 1
+PRIVATE = 0o600
+FOLDER_MODE = 0o700
+Kept = TypeVar("Kept", "Pool", "Joined")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What the server's machine knows of its pool. `bind` is empty for all of its addresses."""
+
+    secret: str = field(repr=False)
+    port: int
+    bind: str = ""
+    addresses: tuple[str, ...] = ()
+    pid: int = 0
+    birth: str = ""
+
+    @property
+    def pin(self) -> str:
+        return calls.fingerprint(tls.certificate(self.secret))
+
+    @property
+    def owner(self) -> str:
+        """What the owner shows. Not the secret itself, from which the server's key is made."""
+        return contract.page_key("owner of " + self.secret)
+
+    @property
+    def here(self) -> Server:
+        return Server(self.bind or contract.LOOPBACK, self.port, pin=self.pin)
+
+    @property
+    def runs(self) -> bool:
+        return bool(self.birth) and process.birth(self.pid) == self.birth
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a machine that has joined knows. `servers` are tried in turn."""
+
+    servers: tuple[str, ...]
+    member: str
+    name: str
+    secret: str = field(repr=False)
+    pid: int = 0
+    birth: str = ""
+
+    @property
+    def pin(self) -> str:
+        return calls.parse(self.servers[0]).pin
+
+    @property
+    def works(self) -> bool:
+        return bool(self.birth) and process.birth(self.pid) == self.birth
+
+    @property
+    def where(self) -> str:
+        """For people."""
+        found = (calls.parse(text) for text in self.servers)
+        return " or ".join(join_address(server.host, server.port) for server in found)
+
+
+def pool_folder() -> Path:
+    return contract.state_folder() / "pool"
+
+
+def joined_folder() -> Path:
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", platform.node()) or "localhost"
+    return contract.state_folder() / "joined" / host
+
+
+def roll_file() -> Path:
+    return pool_folder() / "roll.json"
+
+
+def leave_file(folder: Path) -> Path:
+    return folder / "leave"
+
+
+def read_pool() -> Pool | None:
+    """None where this machine has none."""
+    found = _read(pool_folder() / "pool.json")
+    if found is None:
+        return None
+    return Pool(**{**found, "addresses": tuple(found["addresses"])})
+
+
+def write_pool(pool: Pool) -> None:
+    _write(pool_folder() / "pool.json", asdict(pool))
+
+
+def read_joined(folder: Path) -> Joined | None:
+    """None where this machine is in none."""
+    found = _read(folder / "joined.json")
+    return None if found is None else Joined(**{**found, "servers": tuple(found["servers"])})
+
+
+def write_joined(folder: Path, joined: Joined) -> None:
+    _write(folder / "joined.json", asdict(joined))
+
+
+def with_own_process(record: Kept) -> Kept:
+    """A pool or a membership, and this process, which serves it."""
+    return replace(record, pid=os.getpid(), birth=process.birth(os.getpid()) or "")
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    if not file.is_file():
+        return None
+    found = layout.read_json(file)
+    return {key: value for key, value in found.items() if key != "v"}
+
+
+def _write(file: Path, record: dict[str, Any]) -> None:
+    with layout.translated(file):
+        file.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    layout.write_json(file, {"v": VERSION, **record}, PRIVATE)

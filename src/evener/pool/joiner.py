@@ -1,0 +1,191 @@
+"""The process of a machine that has joined: asks the pool what there is to do, and does it.
+
+It dials out only. A pool that does not answer is asked again until it does: after a sleep, a
+restart of the server or a loss of the network the machine is back by itself. It ends when it is
+told to leave, here (`evener leave`) or by the pool (`evener down`); a signal ends the process, and
+the machine stays a member.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import logging
+import random
+import shutil
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from evener import errors
+from evener.pool import house
+from evener.pool.agents import Agents, Door
+from evener.pool.attendance import GRACE_S, HOLD_S
+from evener.pool.client import AnsweredError, Client
+from evener.pool.house import Joined
+from evener.wire import calls
+from evener.wire.calls import Server
+
+log = logging.getLogger("evener.pool")
+
+TICK_S = 0.1
+AGAIN_S, AGAIN_MOST_S = 0.3, 5.0
+GONE = (404,)  # the server does not know us any more
+UNKNOWN = "the pool does not know us"
+
+
+class Joiner:
+    """Of one membership, which lies in `folder`."""
+
+    def __init__(self, folder: Path, joined: Joined) -> None:
+        self._folder, self._joined = folder, joined
+        self._door = Door()
+        self._agents = Agents(folder / "runs", self._door)
+        self._servers = itertools.cycle(map(calls.parse, joined.servers))
+        self._server = next(self._servers)
+        self._ending = threading.Event()
+        # Between the threads, under `_lock`:
+        self._lock = threading.Lock()
+        self._wishes: list[dict[str, Any]] | None = None
+        self._leaves = ""  # why
+        self._report: dict[str, Any] = {}
+        self._news = threading.Event()  # there is something to tell at once
+
+    def run(self) -> None:
+        """Until it is told to leave, or to end."""
+        shutil.rmtree(self._folder / "runs", ignore_errors=True)  # of an earlier life
+        self._door.look(self._server)
+        self._note()
+        threads = [
+            threading.Thread(target=self._ask, name="ask", daemon=True),
+            threading.Thread(target=self._tell, name="tell", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._work()
+        finally:
+            self._agents.part()
+            self._door.close()
+            self._ending.set()
+            self._news.set()
+            if self._leaves:
+                self._leave()
+
+    def end(self, *_: object) -> None:
+        """A signal handler."""
+        self._ending.set()
+
+    # --------------------------------------------------------------------- the main thread
+
+    def _work(self) -> None:
+        left = house.leave_file(self._folder)
+        while not self._ending.wait(TICK_S):
+            with self._lock:
+                wishes, self._wishes = self._wishes, None
+            if wishes is not None:
+                self._agents.keep(wishes)
+            if self._leaves or left.exists():
+                self._leaves = self._leaves or "asked to leave"
+                return
+            changed = self._agents.tend(self._server)
+            changed |= self._door.address != self._door.look(self._server)
+            if changed:
+                self._note()
+                self._news.set()
+
+    def _note(self) -> None:
+        """What there is to tell."""
+        report = {
+            "door": self._door.address,
+            "running": self._agents.running,
+            "ended": self._agents.ended,
+        }
+        with self._lock:
+            self._report = report
+
+    def _leave(self) -> None:
+        log.info("leaving: %s", self._leaves)
+        if self._leaves != UNKNOWN:
+            with contextlib.suppress(OSError, AnsweredError):
+                Client(self._server, self._joined.secret).call("POST", "leave")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # ------------------------------------------------------------------- the other threads
+
+    def _ask(self) -> None:
+        """One question after the other, over one connection as long as that holds."""
+        seen, tries = "", 0
+        connection: http.client.HTTPConnection | None = None
+        while not (self._ending.is_set() or self._leaves):
+            server = self._server
+            connection = connection or server.connection(HOLD_S + GRACE_S)
+            try:
+                answer = self._said(server, {"seen": seen}, connection)
+                seen, tries = str(answer["stamp"]), 0
+                self._heard(answer)
+            except AnsweredError as error:
+                tries = self._refused(error, tries)
+            except OSError as error:
+                connection.close()
+                connection, seen = None, ""
+                if tries == 0:
+                    log.info("the pool does not answer: %s", error)
+                tries += 1
+                self._server = next(self._servers)
+                self._ending.wait(min(AGAIN_MOST_S, AGAIN_S * 2**tries) * random.uniform(0.5, 1))
+        if connection is not None:
+            connection.close()
+
+    def _refused(self, error: AnsweredError, tries: int) -> int:
+        if error.status in GONE:
+            self._leaves = UNKNOWN
+            return 0
+        log.error("the pool answers %s", error)
+        self._ending.wait(AGAIN_MOST_S)
+        return tries + 1
+
+    def _tell(self) -> None:
+        """What has changed here, while the other thread's question is being held."""
+        while not self._ending.is_set():
+            self._news.wait()
+            self._news.clear()
+            if self._ending.is_set():
+                return
+            server = self._server
+            with (
+                contextlib.suppress(OSError, AnsweredError),
+                contextlib.closing(server.connection(GRACE_S)) as connection,
+            ):
+                self._heard(self._said(server, {"seen": "", "now": True}, connection))
+
+    def _said(
+        self, server: Server, question: dict[str, Any], connection: http.client.HTTPConnection
+    ) -> dict[str, Any]:
+        with self._lock:
+            told = self._report | question
+        client = Client(server, self._joined.secret)
+        return dict(client.call("POST", "wait", told, over=connection))
+
+    def _heard(self, answer: dict[str, Any]) -> None:
+        with self._lock:
+            self._wishes = list(answer["wishes"])
+        if answer["leave"]:
+            self._leaves = "the pool has ended"
+
+
+def main(folder: Path) -> None:
+    """In the foreground of whoever calls. Raises NoPool where nobody has joined."""
+    joined = house.read_joined(folder)
+    if joined is None:
+        raise errors.NoPool(
+            "this machine has joined no pool", where=str(folder), fix="evener join CODE"
+        )
+    joined = house.with_own_process(joined)
+    house.write_joined(folder, joined)
+    joiner = Joiner(folder, joined)
+    signal.signal(signal.SIGTERM, joiner.end)
+    signal.signal(signal.SIGINT, joiner.end)
+    joiner.run()

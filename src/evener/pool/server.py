@@ -1,0 +1,266 @@
+"""The routes of a pool's server. Who shows no secret it knows is told nothing: the same always.
+
+    POST   /pool/join     {"machine": ..., "evener": ...}   a code's, a member's or the owner's
+    POST   /pool/wait     what a member has; answered when there is news, or after some seconds
+    POST   /pool/leave                                      a member's
+    GET    /pool/members                                    a member's or the owner's
+    GET    /pool/tokens, POST /pool/tokens, DELETE /pool/tokens/ID         the owner's
+    GET    /pool/runs, POST /pool/runs, DELETE /pool/runs/KEY              the owner's
+    POST   /pool/down                                       the owner's
+    ...    /runs/KEY/v1/...    the head of that run (`relay`)              the run's
+
+Secrets are shown as `Authorization: Bearer SECRET`. The owner is who may read the pool's folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from evener import cluster, versions
+from evener.pool import relay
+from evener.pool.attendance import Attendance
+from evener.pool.roll import Member, RefusedError, Roll, Run, Wish
+from evener.pool.tokens import Guesses
+from evener.pool.views import member_view, run_view, stamp, token_view, wishes_view
+
+BODY_BYTES = 2**20
+HTTP_NOTHING, HTTP_REFUSED, HTTP_TOO_MANY, HTTP_OTHER_VERSION = 404, 403, 429, 409
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """All that the routes work on. `down` is called when the owner ends the pool."""
+
+    roll: Roll
+    attendance: Attendance
+    owner: str
+    down: Callable[[], None]
+
+
+class _NothingError(Exception):
+    """Not for you, or not there: nobody is told which."""
+
+
+def build(desk: Desk) -> ASGIApp:
+    routes = [
+        *_of_members(desk),
+        *_of_owner(desk),
+        Route("/runs/{key}/{path:path}", relay.handler(desk.roll), methods=relay.METHODS),
+    ]
+    handlers: dict[Any, Any] = {
+        _NothingError: _nothing,
+        relay.NobodyError: _nothing,
+        404: _nothing,
+        405: _nothing,
+        ValueError: _unreadable,
+        KeyError: _unreadable,
+        TypeError: _unreadable,
+    }
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+# ---------------------------------------------------------------------------- of machines
+
+
+def _of_members(desk: Desk) -> list[Route]:
+    guesses = Guesses()
+
+    async def join(request: Request) -> Response:
+        address, now = request.client.host if request.client else "", time.monotonic()
+        secret = relay.bearer(request)
+        own = hmac.compare_digest(secret, desk.owner)
+        known = desk.roll.member_of(secret)
+        token = None
+        if not own and known is None:
+            if guesses.too_many(address, now):
+                return _said(HTTP_TOO_MANY, "too many wrong codes: wait a minute")
+            try:
+                token = desk.roll.valid(secret)
+            except RefusedError as why:
+                return _said(HTTP_REFUSED, str(why))
+            if token is None:
+                guesses.note(address, now)
+                raise _NothingError
+        told = await _body(request)
+        machine, evener = cluster.from_dict(told["machine"]), str(told["evener"])
+        if evener != versions.EVENER:
+            return _said(HTTP_OTHER_VERSION, versions.EVENER)
+        if own:
+            known = next((m for m in desk.roll.members.values() if m.own), None)
+        if known is not None and not own:
+            member, shown = desk.roll.renew(known, machine, evener), secret
+        else:
+            if known is not None:
+                desk.roll.dismiss(known.id)
+            member, shown = desk.roll.admit(machine, evener, token, own=own)
+        desk.attendance.heard(member.id)
+        return JSONResponse({"member": member.id, "name": member.name, "secret": shown})
+
+    async def wait(request: Request) -> Response:
+        member = _member(desk, request)
+        told = await _body(request)
+        presence = desk.attendance.heard(member.id)
+        presence.door, presence.why_not = str(told["door"]), str(told.get("why_not", ""))
+        presence.running = tuple(map(str, told["running"]))
+        for wish, (status, words) in told["ended"].items():
+            desk.roll.end(member.id, str(wish), int(status), str(words))
+        answer = _answer(desk, member)
+        if told["seen"] == answer["stamp"] and not told.get("now"):
+            presence.asking += 1
+            try:
+                await _news_or_end(desk, member, request)
+            finally:
+                presence.asking -= 1
+            answer = _answer(desk, member)
+        desk.attendance.heard(member.id)
+        return JSONResponse(answer)
+
+    async def leave(request: Request) -> Response:
+        member = _member(desk, request)
+        desk.roll.dismiss(member.id)
+        desk.attendance.forget(member.id)
+        return JSONResponse({})
+
+    async def members(request: Request) -> Response:
+        if not _is_owner(desk, request):
+            _member(desk, request)
+        found = [member_view(m, desk.roll, desk.attendance) for m in desk.roll.members.values()]
+        return JSONResponse({"members": found})
+
+    return [
+        Route("/pool/join", join, methods=["POST"]),
+        Route("/pool/wait", wait, methods=["POST"]),
+        Route("/pool/leave", leave, methods=["POST"]),
+        Route("/pool/members", members, methods=["GET"]),
+    ]
+
+
+async def _news_or_end(desk: Desk, member: Member, request: Request) -> None:
+    """Until there is news for the member, or its connection ends: then it is away at once."""
+    news = asyncio.create_task(desk.attendance.news(member.id))
+    ended = asyncio.create_task(_ended(request))
+    done, pending = await asyncio.wait((news, ended), return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    if news not in done:
+        desk.attendance.gone(member.id)
+
+
+async def _ended(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _answer(desk: Desk, member: Member) -> dict[str, Any]:
+    wishes = wishes_view(desk.roll.wanted_of(member.id))
+    leave = member.id in desk.roll.leaving
+    return {"stamp": stamp(wishes, leave), "wishes": wishes, "leave": leave}
+
+
+# -------------------------------------------------------------------------- of the owner
+
+
+def _of_owner(desk: Desk) -> list[Route]:
+    async def tokens(request: Request) -> Response:
+        return JSONResponse({"tokens": [token_view(token) for token in desk.roll.tokens]})
+
+    async def mint(request: Request) -> Response:
+        told = await _body(request)
+        token, secret = desk.roll.mint(float(told["lasts_s"]), int(told["uses"]))
+        return JSONResponse({**token_view(token), "secret": secret})
+
+    async def revoke(request: Request) -> Response:
+        if not desk.roll.revoke(request.path_params["id"]):
+            raise _NothingError
+        return JSONResponse({})
+
+    async def runs(request: Request) -> Response:
+        found = [run_view(run, desk.attendance) for run in desk.roll.runs.values()]
+        return JSONResponse({"runs": found})
+
+    async def want(request: Request) -> Response:
+        told = await _body(request)
+        key = str(told["key"])
+        wishes = (
+            Wish(str(w["id"]), key, str(w["member"]), dict(w["told"])) for w in told["wishes"]
+        )
+        name, head, secret = (str(told[part]) for part in ("name", "head", "secret"))
+        desk.roll.want(Run(key, name, head, secret, tuple(wishes)))
+        desk.attendance.tell_all()
+        return JSONResponse({})
+
+    async def withdraw(request: Request) -> Response:
+        desk.roll.withdraw(request.path_params["key"])
+        desk.attendance.tell_all()
+        return JSONResponse({})
+
+    async def down(request: Request) -> Response:
+        desk.roll.leaving = set(desk.roll.members)
+        desk.attendance.tell_all()
+        desk.down()
+        return JSONResponse({})
+
+    def owned(handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            if not _is_owner(desk, request):
+                raise _NothingError
+            return await handler(request)
+
+        return guarded
+
+    return [
+        Route("/pool/tokens", owned(tokens), methods=["GET"]),
+        Route("/pool/tokens", owned(mint), methods=["POST"]),
+        Route("/pool/tokens/{id}", owned(revoke), methods=["DELETE"]),
+        Route("/pool/runs", owned(runs), methods=["GET"]),
+        Route("/pool/runs", owned(want), methods=["POST"]),
+        Route("/pool/runs/{key}", owned(withdraw), methods=["DELETE"]),
+        Route("/pool/down", owned(down), methods=["POST"]),
+    ]
+
+
+def _is_owner(desk: Desk, request: Request) -> bool:
+    return hmac.compare_digest(relay.bearer(request), desk.owner)
+
+
+def _member(desk: Desk, request: Request) -> Member:
+    found = desk.roll.member_of(relay.bearer(request))
+    if found is None:
+        raise _NothingError
+    return found
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    body = await relay.body(request, BODY_BYTES)
+    told = json.loads(body)
+    if not isinstance(told, dict):
+        raise TypeError("not an object")
+    return told
+
+
+def _said(status: int, what: str) -> JSONResponse:
+    return JSONResponse({"error": what}, status)
+
+
+async def _nothing(request: Request, error: Exception) -> Response:
+    return _said(HTTP_NOTHING, "nothing is here")
+
+
+async def _unreadable(request: Request, error: Exception) -> Response:
+    return _said(400, f"this cannot be read: {' '.join(str(error).split())[:200]}")

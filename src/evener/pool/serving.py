@@ -1,0 +1,107 @@
+"""The process of a pool's server: one TLS port, until the owner ends the pool or it gets SIGTERM.
+
+After the latter, or a crash, `evener up` starts it again into the same pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from evener import contract
+from evener.pool import house, server
+from evener.pool.attendance import Attendance
+from evener.pool.house import Pool
+from evener.pool.roll import Roll
+from evener.wire import tls
+
+log = logging.getLogger("evener.pool")
+
+PARTING_S = 20.0  # for members to leave, when the pool ends
+BACKLOG = 512
+_LOOK_S = 0.1
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling, which ends the process by the signal it got."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class PoolServer:
+    """Serves one pool; `serve` returns when that is over."""
+
+    def __init__(self, pool: Pool, roll: Roll) -> None:
+        self._roll, self._attendance, self._ends = roll, Attendance(), False
+        desk = server.Desk(roll, self._attendance, pool.owner, self._down)
+        config = uvicorn.Config(
+            server.build(desk),
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=2,
+        )
+        config.load()
+        config.ssl = tls.serving(pool.secret)
+        self._server = _Server(config)
+
+    def stop(self, *_: object) -> None:
+        self._server.should_exit = True
+
+    def _down(self) -> None:
+        self._ends = True
+
+    async def serve(self, listening: socket.socket) -> bool:
+        """Whether the pool is no more."""
+        watch = asyncio.create_task(self._watch())
+        await self._server.serve(sockets=[listening])
+        await watch
+        return self._ends
+
+    async def _watch(self) -> None:
+        """When the pool ends its members are told; who is asleep finds it gone."""
+        while not (self._ends or self._server.should_exit):
+            await asyncio.sleep(_LOOK_S)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PARTING_S
+        while self._ends and self._present() and loop.time() < deadline:
+            await asyncio.sleep(_LOOK_S)
+        self._attendance.tell_all()
+        self.stop()
+
+    def _present(self) -> bool:
+        return any(self._attendance.is_there(member) for member in self._roll.members)
+
+
+def main(pool: Pool) -> None:
+    """In the foreground of whoever calls."""
+    house.write_pool(house.with_own_process(pool))
+    listening = listen(pool.bind, pool.port)
+    log.info("listening on %s port %d", pool.bind or "all addresses", pool.port)
+    served = PoolServer(pool, Roll(house.roll_file()))
+    signal.signal(signal.SIGTERM, served.stop)
+    signal.signal(signal.SIGINT, served.stop)
+    with listening:
+        over = asyncio.run(served.serve(listening))
+    if over:
+        shutil.rmtree(house.pool_folder(), ignore_errors=True)
+
+
+def listen(bind: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    return socket.create_server((bind or contract.EVERYWHERE, port), family=family, backlog=BACKLOG)
