@@ -9,10 +9,11 @@ import pytest
 
 from evener.agent import door as doors
 from evener.agent import revival
+from evener.agent.company import Company
 from evener.agent.door import door
 from evener.contract import AgentEnv
 from evener.errors import StartFailed
-from evener.events import Record, RunEnded
+from evener.events import Event, Record, RunEnded
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 
@@ -41,7 +42,29 @@ def test_a_head_that_nobody_knows_is_waited_for_and_then_named(
 def test_a_head_that_cannot_say_is_asked_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revival, "KNOWN_S", 0.1)
     monkeypatch.setattr(revival, "AGAIN_S", 0.05)
-    assert asyncio.run(revival.look_back("127.0.0.1:1", "secret")) is None
+    company = Company("a00", (), 0.0)
+    looking = revival.look_back("127.0.0.1:1", "secret", company, lambda event: None)
+    assert asyncio.run(looking) is None
+
+
+def test_who_meets_nobody_is_held_while_others_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firewall may be between them: it must not train beside them, as if it were alone."""
+    told: list[Event] = []
+    company, steps = Company("a01", ("a00",), 0.0), iter(range(100))
+
+    def ask(head: str, secret: str) -> revival.Past:
+        step = next(steps)
+        if step == 5:
+            company.seen("a00", True)
+        return revival.Past(False, 3, step)
+
+    monkeypatch.setattr(revival, "AGAIN_S", 0.01)
+    monkeypatch.setattr(revival, "ALONE_S", 0.0)
+    monkeypatch.setattr(revival, "_ask", ask)
+    past = asyncio.run(revival.look_back("", "", company, told.append))
+    assert past is not None
+    assert past.step == 5
+    assert ["firewall" in str(event) for event in told] == [True]
 
 
 def test_one_that_is_started_again_after_the_end_finds_it_in_the_record(tmp_path: Path) -> None:

@@ -101,12 +101,12 @@ class Agent:
 
     def _begin(self) -> None:
         self._inbox.post(self._crew.begin)
-        me, run, sink = self._env.agent, self._run, self._sink
-        self._inbox.spawn(errands.watch_machine(me, run, sink))
-        preparing = errands.prepare_data(me, run, self._programs.prepare, self._plan.env, sink.put)
-        self._inbox.spawn(preparing, self._prepared)
-        if self._env.revived:
-            self._inbox.spawn(look_back(self._env.head, self._env.secret), self._remember)
+        env, run, sink, spawn = self._env, self._run, self._sink, self._inbox.spawn
+        me, program = env.agent, self._programs.prepare
+        spawn(errands.watch_machine(me, run, sink))
+        spawn(errands.prepare_data(me, run, program, self._plan.env, sink.put), self._prepared)
+        if env.revived:
+            spawn(look_back(env.head, env.secret, self._company, sink.put), self._remember)
 
     def _make_crew(self) -> Crew:
         env, address, plan, letters = self._env, self._address, self._plan, self._peers.broadcast

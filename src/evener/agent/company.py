@@ -11,9 +11,10 @@ class Company:
     """Told in order what happens to connections; asked at any time. Times are the agent's clock."""
 
     def __init__(self, me: str, known: Iterable[str], now: float) -> None:
-        self._me = me
+        self.me = me
         self._born_at = now
         self._unseen = set(known)  # those that never were here
+        self.met = not self._unseen  # somebody was here, or nobody can be
         self._present: set[str] = set()  # those that we are connected with
         self._gone: set[str] = set()  # those that said goodbye
         self._turned_away: set[str] = set()  # those that must not come in
@@ -22,6 +23,7 @@ class Company:
         """From awaited to present in one moment: in between, it would count as gone."""
         (self._present.add if here else self._present.discard)(agent)
         self._unseen.discard(agent)
+        self.met |= here
         if here:  # it is back
             self._gone.discard(agent)
             self._turned_away.discard(agent)
@@ -46,4 +48,4 @@ class Company:
 
     def leads(self, now: float) -> bool:
         """Whether this agent's id is the lowest of all that are here or may still come."""
-        return all(self._me < other for other in self.alive(now))
+        return all(self.me < other for other in self.alive(now))

@@ -8,9 +8,12 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from evener import errors
+from evener.agent.company import Company
+from evener.events import Alert, Event
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 from evener.state import ENDED
@@ -20,6 +23,10 @@ log = logging.getLogger(__name__)
 
 ASK_S = 2.0
 AGAIN_S = 0.5
+ALONE = "reaches none of those that train, nor they it: it waits (a firewall on its machine?)"
+ALONE_S = 10.0  # that is no passing state
+STILL_S = 10.0  # without a step: nobody trains
+LONE_S = 90.0  # at the start of a run: others begin without those that are missing before that
 KNOWN_S = 10.0  # for a head that starts when we do to have read its record
 STATE_PATH = "/v1/state"
 
@@ -30,6 +37,7 @@ class Past:
 
     over: bool
     generation: int  # the number of the last one; -1 where there was none since the start
+    step: int = 0
 
 
 def has_ended(run: RunDir) -> bool:
@@ -44,8 +52,34 @@ def has_ended(run: RunDir) -> bool:
         return False
 
 
-async def look_back(head: str, secret: str) -> Past | None:
-    """None where the head does not say: then the run is taken for one that goes on."""
+async def look_back(
+    head: str, secret: str, company: Company, say: Callable[[Event], None]
+) -> Past | None:
+    """None where the head does not say: then the run is taken for one that goes on.
+
+    Who has met nobody must not train beside others that do: a firewall may be between them.
+    It is held here, and says so, for as long as the head takes in steps.
+    """
+    past = await _known(head, secret)
+    began = since = time.monotonic()
+    told = False
+    while past is not None and not past.over and not company.met:
+        await asyncio.sleep(AGAIN_S)
+        now = await asyncio.to_thread(_ask, head, secret)
+        trains = now is not None and now.generation >= 0 and now.step > past.step
+        limit_s = LONE_S if past.generation < 0 else STILL_S
+        if trains:
+            since = time.monotonic()
+            if not told and since - began > ALONE_S:
+                told = True
+                say(Alert("warning", f"agent {company.me} {ALONE}"))
+        elif time.monotonic() - since > limit_s:
+            break
+        past = now or past
+    return past
+
+
+async def _known(head: str, secret: str) -> Past | None:
     deadline = time.monotonic() + KNOWN_S
     while True:
         past = await asyncio.to_thread(_ask, head, secret)
@@ -58,7 +92,8 @@ def _ask(head: str, secret: str) -> Past | None:
     try:
         with contextlib.closing(Asking(head, secret, ASK_S)) as asking, understood():
             told = asking.ask("GET", STATE_PATH)
-            return Past(told["phase"] in ENDED, int(told["generation"]))
+            step = int(told.get("step", 0))
+            return Past(told["phase"] in ENDED, int(told["generation"]), step)
     except OSError as error:
         log.info("the head does not say how the run is: %s", error)
         return None

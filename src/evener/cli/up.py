@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from evener.cli import options, roll
-from evener.pool import client, entry, founding
+from evener.pool import client, entry, founding, house
 
 app = options.verb_app()
 
@@ -29,9 +29,11 @@ def up(
     again it prints a new code; after a restart it starts the same pool again.
     """
     lasts_s = options.seconds(expires)
+    known = house.read_pool()
+    entry.check_free(known.pin if known else "")
     pool, before = founding.found(address, port)
     by = client.owner()
-    if not before or not roll.own_works():
+    if not roll.own_works():
         entry.work_detached(entry.join_own(pool))
     token, code = founding.new_code(pool, by, lasts_s, uses)
     where = " or ".join(f"{each}:{pool.port}" for each in pool.addresses)

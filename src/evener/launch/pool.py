@@ -244,6 +244,9 @@ def _want(plan: Plan, run: RunDir, handle: Handle, agents: Iterable[AgentPlan]) 
     """Tell the pool which machines are to have an agent of the run."""
     by, word = client.owner(), secrets.token_hex(3)
     doors_of = {str(m["id"]): str(m["door"]) for m in by.members()}
+    known = by.run(identity(run))
+    if known is not None:  # those that have an agent answer where that was started
+        doors_of |= {str(w["member"]): str(w["door"]) for w in known["wishes"]}
     wishes = [
         {
             "id": f"{identity(run)}-{word}-{agent.agent}",

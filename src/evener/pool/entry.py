@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from evener import cluster, contract, errors, versions
+from evener import cluster, errors, versions
 from evener.pool import code, detached, house, server
 from evener.pool.client import AnsweredError, Client
 from evener.pool.house import Joined, Pool
@@ -37,23 +37,34 @@ def join(typed: str | None, at: str | None = None) -> Joined:
         servers, secret = tuple(map(calls.parse, known.servers)), known.secret
     else:
         told = code.decode(typed)
-        if known is not None and not known.pin.startswith(told.pin):
-            raise errors.NoPool(
-                f"this machine is in another pool, that of {known.where}",
-                where=str(folder),
-                fix="`evener leave` first",
-            )
+        check_free(told.pin)
         addresses = [split_address(at)] if at else [(a, told.port) for a in told.addresses]
         servers = tuple(Server(host, port, pin=told.pin) for host, port in addresses)
         secret = known.secret if known else told.secret
     return _entered(folder, servers, secret)
 
 
+def check_free(pin: str) -> None:
+    """Raises NoPool where this machine is in another pool than that with `pin`."""
+    folder = house.joined_folder()
+    known = house.read_joined(folder)
+    if known is not None and not (pin and known.pin.startswith(pin)):
+        raise errors.NoPool(
+            f"this machine is in another pool, that of {known.where}",
+            where=str(folder),
+            fix="`evener leave` first",
+        )
+
+
 def join_own(pool: Pool) -> Joined:
-    """The machine of the server joins without a code."""
-    host = pool.addresses[0] if pool.addresses else contract.LOOPBACK
-    servers = (Server(host, pool.port, pin=pool.pin),)
-    return _entered(house.joined_folder(), servers, pool.owner)
+    """The machine of the server joins without a code, or is still in it."""
+    folder = house.joined_folder()
+    servers = (Server(pool.addresses[0], pool.port, pin=pool.pin),)
+    known = house.read_joined(folder)
+    if known is not None:
+        with contextlib.suppress(errors.CodeRefused):
+            return _entered(folder, servers, known.secret)
+    return _entered(folder, servers, pool.owner)
 
 
 def _entered(folder: Path, servers: tuple[Server, ...], secret: str) -> Joined:

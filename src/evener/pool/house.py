@@ -4,7 +4,7 @@
     STATE/joined/HOST/    of a machine that has joined: joined.json, joiner.log, runs/,
                           `leave`, once it is to leave
 
-The host's name is in the path because several machines may have one home folder.
+The name of the host is in the path because several machines may have one home folder.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def pool_folder() -> Path:
 
 
 def joined_folder() -> Path:
-    host = re.sub(r"[^A-Za-z0-9._-]", "-", platform.node()) or "localhost"
+    host = re.sub(r"[^A-Za-z0-9_-]", "-", platform.node().partition(".")[0]) or "localhost"
     return contract.state_folder() / "joined" / host
 
 

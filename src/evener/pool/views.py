@@ -49,6 +49,7 @@ def run_view(run: Run, attendance: Attendance) -> dict[str, Any]:
             "id": wish.id,
             "member": wish.member,
             "agent": wish.told.get("agent"),
+            "door": wish.told.get("door"),
             "ended": wish.ended,
             "words": wish.words,
             "running": wish.id in attendance.of(wish.member).running,

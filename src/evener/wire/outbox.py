@@ -330,7 +330,7 @@ class _Head:
             "Authorization": f"Bearer {secret}",
             "Content-Type": "application/json",
         }
-        self._connection: Calling | None = None
+        self._connection: http.client.HTTPConnection | None = None
         self.answer = b""  # to the last post that was answered
 
     def post(self, body: bytes) -> int | None:
