@@ -34,6 +34,7 @@ from evener.launch.containers import identity
 from evener.launch.local import HEAD, SECRET_BYTES, Child
 from evener.launch.wishes import ask
 from evener.placement import POOL, AgentPlan, Joined, Plan
+from evener.placement.words import counted
 from evener.pool import client
 from evener.rundir import cargo, layout
 from evener.rundir.layout import RunDir
@@ -94,7 +95,7 @@ class PoolLauncher:
                     )
                 found = cargo.size(path)
                 self.note(
-                    f"each machine gets your {what}: {path.name} ({found.files} files, "
+                    f"each machine gets your {what}: {path.name} ({counted(found.files, 'file')}, "
                     f"{units.show_size(found.size_bytes)})"
                 )
 
