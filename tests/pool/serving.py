@@ -16,7 +16,7 @@ from evener.pool.roll import Roll
 from evener.pool.serving import PoolServer, listen
 from evener.wire.calls import Server
 
-POOL = Pool("a secret of tests", 0, LOOPBACK)
+POOL = Pool("a secret of tests", 0, LOOPBACK, (LOOPBACK,))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from evener import cluster
 from evener.cli import options
 from evener.pool import entry, house, joiner
 
@@ -42,6 +43,12 @@ def join(
         typer.echo(f"joined as {joined.name}: waiting for work (Ctrl-C ends it)")
         joiner.main(house.joined_folder())
         return
-    entry.work_detached(joined)
-    typer.echo(f"joined the pool of {joined.where} as {joined.name}; it waits there for work")
+    listed = entry.work_detached(joined)
+    typer.echo(f"joined the pool of {joined.where} as {joined.name}")
+    if listed["why_not"]:
+        typer.echo(f"it cannot train there: {listed['why_not']}")
+    elif not cluster.from_dict(listed["machine"]).torch:
+        typer.echo("it cannot train there: torch is not installed (pip install 'evener[train]')")
+    else:
+        typer.echo("it waits there for work")
     typer.echo("out again: evener leave")

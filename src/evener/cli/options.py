@@ -57,6 +57,12 @@ Profiles = Annotated[
 Expires = Annotated[
     str, typer.Option("--expires", metavar="TIME", help="How long the code lets machines in.")
 ]
+ForDocker = Annotated[
+    str | None,
+    typer.Option(
+        "--image", metavar="IMAGE", help="Print the line for an engine, too, that runs this image."
+    ),
+]
 Uses = Annotated[int, typer.Option("--uses", min=1, help="How many machines the code lets in.")]
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
-
-import typer
 
 from evener import cluster, units
 from evener.placement.words import cores, counted
@@ -34,12 +31,12 @@ def _cells(member: dict[str, Any]) -> tuple[str, ...]:
     has = gpus[0] if len(set(gpus)) == 1 and len(gpus) == 1 else counted(len(gpus), "GPU")
     return (
         str(member["name"]),
-        _state(member),
         cores(machine.cpus),
         units.show_size(machine.memory_bytes),
         has if gpus else "no GPU",
         f"torch {machine.torch}" if machine.torch else "no torch",
         str(member["door"]).rpartition(":")[0],
+        _state(member),
     )
 
 
@@ -49,10 +46,3 @@ def _state(member: dict[str, Any]) -> str:
     if member["state"] == "away" and member["silent_s"] is not None:
         return f"away for {units.show_duration(member['silent_s'])}"
     return str(member["why_not"] or member["state"])
-
-
-def show_code(token: dict[str, object], code: str) -> None:
-    left_s = float(str(token["expires_at"])) - time.time()
-    uses = counted(int(str(token["uses"])), "machine")
-    typer.echo(f"\non each other machine, type (good for {units.show_duration(left_s)}, {uses}):")
-    typer.echo(f"\n    evener join {code}\n")

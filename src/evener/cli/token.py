@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from evener import errors, units
-from evener.cli import options, roll
+from evener.cli import invitation, options
 from evener.placement.words import counted
 from evener.pool import client, founding, house
 
@@ -22,13 +22,15 @@ def _token() -> None:
 
 
 @app.command()
-def new(expires: options.Expires = "1h", uses: options.Uses = 10) -> None:
+def new(
+    expires: options.Expires = "1h", uses: options.Uses = 10, image: options.ForDocker = None
+) -> None:
     """Make a code, and print the line to type on another machine."""
     lasts_s = options.seconds(expires)
     by = client.owner()
     pool = house.read_pool()
     assert pool is not None
-    roll.show_code(*founding.new_code(pool, by, lasts_s, uses))
+    invitation.show(*founding.new_code(pool, by, lasts_s, uses), image)
 
 
 @app.command(name="list")

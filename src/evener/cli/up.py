@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evener.cli import options, roll
+from evener.cli import invitation, options, roll
 from evener.pool import client, entry, founding, house
 
 app = options.verb_app()
@@ -22,6 +22,7 @@ def up(
     ] = "",
     expires: options.Expires = "1h",
     uses: options.Uses = 10,
+    image: options.ForDocker = None,
 ) -> None:
     """Make this machine a pool that others join; prints the line to type on them.
 
@@ -40,5 +41,5 @@ def up(
     typer.echo(f"the pool is up, at {where}" + (" (it was before)" if before else ""))
     for line in roll.lines(by.members()):
         typer.echo("  " + line)
-    roll.show_code(token, code)
+    invitation.show(token, code, image)
     typer.echo("then, here: evener run JOB --on pool")

@@ -35,7 +35,8 @@ from evener.launch.local import HEAD, SECRET_BYTES, Child
 from evener.launch.wishes import ask
 from evener.placement import POOL, AgentPlan, Joined, Plan
 from evener.placement.words import counted
-from evener.pool import client
+from evener.pool import client, wish
+from evener.pool.wish import Told
 from evener.rundir import cargo, layout
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
@@ -79,8 +80,9 @@ class PoolLauncher:
     def render(self, plan: Plan, run: RunDir) -> Rendered:
         commands = [_head(plan, run, f"{LOOPBACK}:{MASK}", MASK)]
         for agent in plan.agents:
-            told = _told(agent, plan, run, {}, MASK)
-            env = {contract.PREFIX + k.upper(): str(v) for k, v in told.items()}
+            masked = {each.node: MASK for each in plan.agents}
+            told = _told(agent, plan, run, masked, MASK)
+            env = wish.environment(told, MASK, MASK, -1)
             what = f"agent {agent.agent} on {agent.machine}"
             commands.append(Command(what, _argv("evener.agent"), env, run.logs))
         return Rendered(run, tuple(commands))
@@ -223,22 +225,20 @@ def _with_socket(command: Command, fd: int) -> Command:
     return replace(command, env=command.env | {contract.PREFIX + "FD": str(fd)})
 
 
-def _told(
-    agent: AgentPlan, plan: Plan, run: RunDir, doors_of: dict[str, str], secret: str
-) -> dict[str, Any]:
+def _told(agent: AgentPlan, plan: Plan, run: RunDir, doors_of: dict[str, str], secret: str) -> Told:
     """What the agent's machine needs to start it."""
     peers = (f"{a.agent}={doors_of[a.node]}" for a in plan.agents if doors_of.get(a.node))
     own = f"{agent.agent}="
-    return {
-        "name": run.name,
-        "agent": agent.agent,
-        "first_rank": min(rank.rank for rank in agent.ranks),
-        "ranks": len(agent.ranks),
-        "expected_agents": len(plan.agents),
-        "door": doors_of.get(agent.node, MASK),
-        "peers": ",".join(peer for peer in peers if not peer.startswith(own)),
-        "secret": secret,
-    }
+    return Told(
+        name=run.name,
+        agent=agent.agent,
+        first_rank=min(rank.rank for rank in agent.ranks),
+        ranks=len(agent.ranks),
+        expected_agents=len(plan.agents),
+        door=doors_of.get(agent.node, ""),
+        peers=",".join(peer for peer in peers if not peer.startswith(own)),
+        secret=secret,
+    )
 
 
 def _want(plan: Plan, run: RunDir, handle: Handle, agents: Iterable[AgentPlan]) -> None:
@@ -252,7 +252,7 @@ def _want(plan: Plan, run: RunDir, handle: Handle, agents: Iterable[AgentPlan]) 
         {
             "id": f"{identity(run)}-{word}-{agent.agent}",
             "member": agent.node,
-            "told": _told(agent, plan, run, doors_of, handle.secret),
+            "told": wish.to_dict(_told(agent, plan, run, doors_of, handle.secret)),
         }
         for agent in agents
     ]
@@ -272,11 +272,11 @@ def _settle(run: RunDir) -> None:
     while True:
         found = client.owner().run(identity(run))
         wishes = found["wishes"] if found else []
-        for wish in wishes:
-            if wish["ended"]:
+        for each in wishes:
+            if each["ended"]:
                 raise errors.StartFailed(
-                    f"agent {wish['agent']} ended with status {wish['ended']}\n{wish['words']}",
-                    where=f"a machine of the pool, agent {wish['agent']}",
+                    f"agent {each['agent']} ended with status {each['ended']}\n{each['words']}",
+                    where=f"a machine of the pool, agent {each['agent']}",
                     fix="the lines above are its own",
                 )
         waiting = [w for w in wishes if not w["running"] and w["ended"] is None]

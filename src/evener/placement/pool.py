@@ -35,7 +35,7 @@ def plan_pool(job: Job, joined: Sequence[Joined]) -> Plan:
     count = job.local.workers or len(fit)
     if count > len(fit) or not fit:
         raise DeviceMissing(
-            f"{counted(count or 1, 'machine')} of the pool is wanted, and {len(fit)} can be used"
+            f"{counted(len(fit), 'machine')} of the pool can be used, and {count or 1} wanted"
             + "".join(
                 f"; {each.machine.name}: {out[each.id]}" for each in joined if each.id in out
             ),

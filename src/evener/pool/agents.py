@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from evener import contract
-from evener.contract import AgentEnv
+from evener.pool.wish import environment, from_dict
 from evener.probe import address_facing
 from evener.rundir.layout import RunDir
 from evener.wire.calls import Server
@@ -212,24 +212,11 @@ class Agents:
 def _environment(
     wish: dict[str, Any], run: RunDir, server: Server, sock: socket.socket
 ) -> dict[str, str]:
-    told = wish["told"]
-    env = AgentEnv(
-        run_dir=str(run.path),
-        secret=str(told["secret"]),
-        agent=str(told["agent"]),
-        first_rank=int(told["first_rank"]),
-        ranks=int(told["ranks"]),
-        head=Server(server.host, server.port, f"/runs/{wish['run']}", server.pin).text,
-        fd=-1 if sys.platform == "win32" else sock.fileno(),
-        listen=str(told["door"]),
-        peers=str(told["peers"]),
-        expected_agents=int(told["expected_agents"]),
-        revived=1,
-        apart=1,
-        owned=1,
-    )
+    head = Server(server.host, server.port, f"/runs/{wish['run']}", server.pin).text
+    fd = -1 if sys.platform == "win32" else sock.fileno()
+    env = environment(from_dict(wish["told"]), str(run.path), head, fd)
     code = contract.module_path((str(run.path / contract.CODE),))
-    return contract.inherited_environ() | contract.to_environ(env) | code
+    return contract.inherited_environ() | env | code
 
 
 def _handing(sock: socket.socket) -> dict[str, Any]:

@@ -127,8 +127,8 @@ def _refused(error: AnsweredError, where: str) -> errors.EvenerError:
     return errors.CodeRefused(what, where=where, fix=fix)
 
 
-def work_detached(joined: Joined) -> None:
-    """Start the process of this machine, and wait until the pool has it on its list."""
+def work_detached(joined: Joined) -> dict[str, Any]:
+    """Start the process of this machine; what the pool says of it once it is on its list."""
     folder = house.joined_folder()
     known = house.read_joined(folder)
     started = None
@@ -138,8 +138,9 @@ def work_detached(joined: Joined) -> None:
     deadline = time.monotonic() + LISTED_S
     while True:
         with contextlib.suppress(OSError, AnsweredError):
-            if any(m["id"] == joined.member and m["door"] for m in members(client)):
-                return
+            for each in members(client):
+                if each["id"] == joined.member and (each["door"] or each["why_not"]):
+                    return each
         if time.monotonic() > deadline or (started is not None and not started.alive):
             words = started.last_words() if started else ""
             raise errors.StartFailed(

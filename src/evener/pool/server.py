@@ -30,7 +30,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from evener import cluster, versions
-from evener.pool import relay
+from evener.pool import paths, relay
 from evener.pool.attendance import Attendance
 from evener.pool.roll import Member, RefusedError, Roll, Run, Wish
 from evener.pool.tokens import Guesses
@@ -48,6 +48,7 @@ class Desk:
     roll: Roll
     attendance: Attendance
     owner: str
+    addresses: tuple[str, ...]  # by which this machine is reached
     down: Callable[[], None]
 
 
@@ -114,7 +115,8 @@ def _of_members(desk: Desk) -> list[Route]:
         member = _member(desk, request)
         told = await _body(request)
         presence = desk.attendance.heard(member.id)
-        presence.door, presence.why_not = str(told["door"]), str(told.get("why_not", ""))
+        presence.door, seen = str(told["door"]), request.client.host if request.client else ""
+        presence.why_not = paths.hindrance(presence.door, seen, desk.addresses)
         presence.running = tuple(map(str, told["running"]))
         for wish, (status, words) in told["ended"].items():
             desk.roll.end(member.id, str(wish), int(status), str(words))

@@ -42,7 +42,7 @@ class PoolServer:
 
     def __init__(self, pool: Pool, roll: Roll) -> None:
         self._roll, self._attendance, self._ends = roll, Attendance(), False
-        desk = server.Desk(roll, self._attendance, pool.owner, self._down)
+        desk = server.Desk(roll, self._attendance, pool.owner, pool.addresses, self._down)
         config = uvicorn.Config(
             server.build(desk),
             loop="asyncio",
