@@ -35,9 +35,17 @@ def _cells(member: dict[str, Any]) -> tuple[str, ...]:
         units.show_size(machine.memory_bytes),
         has if gpus else "no GPU",
         f"torch {machine.torch}" if machine.torch else "no torch",
-        str(member["door"]).rpartition(":")[0],
+        _where(member),
         _state(member),
     )
+
+
+def _where(member: dict[str, Any]) -> str:
+    """The address by which others reach it, and that of the mesh where it is in that."""
+    host, mesh = (str(member[way]).rpartition(":")[0] for way in ("door", "mesh"))
+    if not mesh:
+        return host
+    return f"mesh {mesh}" if member["hindrance"] else f"{host}, mesh {mesh}"
 
 
 def _state(member: dict[str, Any]) -> str:

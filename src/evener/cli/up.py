@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from evener.cli import invitation, options, roll
-from evener.pool import client, entry, founding, house
+from evener.pool import client, entry, founding, house, paths
 
 app = options.verb_app()
+
+
+class Network(StrEnum):
+    """auto is directly, or by the mesh where only that reaches more of them."""
+
+    auto = paths.AUTO
+    host = paths.HOST
+    mesh = paths.MESH
 
 
 @app.command()
@@ -20,6 +29,9 @@ def up(
     address: Annotated[
         str, typer.Option("--address", help="Of this machine: others reach it there alone.")
     ] = "",
+    network: Annotated[
+        Network, typer.Option("--network", help="By which machines of a run speak with each other.")
+    ] = Network.auto,
     expires: options.Expires = "1h",
     uses: options.Uses = 10,
     image: options.ForDocker = None,
@@ -32,7 +44,7 @@ def up(
     lasts_s = options.seconds(expires)
     known = house.read_pool()
     entry.check_free(known.pin if known else "")
-    pool, before = founding.found(address, port)
+    pool, before = founding.found(address, port, network.value)
     by = client.owner()
     if not roll.own_works():
         entry.work_detached(entry.join_own(pool))

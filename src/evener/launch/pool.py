@@ -10,7 +10,7 @@ import contextlib
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ from evener.launch.local import HEAD, SECRET_BYTES, Child
 from evener.launch.wishes import ask
 from evener.placement import POOL, AgentPlan, Joined, Plan
 from evener.placement.words import counted
-from evener.pool import client, wish
+from evener.pool import client, paths, wish
+from evener.pool.paths import Ways
 from evener.pool.wish import Told
 from evener.rundir import cargo, layout
 from evener.rundir.layout import RunDir
@@ -49,18 +50,25 @@ BORN_S = 2.0  # a head that dies sooner is not started again at once
 _POLL_S = 0.2
 
 
-def members() -> list[Joined]:
-    """The machines of this machine's pool, its own first."""
-    found = sorted(client.owner().members(), key=lambda m: (not m["own"], m["joined_at"]))
-    return [_joined(member) for member in found]
+def members(network: str = "") -> list[Joined]:
+    """The machines of this machine's pool, its own first, as they are reached by `network`; by the
+    one that a new run would be on, if none is said."""
+    by = client.owner()
+    found = sorted(by.members(), key=lambda m: (not m["own"], m["joined_at"]))
+    network = network or paths.chosen(by.network(), [_ways(m) for m in found if m["door"]])
+    return [_joined(member, network) for member in found]
 
 
-def _joined(member: dict[str, Any]) -> Joined:
+def _joined(member: dict[str, Any], network: str) -> Joined:
     machine = replace(from_dict(member["machine"]), name=str(member["name"]))
-    why = "" if member["door"] else "it is away"
+    why = _ways(member).why_not(network) if member["door"] else "it is away"
     if not machine.torch:
         why = "it has no torch: pip install 'evener[train]' there, then join again"
-    return Joined(str(member["id"]), machine, str(member["why_not"]) or why)
+    return Joined(str(member["id"]), machine, why)
+
+
+def _ways(member: dict[str, Any]) -> Ways:
+    return Ways(str(member["door"]), str(member["mesh"]), str(member["hindrance"]))
 
 
 def _silent(text: str) -> None:
@@ -89,16 +97,16 @@ class PoolLauncher:
 
     def provide(self) -> None:
         """Nothing is built; what will travel is looked at, and its size said."""
-        for what, paths in (("code", self.code), ("data", tuple(map(Path, self.reads)))):
-            for path in paths:
+        for what, found in (("code", self.code), ("data", tuple(map(Path, self.reads)))):
+            for path in found:
                 if not path.exists():
                     raise errors.DataMissing(
                         f"{path} is not there", where="--on pool", fix="correct the path in the job"
                     )
-                found = cargo.size(path)
+                size = cargo.size(path)
                 self.note(
-                    f"each machine gets your {what}: {path.name} ({counted(found.files, 'file')}, "
-                    f"{units.show_size(found.size_bytes)})"
+                    f"each machine gets your {what}: {path.name} ({counted(size.files, 'file')}, "
+                    f"{units.show_size(size.size_bytes)})"
                 )
 
     def start(self, rendered: Rendered) -> Handle:
@@ -198,11 +206,13 @@ class PoolLauncher:
     def _let_in(self, run: RunDir, handle: Handle) -> None:
         """A machine that has joined the pool gets an agent of its own."""
         plan = placement.from_dict(layout.read_json(run.plan_file))
-        there = {str(member["id"]) for member in client.owner().members() if member["door"]}
-        if there <= {agent.node for agent in plan.agents} or _has_ended(run):
+        by = client.owner()
+        there = {str(member["id"]) for member in by.members() if member["door"]}
+        known = by.run(identity(run))
+        if there <= {agent.node for agent in plan.agents} or known is None or _has_ended(run):
             return
         job = job_from_json(run.job_file.read_text(encoding="utf-8"))
-        grown = placement.with_newcomers(plan, job, members())
+        grown = placement.with_newcomers(plan, job, members(str(known["network"])))
         if grown is plan:
             return
         layout.write_json(run.plan_file, placement.to_dict(grown))  # which it fetches
@@ -244,8 +254,10 @@ def _told(agent: AgentPlan, plan: Plan, run: RunDir, doors_of: dict[str, str], s
 def _want(plan: Plan, run: RunDir, handle: Handle, agents: Iterable[AgentPlan]) -> None:
     """Tell the pool which machines are to have an agent of the run."""
     by, word = client.owner(), secrets.token_hex(3)
-    doors_of = {str(m["id"]): str(m["door"]) for m in by.members()}
+    ways = {str(m["id"]): _ways(m) for m in by.members()}
     known = by.run(identity(run))
+    network = str(known["network"]) if known else _network(plan, ways)
+    doors_of = {member: way.door(network) for member, way in ways.items()}
     if known is not None:  # those that have an agent answer where that was started
         doors_of |= {str(w["member"]): str(w["door"]) for w in known["wishes"]}
     wishes = [
@@ -257,7 +269,14 @@ def _want(plan: Plan, run: RunDir, handle: Handle, agents: Iterable[AgentPlan]) 
         for agent in agents
     ]
     told = {"key": identity(run), "name": run.name, "head": handle.head, "secret": handle.secret}
-    by.want({**told, "wishes": wishes})
+    by.want({**told, "network": network, "wishes": wishes})
+
+
+def _network(plan: Plan, ways: Mapping[str, Ways]) -> str:
+    """Of a run that begins: directly, if all of its machines are reached so."""
+    policy = client.owner().network()
+    hindered = any(ways[a.node].hindrance for a in plan.agents if a.node in ways)
+    return policy if policy != paths.AUTO else paths.MESH if hindered else paths.HOST
 
 
 def _wishes(run: RunDir) -> list[dict[str, Any]]:

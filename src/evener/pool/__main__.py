@@ -1,4 +1,4 @@
-"""`python -m evener.pool serve|work`: a pool's server, and a machine that has joined one."""
+"""`python -m evener.pool serve|work|mesh`: a pool's server, a machine that has joined, its mesh."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import sys
 
 from evener import errors
-from evener.pool import house
+from evener.pool import house, mesh
 
 
 def main(what: str) -> int:
@@ -19,6 +19,8 @@ def main(what: str) -> int:
             if pool is None:
                 raise errors.NoPool("this machine has no pool", fix="evener up")
             serving.main(pool)
+        elif what == "mesh":
+            mesh.become(sys.argv[2])
         else:
             from evener.pool import joiner
 

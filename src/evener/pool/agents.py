@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,26 +41,20 @@ class Door:
         self._socket: socket.socket | None = None
         self.address = ""
 
-    def look(self, server: Server) -> str:
-        """At the address by which the server is reached now. Empty where there is no way."""
-        try:
-            host = address_facing(server.host, server.port)
-        except OSError:
-            host = ""
+    def look(self, host: str) -> str:
+        """At the address that the machine has in that network now; "" where it has none."""
         if not host or self._socket is None or self._socket.getsockname()[0] != host:
             self.close()
             if host:
-                self._bind(host, 0)
+                with contextlib.suppress(OSError):  # it is going, or not quite there yet
+                    self._bind(host, 0)
         return self.address
 
     def take(self, told: str) -> socket.socket | None:
-        """The socket that others were told of: ours, or a new one at that address if it is free."""
+        """The socket that others were told of, if it is ours."""
         if self._socket is not None and self.address == told:
             found, self._socket, self.address = self._socket, None, ""
             return found
-        host, _, port = told.rpartition(":")
-        with contextlib.suppress(OSError):
-            return _bound(host.strip("[]"), int(port))
         return None
 
     def close(self) -> None:
@@ -70,6 +65,14 @@ class Door:
     def _bind(self, host: str, port: int) -> None:
         self._socket = _bound(host, port)
         self.address = join_address(host, self._socket.getsockname()[1])
+
+
+def facing(server: Server) -> str:
+    """Our address by which the server is reached now. Empty where there is no way."""
+    try:
+        return address_facing(server.host, server.port)
+    except OSError:
+        return ""
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -102,8 +105,8 @@ class Agents:
     """All of a machine's. `keep` and `tend` are called again and again, by one thread: agents die
     with the thread that has started them."""
 
-    def __init__(self, folder: Path, door: Door) -> None:
-        self._folder, self._door = folder, door
+    def __init__(self, folder: Path, doors: Sequence[Door]) -> None:
+        self._folder, self._doors = folder, doors
         self._known: dict[str, Agent] = {}
 
     @property
@@ -167,7 +170,7 @@ class Agents:
     def _start(self, agent: Agent, server: Server) -> None:
         told = agent.wish["told"]
         run = RunDir(agent.folder / str(told["name"]))
-        sock = self._door.take(str(told["door"]))
+        sock = self._socket(str(told["door"]))
         agent.starts += 1
         try:
             if sock is None:
@@ -188,6 +191,16 @@ class Agents:
             log.error("agent %s of %s cannot be started: %s", told["agent"], told["name"], error)
             agent.words = str(error)
             self._again(agent, 1, time.monotonic())
+
+    def _socket(self, told: str) -> socket.socket | None:
+        """The one that others were told of: a door's, or a new one where that was used before."""
+        for door in self._doors:
+            if (found := door.take(told)) is not None:
+                return found
+        host, _, port = told.rpartition(":")
+        with contextlib.suppress(OSError):
+            return _bound(host.strip("[]"), int(port))
+        return None
 
     def _ended(self, agent: Agent, now: float) -> None:
         assert agent.process is not None

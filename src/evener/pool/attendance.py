@@ -12,18 +12,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from evener.pool.paths import Ways
+
 HOLD_S = 10.0
+NOWHERE = Ways("", "", "")
 GRACE_S = 5.0  # between two questions; a busy machine is slow to ask
 
 
 @dataclass(slots=True)
 class Presence:
-    """What a machine has said last. `door`: where its next agent would answer."""
+    """What a machine has said last."""
 
     heard_at: float = float("-inf")
     asking: int = 0
-    door: str = ""
-    why_not: str = ""  # it is there, and can have no agent
+    ways: Ways = NOWHERE
     running: tuple[str, ...] = ()  # wishes
     news: asyncio.Event = field(default_factory=asyncio.Event)
 

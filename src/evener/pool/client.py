@@ -76,6 +76,10 @@ class Owner:
     def members(self) -> list[dict[str, Any]]:
         return list(self._call("GET", "members")["members"])
 
+    def network(self) -> str:
+        """What the pool says of it."""
+        return str(self._call("GET", "members")["network"])
+
     def tokens(self) -> list[dict[str, Any]]:
         return list(self._call("GET", "tokens")["tokens"])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evener import cluster, errors, versions
-from evener.pool import code, detached, house, server
+from evener.pool import code, detached, house, mesh, server
 from evener.pool.client import AnsweredError, Client
 from evener.pool.house import Joined, Pool
 from evener.probe import probe
@@ -19,6 +19,7 @@ from evener.wire.frames import join_address, split_address
 
 TRY_S = 4.0  # for an address to answer
 LISTED_S = 20.0
+MESH_S = 5.0  # for its address in the mesh to be there, if it is to have one
 LEAVE_S = 45.0
 _POLL_S = 0.05
 
@@ -68,7 +69,8 @@ def join_own(pool: Pool) -> Joined:
 
 
 def _entered(folder: Path, servers: tuple[Server, ...], secret: str) -> Joined:
-    told = {"machine": cluster.to_dict(probe()), "evener": versions.EVENER}
+    key = mesh.public_key(house.mesh_folder(folder))
+    told = {"machine": cluster.to_dict(probe()), "evener": versions.EVENER, "mesh": key}
     reached, answer = _first(servers, secret, told)
     pin = reached.pin
     ordered = (reached, *(s for s in servers if s is not reached))
@@ -79,6 +81,8 @@ def _entered(folder: Path, servers: tuple[Server, ...], secret: str) -> Joined:
         secret=str(answer["secret"]),
     )
     house.write_joined(folder, joined)
+    if "mesh" in answer:
+        mesh.settle(house.mesh_folder(folder), answer["mesh"], [s.host for s in ordered])
     return joined
 
 
@@ -135,12 +139,14 @@ def work_detached(joined: Joined) -> dict[str, Any]:
     if known is None or not known.works:
         started = detached.start("work", folder / "joiner.log")
     client = Client(calls.parse(joined.servers[0]), joined.secret)
-    deadline = time.monotonic() + LISTED_S
+    began = time.monotonic()
+    deadline = began + LISTED_S
     while True:
         with contextlib.suppress(OSError, AnsweredError):
-            for each in members(client):
-                if each["id"] == joined.member and (each["door"] or each["why_not"]):
-                    return each
+            mine = [each for each in members(client) if each["id"] == joined.member]
+            waits = mesh.settled(house.mesh_folder(folder)) and time.monotonic() - began < MESH_S
+            if mine and (mine[0]["mesh"] or not waits) and (mine[0]["door"] or mine[0]["why_not"]):
+                return mine[0]
         if time.monotonic() > deadline or (started is not None and not started.alive):
             words = started.last_words() if started else ""
             raise errors.StartFailed(

@@ -8,7 +8,7 @@ import socket
 import time
 
 from evener import contract, errors
-from evener.pool import code, detached, house
+from evener.pool import code, detached, house, mesh, paths
 from evener.pool.client import Owner, owner
 from evener.pool.code import Code
 from evener.pool.house import Pool
@@ -22,19 +22,32 @@ _TRIED_PORTS = 20
 _OF_CONTAINERS = ("172.17.", "172.18.", "169.254.")
 
 
-def found(bind: str, port: int | None) -> tuple[Pool, bool]:
+def found(bind: str, port: int | None, network: str) -> tuple[Pool, bool]:
     """The pool of this machine, with its server up; and whether it was up before."""
     pool = house.read_pool()
     if pool is not None and pool.runs:
         return pool, True
     if pool is None:
-        pool = Pool(secrets.token_hex(SECRET_BYTES), _free_port(bind, port), bind, _addresses(bind))
+        _check_mesh(network)
+        if bind == contract.LOOPBACK and network == paths.AUTO:
+            network = paths.HOST  # all machines are this one
+        made, secret = _free_port(bind, port), secrets.token_hex(SECRET_BYTES)
+        pool = Pool(secret, made, bind, _addresses(bind), network)
     house.write_pool(pool)
     started = detached.start("serve", house.pool_folder() / "server.log")
     _await_answer(started)
     known = house.read_pool()
     assert known is not None
     return known, False
+
+
+def _check_mesh(network: str) -> None:
+    if network == paths.MESH and (why := mesh.missing()):
+        raise errors.ExtraMissing(
+            f"there can be no mesh: {why}",
+            where="evener up --network mesh",
+            fix="apt-get install nebula, here and on the others; or --network host",
+        )
 
 
 def _await_answer(started: detached.Started) -> None:

@@ -1,8 +1,9 @@
 """Where a pool's server and a machine that has joined keep what they must not forget.
 
-    STATE/pool/           of the machine with the server: pool.json, roll.json, server.log
+    STATE/pool/           of the machine with the server: pool.json, roll.json, server.log,
+                          mesh/
     STATE/joined/HOST/    of a machine that has joined: joined.json, joiner.log, runs/,
-                          `leave`, once it is to leave
+                          mesh/, `leave`, once it is to leave
 
 The name of the host is in the path because several machines may have one home folder.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evener import contract, process
+from evener.pool import paths
 from evener.rundir import layout
 from evener.wire import calls, tls
 from evener.wire.calls import Server
@@ -36,6 +38,7 @@ class Pool:
     port: int
     bind: str = ""
     addresses: tuple[str, ...] = ()
+    network: str = paths.AUTO
     pid: int = 0
     birth: str = ""
 
@@ -94,6 +97,10 @@ def joined_folder() -> Path:
 
 def roll_file() -> Path:
     return pool_folder() / "roll.json"
+
+
+def mesh_folder(folder: Path) -> Path:
+    return folder / "mesh"
 
 
 def leave_file(folder: Path) -> Path:

@@ -21,16 +21,18 @@ from typing import Any
 
 from evener import errors
 from evener.pool import house
-from evener.pool.agents import Agents, Door
+from evener.pool.agents import Agents, Door, facing
 from evener.pool.attendance import GRACE_S, HOLD_S
 from evener.pool.client import AnsweredError, Client
 from evener.pool.house import Joined
+from evener.pool.mesh import Mesh
 from evener.wire import calls
 from evener.wire.calls import Server
 
 log = logging.getLogger("evener.pool")
 
 TICK_S = 0.1
+REACH_S = 1.0
 AGAIN_S, AGAIN_MOST_S = 0.3, 5.0
 GONE = (404,)  # the server does not know us any more
 UNKNOWN = "the pool does not know us"
@@ -41,8 +43,9 @@ class Joiner:
 
     def __init__(self, folder: Path, joined: Joined) -> None:
         self._folder, self._joined = folder, joined
-        self._door = Door()
-        self._agents = Agents(folder / "runs", self._door)
+        self._door, self._mesh_door = Door(), Door()
+        self._mesh = Mesh(house.mesh_folder(folder))
+        self._agents = Agents(folder / "runs", (self._door, self._mesh_door))
         self._servers = itertools.cycle(map(calls.parse, joined.servers))
         self._server = next(self._servers)
         self._ending = threading.Event()
@@ -56,11 +59,12 @@ class Joiner:
     def run(self) -> None:
         """Until it is told to leave, or to end."""
         shutil.rmtree(self._folder / "runs", ignore_errors=True)  # of an earlier life
-        self._door.look(self._server)
+        self._look()
         self._note()
         threads = [
             threading.Thread(target=self._ask, name="ask", daemon=True),
             threading.Thread(target=self._tell, name="tell", daemon=True),
+            threading.Thread(target=self._reach, name="reach", daemon=True),
         ]
         for thread in threads:
             thread.start()
@@ -68,7 +72,9 @@ class Joiner:
             self._work()
         finally:
             self._agents.part()
-            self._door.close()
+            for door in (self._door, self._mesh_door):
+                door.close()
+            self._mesh.close()
             self._ending.set()
             self._news.set()
             if self._leaves:
@@ -91,15 +97,24 @@ class Joiner:
                 self._leaves = self._leaves or "asked to leave"
                 return
             changed = self._agents.tend(self._server)
-            changed |= self._door.address != self._door.look(self._server)
-            if changed:
+            if self._look() or changed:
                 self._note()
                 self._news.set()
+
+    def _look(self) -> bool:
+        """Whether we answer elsewhere than before."""
+        self._mesh.tend()
+        before = self._door.address, self._mesh_door.address
+        return before != (
+            self._door.look(facing(self._server)),
+            self._mesh_door.look(self._mesh.host),
+        )
 
     def _note(self) -> None:
         """What there is to tell."""
         report = {
             "door": self._door.address,
+            "mesh": self._mesh_door.address,
             "running": self._agents.running,
             "ended": self._agents.ended,
         }
@@ -146,6 +161,10 @@ class Joiner:
         log.error("the pool answers %s", error)
         self._ending.wait(AGAIN_MOST_S)
         return tries + 1
+
+    def _reach(self) -> None:
+        while not self._ending.wait(REACH_S):
+            self._mesh.look()
 
     def _tell(self) -> None:
         """What has changed here, while the other thread's question is being held."""

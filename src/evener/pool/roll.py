@@ -6,6 +6,7 @@ who is there at this moment is `attendance`.
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 
 from evener import cluster
 from evener.cluster import Machine
-from evener.pool import tokens
+from evener.pool import mesh, paths, tokens
 from evener.pool.code import SECRET_BYTES
 from evener.pool.tokens import Token
 from evener.rundir import layout
@@ -36,6 +37,7 @@ class Member:
     evener: str
     joined_at: float
     own: bool = False  # the server's own machine
+    mesh: int = 0  # its number there; 0 where it has no mesh
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Run:
     head: str
     secret: str = field(repr=False)
     wishes: tuple[Wish, ...] = ()
+    network: str = paths.HOST
 
 
 class RefusedError(Exception):
@@ -137,6 +140,17 @@ class Roll:
         self.members[member.id] = replace(member, machine=machine, evener=evener)
         self._save()
         return self.members[member.id]
+
+    def number(self, member: Member) -> Member:
+        """With a number for the mesh, which it keeps as long as it is a member."""
+        if member.mesh:
+            return member
+        taken = {each.mesh for each in self.members.values()}
+        free = (n for n in itertools.count(mesh.FIRST + 1) if n not in taken)
+        found = replace(member, mesh=mesh.FIRST if member.own else next(free))
+        self.members[member.id] = found
+        self._save()
+        return found
 
     def dismiss(self, member_id: str) -> None:
         self.members.pop(member_id, None)

@@ -18,12 +18,14 @@ import asyncio
 import contextlib
 import hmac
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -32,9 +34,14 @@ from starlette.types import ASGIApp
 from evener import cluster, versions
 from evener.pool import paths, relay
 from evener.pool.attendance import Attendance
+from evener.pool.house import Pool
+from evener.pool.mesh import Authority
+from evener.pool.paths import Ways
 from evener.pool.roll import Member, RefusedError, Roll, Run, Wish
 from evener.pool.tokens import Guesses
 from evener.pool.views import member_view, run_view, stamp, token_view, wishes_view
+
+log = logging.getLogger("evener.pool")
 
 BODY_BYTES = 2**20
 HTTP_NOTHING, HTTP_REFUSED, HTTP_TOO_MANY, HTTP_OTHER_VERSION = 404, 403, 429, 409
@@ -47,8 +54,8 @@ class Desk:
 
     roll: Roll
     attendance: Attendance
-    owner: str
-    addresses: tuple[str, ...]  # by which this machine is reached
+    pool: Pool
+    authority: Authority | None  # of the mesh, where there is one
     down: Callable[[], None]
 
 
@@ -83,7 +90,7 @@ def _of_members(desk: Desk) -> list[Route]:
     async def join(request: Request) -> Response:
         address, now = request.client.host if request.client else "", time.monotonic()
         secret = relay.bearer(request)
-        own = hmac.compare_digest(secret, desk.owner)
+        own = hmac.compare_digest(secret, desk.pool.owner)
         known = desk.roll.member_of(secret)
         token = None
         if not own and known is None:
@@ -109,14 +116,24 @@ def _of_members(desk: Desk) -> list[Route]:
                 desk.roll.dismiss(known.id)
             member, shown = desk.roll.admit(machine, evener, token, own=own)
         desk.attendance.heard(member.id)
-        return JSONResponse({"member": member.id, "name": member.name, "secret": shown})
+        answer: dict[str, Any] = {"member": member.id, "name": member.name, "secret": shown}
+        public = str(told.get("mesh", ""))
+        if desk.authority is not None and public:
+            member = desk.roll.number(member)
+            sign = desk.authority.admit
+            try:
+                answer["mesh"] = await run_in_threadpool(sign, member.name, member.mesh, public)
+            except OSError as error:
+                log.error("%s gets no certificate for the mesh: %s", member.name, error)
+        return JSONResponse(answer)
 
     async def wait(request: Request) -> Response:
         member = _member(desk, request)
         told = await _body(request)
         presence = desk.attendance.heard(member.id)
-        presence.door, seen = str(told["door"]), request.client.host if request.client else ""
-        presence.why_not = paths.hindrance(presence.door, seen, desk.addresses)
+        door, seen = str(told["door"]), request.client.host if request.client else ""
+        why = paths.hindrance(door, seen, desk.pool.addresses)
+        presence.ways = Ways(door, str(told.get("mesh", "")), why)
         presence.running = tuple(map(str, told["running"]))
         for wish, (status, words) in told["ended"].items():
             desk.roll.end(member.id, str(wish), int(status), str(words))
@@ -140,8 +157,9 @@ def _of_members(desk: Desk) -> list[Route]:
     async def members(request: Request) -> Response:
         if not _is_owner(desk, request):
             _member(desk, request)
-        found = [member_view(m, desk.roll, desk.attendance) for m in desk.roll.members.values()]
-        return JSONResponse({"members": found})
+        known = (desk.roll, desk.attendance, desk.pool.network)
+        found = [member_view(member, *known) for member in desk.roll.members.values()]
+        return JSONResponse({"members": found, "network": desk.pool.network})
 
     return [
         Route("/pool/join", join, methods=["POST"]),
@@ -203,7 +221,8 @@ def _of_owner(desk: Desk) -> list[Route]:
             Wish(str(w["id"]), key, str(w["member"]), dict(w["told"])) for w in told["wishes"]
         )
         name, head, secret = (str(told[part]) for part in ("name", "head", "secret"))
-        desk.roll.want(Run(key, name, head, secret, tuple(wishes)))
+        network = str(told.get("network", paths.HOST))
+        desk.roll.want(Run(key, name, head, secret, tuple(wishes), network))
         desk.attendance.tell_all()
         return JSONResponse({})
 
@@ -238,7 +257,7 @@ def _of_owner(desk: Desk) -> list[Route]:
 
 
 def _is_owner(desk: Desk, request: Request) -> bool:
-    return hmac.compare_digest(relay.bearer(request), desk.owner)
+    return hmac.compare_digest(relay.bearer(request), desk.pool.owner)
 
 
 def _member(desk: Desk, request: Request) -> Member:

@@ -16,9 +16,10 @@ from collections.abc import Iterator
 import uvicorn
 
 from evener import contract
-from evener.pool import house, server
+from evener.pool import house, mesh, paths, server
 from evener.pool.attendance import Attendance
 from evener.pool.house import Pool
+from evener.pool.mesh import Authority
 from evener.pool.roll import Roll
 from evener.wire import tls
 
@@ -40,9 +41,9 @@ class _Server(uvicorn.Server):
 class PoolServer:
     """Serves one pool; `serve` returns when that is over."""
 
-    def __init__(self, pool: Pool, roll: Roll) -> None:
+    def __init__(self, pool: Pool, roll: Roll, authority: Authority | None = None) -> None:
         self._roll, self._attendance, self._ends = roll, Attendance(), False
-        desk = server.Desk(roll, self._attendance, pool.owner, pool.addresses, self._down)
+        desk = server.Desk(roll, self._attendance, pool, authority, self._down)
         config = uvicorn.Config(
             server.build(desk),
             loop="asyncio",
@@ -93,13 +94,26 @@ def main(pool: Pool) -> None:
     house.write_pool(house.with_own_process(pool))
     listening = listen(pool.bind, pool.port)
     log.info("listening on %s port %d", pool.bind or "all addresses", pool.port)
-    served = PoolServer(pool, Roll(house.roll_file()))
+    served = PoolServer(pool, Roll(house.roll_file()), _authority(pool))
     signal.signal(signal.SIGTERM, served.stop)
     signal.signal(signal.SIGINT, served.stop)
     with listening:
         over = asyncio.run(served.serve(listening))
     if over:
         shutil.rmtree(house.pool_folder(), ignore_errors=True)
+
+
+def _authority(pool: Pool) -> Authority | None:
+    """None where the pool wants no mesh, or this machine cannot have one."""
+    if pool.network == paths.HOST or mesh.missing():
+        return None
+    made = Authority(house.pool_folder() / "mesh", pool.pin, pool.port)
+    try:
+        made.create()
+    except OSError as error:
+        log.warning("there is no mesh: %s", error)
+        return None
+    return made
 
 
 def listen(bind: str, port: int) -> socket.socket:

@@ -16,11 +16,13 @@ from evener.pool.tokens import Token
 AWAY, WAITING, TRAINING, UNFIT = "away", "waiting", "training", "unfit"
 
 
-def member_view(member: Member, roll: Roll, attendance: Attendance) -> dict[str, Any]:
+def member_view(member: Member, roll: Roll, attendance: Attendance, network: str) -> dict[str, Any]:
+    """`network` is what the pool says of it."""
     presence = attendance.of(member.id)
     there = attendance.is_there(member.id)
     runs = [w.run for w in roll.wanted_of(member.id) if w.id in presence.running]
-    state = TRAINING if runs else UNFIT if presence.why_not else WAITING
+    why_not = presence.ways.why_not(network) if there else ""
+    state = TRAINING if runs else UNFIT if why_not else WAITING
     return {
         "id": member.id,
         "name": member.name,
@@ -29,8 +31,10 @@ def member_view(member: Member, roll: Roll, attendance: Attendance) -> dict[str,
         "evener": member.evener,
         "joined_at": member.joined_at,
         "state": state if there else AWAY,
-        "why_not": presence.why_not,
-        "door": presence.door if there else "",
+        "why_not": why_not,
+        "door": presence.ways.host if there else "",
+        "mesh": presence.ways.mesh if there else "",
+        "hindrance": presence.ways.hindrance if there else "",
         "silent_s": attendance.silent_s(member.id),
         "runs": [roll.runs[key].name for key in dict.fromkeys(runs)],
     }
@@ -57,7 +61,13 @@ def run_view(run: Run, attendance: Attendance) -> dict[str, Any]:
         }
         for wish in run.wishes
     ]
-    return {"key": run.key, "name": run.name, "head": run.head, "wishes": wishes}
+    return {
+        "key": run.key,
+        "name": run.name,
+        "head": run.head,
+        "network": run.network,
+        "wishes": wishes,
+    }
 
 
 def wishes_view(wishes: Iterable[Wish]) -> list[dict[str, Any]]:

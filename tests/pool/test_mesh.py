@@ -1,0 +1,67 @@
+"""The mesh of a pool: what nebula is told, and which network a run is on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evener.pool import mesh
+from evener.pool.paths import AUTO, HOST, MESH, Ways, chosen
+
+DIRECT, BOTH = Ways("10.0.0.1:1", "", ""), Ways("10.0.0.2:1", "100.64.0.2:1", "")
+BEHIND = Ways("192.168.1.2:1", "100.64.0.3:1", "it is behind NAT")
+
+
+@pytest.mark.parametrize(
+    ("policy", "machines", "network"),
+    [
+        (AUTO, [BOTH, BOTH], HOST),
+        (AUTO, [BOTH, BEHIND], MESH),
+        (AUTO, [BOTH, BEHIND, DIRECT], HOST),  # each leaves one out: directly is faster
+        (AUTO, [BOTH, BEHIND, BEHIND, DIRECT], MESH),
+        (HOST, [BOTH, BEHIND], HOST),
+        (MESH, [BOTH, DIRECT], MESH),
+    ],
+)
+def test_a_run_is_on_the_network_that_reaches_most(
+    policy: str, machines: list[Ways], network: str
+) -> None:
+    assert chosen(policy, machines) == network
+
+
+def test_why_a_machine_is_left_out_depends_on_the_network() -> None:
+    assert "mesh" in DIRECT.why_not(MESH)
+    assert BEHIND.why_not(HOST) == "it is behind NAT"
+    assert not BEHIND.why_not(AUTO)
+    assert BEHIND.door(MESH) == "100.64.0.3:1"
+
+
+def test_the_first_knows_nobody_and_passes_on_and_others_know_it(tmp_path: Path) -> None:
+    pin = "7f" * 32
+    first, other = (mesh.address(pin, number) for number in (mesh.FIRST, 300))
+    leads = mesh.config(tmp_path, first, first, 7077, ())
+    follows = mesh.config(tmp_path, other, first, 7077, ("192.168.1.10",))
+    assert leads["lighthouse"]["am_lighthouse"]
+    assert leads["relay"]["am_relay"]
+    assert leads["listen"]["port"] == 7077
+    assert follows["static_host_map"] == {first: ["192.168.1.10:7077"]}
+    assert follows["relay"]["relays"] == follows["lighthouse"]["hosts"] == [first]
+    assert not follows["relay"]["am_relay"]
+    assert len(follows["tun"]["dev"]) <= 15  # the kernel takes no more
+    assert other.endswith(".1.44")
+    json.dumps(follows)
+
+
+@pytest.mark.skipif(bool(mesh.missing()), reason=mesh.missing())
+def test_who_joins_is_signed_and_its_key_stays_where_it_was_made(tmp_path: Path) -> None:
+    authority = mesh.Authority(tmp_path / "server", "7f" * 32, 7077)
+    authority.create()
+    public = mesh.public_key(tmp_path / "member")
+    told = authority.admit("lab 1", 5, public)
+    mesh.settle(tmp_path / "member", told, ["192.168.1.10"])
+    assert mesh.settled(tmp_path / "member")
+    assert mesh._address_in(tmp_path / "member") == mesh.address("7f" * 32, 5)
+    assert mesh.public_key(tmp_path / "member") == public
+    assert "PRIVATE" not in json.dumps(told)
