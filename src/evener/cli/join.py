@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from typing import Annotated
 
 import typer
@@ -40,6 +42,7 @@ def join(
     """
     joined = entry.join(code, at)
     if foreground:
+        logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
         typer.echo(f"joined as {joined.name}: waiting for work (Ctrl-C ends it)")
         joiner.main(house.joined_folder())
         return

@@ -46,6 +46,7 @@ START_S = 30.0  # for the machines to say that they have started their agents
 LATE_S = 10.0  # some have, and the others may be asleep
 STOP_S, PART_S = 15.0, 8.0
 LOOK_S = 1.0
+AWAY_LOOKS = 3600  # at a pool whose server is gone, as the head is
 BORN_S = 2.0  # a head that dies sooner is not started again at once
 _POLL_S = 0.2
 
@@ -174,7 +175,8 @@ class PoolLauncher:
     def look_after(self, run: RunDir) -> None:
         """Until the run has ended, or has a new start and with it a janitor of its own."""
         handle = read_handle(run)
-        while handle is not None:
+        away = 0
+        while handle is not None and away < AWAY_LOOKS:
             time.sleep(LOOK_S)
             now = read_handle(run)
             if now is None or now.secret != handle.secret:
@@ -186,9 +188,15 @@ class PoolLauncher:
                 continue
             if _has_ended(run):
                 break
-            if not _wishes(run):
-                break
-            handle = self._again(run, handle)
+            try:
+                if not _wishes(run):
+                    break
+            except errors.NoPool:
+                return
+            except errors.PoolAway:  # and with it the way to the head
+                away += 1
+                continue
+            away, handle = 0, self._again(run, handle)
         self.clean(run)
 
     def _again(self, run: RunDir, handle: Handle) -> Handle:

@@ -26,26 +26,26 @@ class Joined:
 
 
 def plan_pool(job: Job, joined: Sequence[Joined]) -> Plan:
-    """On all machines that can have ranks, or on the first `local.workers` of them.
+    """On all machines that can have ranks, or on the first `local.workers` of them, if there are so
+    many: a job that says how many ranks it wants on one machine is welcome to fewer.
 
-    Raises DeviceMissing where there are fewer than were asked for.
+    Raises DeviceMissing where there is none.
     """
     out = _left_out(job, joined)
     fit = [each for each in joined if each.id not in out]
-    count = job.local.workers or len(fit)
-    if count > len(fit) or not fit:
+    found = [f"left out: {e.machine.name}, {out[e.id]}" for e in joined if e.id in out]
+    if not fit:
         raise DeviceMissing(
-            f"{counted(len(fit), 'machine')} of the pool can be used, and {count or 1} wanted"
-            + "".join(
-                f"; {each.machine.name}: {out[each.id]}" for each in joined if each.id in out
-            ),
+            "; ".join(["no machine of the pool can be used", *found]),
             where="--on pool",
-            fix="`evener nodes` lists them; let machines join, or ask for fewer (--workers)",
+            fix="`evener nodes` lists them; let machines join, or mend what is said of them",
         )
+    count = job.local.workers or len(fit)
+    if count > len(fit):
+        found.append(f"{counted(count, 'machine')} wanted (--workers), {len(fit)} can be used")
     agents = tuple(_agents(job, fit[:count]))
     ranks = [rank for agent in agents for rank in agent.ranks]
     batch_parts.check(job, ranks)
-    found = [f"left out: {e.machine.name}, {out[e.id]}" for e in joined if e.id in out]
     found += [note for note in (notes.idle_ranks(job, ranks),) if note]
     return Plan(job.name or "", POOL, agents, tuple(found), env=job.env.variables)
 

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import socket
 import time
+from dataclasses import replace
 
 from evener import contract, errors
 from evener.pool import code, detached, house, mesh, paths
@@ -25,6 +26,9 @@ _OF_CONTAINERS = ("172.17.", "172.18.", "169.254.")
 def found(bind: str, port: int | None, network: str) -> tuple[Pool, bool]:
     """The pool of this machine, with its server up; and whether it was up before."""
     pool = house.read_pool()
+    if pool is not None and pool.addresses != (now := _addresses(pool.bind)):
+        pool = replace(pool, addresses=now)
+        house.write_pool(pool)
     if pool is not None and pool.runs:
         return pool, True
     if pool is None:
