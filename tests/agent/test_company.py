@@ -33,3 +33,10 @@ def test_who_was_turned_away_is_news_once_and_not_awaited() -> None:
     assert company.awaited(0.0) == set()
     company.seen("a01", here=True)  # with the right version
     assert company.turn_away("a01")
+
+
+def test_before_anybody_trains_all_that_are_here_or_may_come_will() -> None:
+    """One that is told to go then leaves them to their work, instead of ending the run for all."""
+    company = Company("a00", ["a01"], now=0.0)
+    assert company.everybody(0.0) == {"a00", "a01"}
+    assert Company("a00", [], now=0.0).everybody(0.0) == {"a00"}

@@ -102,9 +102,9 @@ class Agent:
     def _begin(self) -> None:
         self._inbox.post(self._crew.begin)
         env, run, sink, spawn = self._env, self._run, self._sink, self._inbox.spawn
-        me, program = env.agent, self._programs.prepare
-        spawn(errands.watch_machine(me, run, sink))
-        spawn(errands.prepare_data(me, run, program, self._plan.env, sink.put), self._prepared)
+        spawn(errands.watch_machine(env.agent, run, sink))
+        told = env.agent, run, self._programs.prepare, self._plan.env, sink.put
+        spawn(errands.prepare_data(*told), self._prepared)
         if env.revived:
             spawn(look_back(env.head, env.secret, self._company, sink.put), self._remember)
 
@@ -310,7 +310,7 @@ class Agent:
             self._depart(time.monotonic())
 
     def _depart(self, now: float) -> None:
-        training = set() if self._generation is None else {*self._generation.agents}
+        training = {*g.agents} if (g := self._generation) else self._company.everybody(now)
         match self._departure.move(training, now):
             case Move.STOP if self._departure.returns:
                 self._wind(AWAY)

@@ -42,6 +42,10 @@ class Company:
         """Other agents, as far as we know; those too that may still show up."""
         return (self._present | self.awaited(now)) - self._gone
 
+    def everybody(self, now: float) -> set[str]:
+        """Those, and this one: who will train, where nobody does yet."""
+        return {self.me, *self.alive(now)}
+
     def awaited(self, now: float) -> set[str]:
         """Agents that have not shown up yet, shortly after the start."""
         return self._unseen if now - self._born_at < UNSEEN_S else set()

@@ -26,23 +26,26 @@ _OF_CONTAINERS = ("172.17.", "172.18.", "169.254.")
 def found(bind: str, port: int | None, network: str) -> tuple[Pool, bool]:
     """The pool of this machine, with its server up; and whether it was up before."""
     pool = house.read_pool()
-    if pool is not None and pool.addresses != (now := _addresses(pool.bind)):
-        pool = replace(pool, addresses=now)
-        house.write_pool(pool)
-    if pool is not None and pool.runs:
-        return pool, True
     if pool is None:
-        _check_mesh(network)
-        if bind == contract.LOOPBACK and network == paths.AUTO:
-            network = paths.HOST  # all machines are this one
-        made, secret = _free_port(bind, port), secrets.token_hex(SECRET_BYTES)
-        pool = Pool(secret, made, bind, _addresses(bind), network)
+        pool = _made(bind, port, network)
+    else:
+        _check_same(pool, bind, port)
+    pool = replace(pool, addresses=_addresses(pool.bind, pool.pin))  # they may have changed
     house.write_pool(pool)
+    if pool.runs:
+        return pool, True
     started = detached.start("serve", house.pool_folder() / "server.log")
     _await_answer(started)
     known = house.read_pool()
     assert known is not None
     return known, False
+
+
+def _made(bind: str, port: int | None, network: str) -> Pool:
+    _check_mesh(network)
+    if bind == contract.LOOPBACK and network == paths.AUTO:
+        network = paths.HOST  # all machines are this one
+    return Pool(secrets.token_hex(SECRET_BYTES), _free_port(bind, port), bind, network=network)
 
 
 def _check_mesh(network: str) -> None:
@@ -106,11 +109,22 @@ def _free_port(bind: str, port: int | None) -> int:
     )
 
 
-def _addresses(bind: str) -> tuple[str, ...]:
+def _check_same(pool: Pool, bind: str, port: int | None) -> None:
+    """What a pool is at, those who have joined know: it cannot move."""
+    if port not in (None, pool.port) or bind not in ("", pool.bind):
+        raise errors.BadCommand(
+            f"this machine has a pool already, at {pool.bind or 'its addresses'}, port {pool.port}",
+            where="evener up",
+            fix="evener up, without --port and --address; or `evener down` first",
+        )
+
+
+def _addresses(bind: str, pin: str) -> tuple[str, ...]:
     """By which others may reach us: that of the way out first, those of container engines last."""
     if bind:
         return (bind,)
-    known = [address for address in probe().addresses if ":" not in address]
+    own = mesh.address(pin, mesh.FIRST)
+    known = [address for address in probe().addresses if ":" not in address and address != own]
     ranked = sorted(known, key=lambda a: (a != _way_out(), a.startswith(_OF_CONTAINERS)))
     chosen = [a for a in ranked if not a.startswith(_OF_CONTAINERS)] or ranked
     return tuple(chosen[: code.MOST_ADDRESSES]) or (contract.LOOPBACK,)
