@@ -270,8 +270,12 @@ def launcher_for(ready: Ready, note: Callable[[str], None] = lambda _: None) -> 
     if ready.plan.place == POOL:
         code = _own_code(ready.job, tuple(map(Path, ready.plan.code)))
         return pool.PoolLauncher(code, reads, note, port)
-    kind = SwarmLauncher if ready.plan.place == SWARM else DockerLauncher
-    return kind(image_content(ready), reads, note, port=port)
+    content = image_content(ready)
+    if ready.plan.place != SWARM:
+        return DockerLauncher(content, reads, note, port=port)
+    ships = tuple(path for path in reads if _is_shipped(path, ready.job))
+    stays = tuple(path for path in reads if path not in ships)
+    return SwarmLauncher(content, stays, note, port=port, ships=ships)
 
 
 def image_content(ready: Ready) -> Content:
@@ -302,6 +306,10 @@ def _read_paths(job: Job) -> tuple[str, ...]:
     """Files and folders of this machine that ranks read."""
     named = (getattr(job.data, "path", None), getattr(job.model, "weights", None))
     return tuple(path for path in named if path and not path.startswith("builtin:"))
+
+
+def _is_shipped(path: str, job: Job) -> bool:
+    return getattr(job.data, "ship", False) and path == getattr(job.data, "path", None)
 
 
 def render(ready: Ready, launcher: Launcher | None = None) -> Rendered:

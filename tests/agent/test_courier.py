@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from evener.agent.courier import Courier
 from evener.contract import AgentEnv
 from evener.errors import StartFailed
 from evener.events import CheckpointHome, Event
-from evener.rundir import checkpoints, freight
+from evener.rundir import cargo, checkpoints, freight
 from evener.rundir.layout import RunDir
 
 
@@ -167,3 +168,24 @@ def test_every_name_that_is_fetched_may_be(home: RunDir) -> None:
     for name in (*told["configs"], *files):
         assert freight.to_send(home, name) is not None
     assert contract.SECRET_NAME not in str(told)
+
+
+def test_data_go_on_from_where_they_broke_off(
+    home: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(contract.CACHE_VARIABLE, str(tmp_path / "cache"))
+    text = tmp_path / "text.txt"
+    text.write_bytes(b"one " * 2_000_000)
+    cargo.pack(home, (), (str(text),))
+    [tar] = home.cargo.glob("*.tar")
+    whole = tar.read_bytes()
+    with in_thread(home) as head:
+        for life, came in enumerate((whole[:5_000_001], whole, b"")):
+            run, own = sent(tmp_path, head, life)
+            beside = run.cargo / f".{tar.name}.fetched"
+            beside.parent.mkdir(parents=True)
+            beside.write_bytes(came)
+            shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+            own.fetch()
+            [unpacked] = (tmp_path / "cache").rglob("text.txt")
+            assert unpacked.read_bytes() == text.read_bytes()

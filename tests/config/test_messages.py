@@ -115,6 +115,14 @@ IN_TOML: list[Case] = [
         "keep one of them",
     ),
     (
+        "data that every machine has are not shipped",
+        GPT.replace('"input.txt"', '"builtin:python-manual"\nship = true'),
+        [],
+        "E105: there is nothing to ship: every machine gets these data by itself",
+        "job.toml:7: data.ship",
+        "leave ship out, or say which files: path",
+    ),
+    (
         "a Dockerfile of one's own and a recipe beside it",
         GPT + '[image]\ndockerfile = "Dockerfile"\napt = ["git"]\n',
         [],

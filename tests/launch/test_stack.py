@@ -32,6 +32,13 @@ def test_any_number_of_machines_that_are_named_when_it_is_deployed() -> None:
     assert text.count('EVENER_EXPECTED_AGENTS: "5"') == 2  # the head's, and one for all others
 
 
+def test_data_that_are_shipped_only_the_head_has() -> None:
+    text = stack.render(plan_swarm(job(), [OAK, ELM]), Stack("tiny", "evener:0123", (), (DATA,)))
+    head, _, machines = text.partition("\n  oak:\n")
+    assert head.count(":/evener/data/text.txt:ro") == 1
+    assert "/evener/data" not in head.partition("services:")[0] + machines
+
+
 def test_gpus_are_reserved() -> None:
     ash = Place("id-ash", "ash", 16, gpu_kind="NVIDIA-GPU", gpus=("GPU-1", "GPU-2"))
     text = stack.render(plan_swarm(job(), [ash, ELM]), STACK)

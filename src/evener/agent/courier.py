@@ -96,7 +96,7 @@ class Courier:
         """The user's code and data, which this machine has not seen yet."""
         cache, code = contract.cache_folder() / contract.CARGO, self._run.path / contract.CODE
         for name in cargo.missing(self._run, cache, list(names)):
-            porter.fetch(name, self._run.path / name)
+            porter.fetch_on(name, self._run.path / name)
         cargo.unpack(self._run, code, cache)
 
     def _fetch_checkpoint(self, porter: Porter, folder: Path, files: Iterable[str]) -> bool:

@@ -16,11 +16,12 @@ import typer
 from evener import contract
 from evener.cli import console
 from evener.cli.progress import shown
+from evener.config.load import job_from_json
 from evener.contract import HeadEnv
-from evener.errors import EvenerError
+from evener.errors import DataMissing, EvenerError
 from evener.launch import stack
 from evener.launch.begin import Begun, begin
-from evener.rundir import layout
+from evener.rundir import cargo, layout
 from evener.rundir.layout import RunDir
 from evener.state import RunState
 
@@ -61,6 +62,16 @@ def _lay(decided: Path, run: RunDir) -> None:
     for name in stack.CONFIGS:
         text = (decided / name).read_text(encoding="utf-8")
         layout.write_atomic(run.configs / name, text)
+    data = job_from_json(run.job_file.read_text(encoding="utf-8")).data
+    if getattr(data, "ship", False):
+        path = Path(getattr(data, "path", ""))
+        if not path.exists():
+            raise DataMissing(
+                "the data that machines are to get from here are not here",
+                where=str(path),
+                fix="bring them to every manager, or say where they are: EVENER_DATA=/some/path",
+            )
+        cargo.pack(run, (), (str(path),))
 
 
 def _show(run: RunDir) -> None:

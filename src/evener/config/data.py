@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from evener.config.section import USER_CODE, Positive, Section, kind_of
+from evener.config.section import USER_CODE, Positive, Section, conflict, kind_of
 
 
 class Loading(Section):
@@ -17,6 +17,23 @@ class Loading(Section):
         "data in memory; decoding images wants 1 to 4."
     )  # fmt: skip
     prefetch: Positive = Field(2, description="Batches prepared ahead, with workers.")
+
+
+class OnDisk(Loading):
+    """What every kind of data shares that lies in files of yours."""
+
+    ship: bool = Field(
+        False, description="Machines of a Swarm need not have `path`: each gets it from that where "
+        "the run was started, checked by hashes. Elsewhere it changes nothing.",
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _has_what_to_ship(self) -> Self:
+        path = getattr(self, "path", None)
+        if self.ship and (not path or path.startswith("builtin:")):
+            what = "there is nothing to ship: every machine gets these data by itself"
+            raise conflict(what, ("ship",), "leave ship out, or say which files: path")
+        return self
 
 
 class SyntheticRegression(Loading):
@@ -40,7 +57,7 @@ class SyntheticImage(Loading):
     channels: Positive = Field(3, description="Colour channels.")
 
 
-class ImageFiles(Loading):
+class ImageFiles(OnDisk):
     """What the image sets on disk share."""
 
     path: str | None = Field(
@@ -75,7 +92,7 @@ class Imagenet(ImageFiles):
     size: Positive = Field(224, description="Pixels on a side after cropping.")
 
 
-class Text(Loading):
+class Text(OnDisk):
     """A text file, or every .txt, .md and .py file of a folder."""
 
     name: Literal["text"] = "text"
@@ -92,7 +109,7 @@ class Text(Loading):
     )
 
 
-class Tokens(Loading):
+class Tokens(OnDisk):
     """train.bin and val.bin of 16-bit tokens, as nanoGPT writes them."""
 
     name: Literal["tokens"] = "tokens"

@@ -35,6 +35,7 @@ class Stack:
     run: str
     image: str
     reads: tuple[Read, ...] = ()
+    ships: tuple[Read, ...] = ()  # those that machines get from the head
 
 
 def inside(run: str) -> RunDir:
@@ -53,7 +54,7 @@ def render(plan: Plan, stack: Stack) -> str:
         _machine(machines[0], stack.reads),
         _deploy(),
         ["x-told: &told", *yaml_text.entries(told, 2)],
-        ["services:", *_head(services.head_of(plan, run, outside), run)],
+        ["services:", *_head(services.head_of(plan, run, outside), run, stack.ships)],
         *(_one(number, each, told) for number, each in enumerate(machines)),
         _around(),
     ]
@@ -99,15 +100,15 @@ def _machine(first: Service, reads: Sequence[Read]) -> list[str]:
         "    # Its copy of the run, which goes with it: what it writes it brings to the head.",
         f"    - {{type: volume, target: {contract.IMAGE_RUNS}}}",
         f"    - {{type: volume, target: {contract.IMAGE_CACHE}}}",
-        *(line for read in reads for line in _data(read)),
+        *(line for read in reads for line in _data(read, "On every machine at the same path")),
     ]
 
 
-def _data(read: Read) -> list[str]:
+def _data(read: Read, where: str) -> list[str]:
     source = f"${{{read.variable}:-{yaml_text.in_default(read.source)}}}"
     target = yaml_text.in_default(read.target)
     return [
-        f"    # On every machine at the same path; elsewhere, or in a volume: {read.variable}=...",
+        f"    # {where}; elsewhere, or in a volume: {read.variable}=...",
         f'    - "{source}:{target}:ro"',
     ]
 
@@ -124,7 +125,7 @@ def _deploy() -> list[str]:
     ]
 
 
-def _head(head: Container, run: RunDir) -> list[str]:
+def _head(head: Container, run: RunDir, ships: Sequence[Read]) -> list[str]:
     module, folder = "evener.cli.keep", run.path.as_posix()
     return [
         "  # Keeps the record and the checkpoints; training does without it for a while. Another",
@@ -136,6 +137,7 @@ def _head(head: Container, run: RunDir) -> list[str]:
         "    volumes:",
         f"      - run:{contract.IMAGE_RUNS}",
         "  " + _tmpfs("/tmp", TMP_BYTES),
+        *(f"  {line}" for read in ships for line in _data(read, "On this manager, which sends it")),
         "    configs:",
         *(f"      - {{source: {Path(n).stem}, target: {DECIDED}/{n}}}" for n in CONFIGS),
         "    # The run's page, at that manager's address, for who has its key.",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evener import contract, placement
 from evener.config.load import job_to_json
+from evener.config.schema import Job
 from evener.image import build
 from evener.launch import compose, project, stack
 from evener.launch import folder as folders
@@ -25,13 +26,19 @@ def fill(folder: Path, export: Export) -> tuple[Read, ...]:
     registry = export.content.image.registry
     image = f"{registry}/{what.tag}" if registry else what.tag
     plan = replace(export.plan, place=project.STACK, code=(contract.IMAGE_CODE,))
+    ships = tuple(r for r in reads if r.variable == compose.DATA) if _ships(job) else ()
+    own = Stack(export.name, image, tuple(r for r in reads if r not in ships), ships)
     folders.lay_image(folder, what)
     layout.write_atomic(folder / contract.JOB_NAME, job_to_json(job))
     layout.write_json(folder / contract.PLAN_NAME, placement.to_dict(plan))
     folders.write_secret(folder)
     layout.write_atomic(folder / README, _readme(export.name, image))
-    layout.write_atomic(folder / STACK, stack.render(plan, Stack(export.name, image, reads)))
+    layout.write_atomic(folder / STACK, stack.render(plan, own))
     return reads
+
+
+def _ships(job: Job) -> bool:
+    return getattr(job.data, "ship", False)
 
 
 def _readme(name: str, image: str) -> str:

@@ -15,11 +15,11 @@ from evener.config.load import job_from_json
 from evener.docker import Engine, swarm
 from evener.image import build
 from evener.launch import containers, services, wishes
-from evener.launch.base import Command, Rendered
+from evener.launch.base import Command, Handle, Rendered
 from evener.launch.containers import Outside
 from evener.launch.docker import DockerLauncher, Left
 from evener.placement import SWARM, Place, Plan
-from evener.rundir import layout
+from evener.rundir import cargo, layout
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 
@@ -32,6 +32,7 @@ LOOK_S = 2.0  # at who has joined
 _POLL_S = 0.3
 _ENDED = ("Rejected", "Failed", "Orphaned")
 _NO_GPU = re.compile(r"insufficient resources", re.IGNORECASE)
+_NO_PATH = re.compile(r"bind source path does not exist", re.IGNORECASE)
 _NO_IMAGE = re.compile(r"no such image|pull access denied|manifest unknown", re.IGNORECASE)
 
 
@@ -56,6 +57,7 @@ class SwarmLauncher(DockerLauncher):
     goes on: it ends when all agents have."""
 
     place: str = SWARM
+    ships: tuple[str, ...] = ()  # data that machines get from the head
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:
         outside = self._outside(self._image())
@@ -78,6 +80,11 @@ class SwarmLauncher(DockerLauncher):
         if self.content.image.registry:
             tag, registry = self._provided[-1], self.content.image.registry
             self._provided.append(build.pushed(self.engine, tag, registry, self.note))
+
+    def start(self, rendered: Rendered) -> Handle:
+        if self.ships:
+            cargo.pack(rendered.run, (), self.ships)
+        return DockerLauncher.start(self, rendered)
 
     def stop(self, run: RunDir, *, now: bool) -> None:
         if not now:
@@ -193,6 +200,12 @@ def _failed(task: Task) -> errors.EvenerError:
             where=where,
             fix="name a registry that all machines reach (image.registry), or bring it there: "
             "docker save IMAGE | ssh MACHINE docker load",
+        )
+    if _NO_PATH.search(task.error):
+        return errors.DataMissing(
+            f"{where} has not what the job reads: {task.error}",
+            where=where,
+            fix="bring it there under the same path, or have it sent: data.ship = true",
         )
     if _NO_GPU.search(task.error):
         return errors.DeviceMissing(

@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evener.wire import calls
 
+NONE: Mapping[str, str] = {}
 SHOWN_BYTES = 200  # of what a head says in place of an answer
 
 
@@ -36,11 +37,12 @@ class Asking:
 
     @contextlib.contextmanager
     def open(
-        self, method: str, path: str, body: bytes | None = None
+        self, method: str, path: str, body: bytes | None = None, more: Mapping[str, str] = NONE
     ) -> Iterator[http.client.HTTPResponse]:
-        """An answer to be read in pieces, to its end: one that breaks off is found out here."""
+        """With `more` headers. An answer to be read in pieces, to its end: one that breaks off is
+        found out here."""
         try:
-            self._connection.request(method, self._path + path, body, self._headers)
+            self._connection.request(method, self._path + path, body, {**self._headers, **more})
             answer = self._connection.getresponse()
             if not 200 <= answer.status < 300:
                 said = answer.read()[:SHOWN_BYTES].decode(errors="replace")

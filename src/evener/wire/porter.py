@@ -5,6 +5,7 @@ Whatever is wrong with the head or its answer is an OSError: try again later.
 
 from __future__ import annotations
 
+import http.client
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -33,11 +34,28 @@ class Porter:
 
     def fetch(self, name: str, target: Path) -> None:
         """The file called `name`, at `target`: whole or not at all."""
-        target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name}.fetched")
         with self._asking.open("GET", f"{PATH}/{quote(name)}") as answer, beside.open("wb") as file:
             while piece := answer.read(PIECE_BYTES):
                 file.write(piece)
+        beside.replace(target)
+
+    def fetch_on(self, name: str, target: Path) -> None:
+        """The same of a file that never changes: on from where an earlier try broke off."""
+        beside = target.with_name(f".{target.name}.fetched")
+        with beside.open("ab") as file:
+            at = file.tell()
+            more = {"Range": f"bytes={at}-"} if at else {}
+            try:
+                with self._asking.open("GET", f"{PATH}/{quote(name)}", more=more) as answer:
+                    if answer.status != http.client.PARTIAL_CONTENT:
+                        file.truncate(0)
+                    while piece := answer.read(PIECE_BYTES):
+                        file.write(piece)
+            except OSError:
+                if file.tell() == at:  # not so: the next try takes all of it
+                    file.truncate(0)
+                raise
         beside.replace(target)
 
     def bring(self, name: str, at: int, piece: bytes) -> int:
