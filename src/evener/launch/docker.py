@@ -193,7 +193,7 @@ class DockerLauncher:
                 try:
                     if not among(self.left(run), own):
                         return  # whoever stopped the run was faster
-                    alive = self.living(run) & set(own.get("container", ()))
+                    alive = self.living(run) & set().union(*own.values())
                     calm, away = 0 if alive else calm + 1, 0
                     if alive:
                         self.attend(run, alive)
@@ -207,7 +207,7 @@ class DockerLauncher:
         self.engine.call("wait", *alive, timeout_s=WAIT_S)
 
     def living(self, run: RunDir) -> set[str]:
-        """The identities of its containers that run, or are about to run again."""
+        """The identities of what of it runs, or is about to run again."""
         return {c["ID"] for c in self._running(run)}
 
     def _containers(self, run: RunDir) -> list[dict[str, str]]:

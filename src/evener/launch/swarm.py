@@ -16,7 +16,7 @@ from evener.docker import Engine, swarm
 from evener.image import build
 from evener.launch import containers, services, wishes
 from evener.launch.base import Command, Handle, Rendered
-from evener.launch.containers import Outside
+from evener.launch.containers import HEAD, Outside
 from evener.launch.docker import DockerLauncher, Left
 from evener.placement import SWARM, Place, Plan
 from evener.rundir import cargo, layout
@@ -30,6 +30,7 @@ PENDING_S = 15.0  # that no machine may have it is no passing state then
 STOP_S = 20.0
 LOOK_S = 2.0  # at who has joined
 _POLL_S = 0.3
+_CUT_DOWN = "Exited (255)"  # with its engine
 _ENDED = ("Rejected", "Failed", "Orphaned")
 _NO_GPU = re.compile(r"insufficient resources", re.IGNORECASE)
 _NO_PATH = re.compile(r"bind source path does not exist", re.IGNORECASE)
@@ -100,6 +101,7 @@ class SwarmLauncher(DockerLauncher):
     def attend(self, run: RunDir, alive: Iterable[str]) -> None:
         """A machine that has joined the Swarm gets an agent of its own."""
         time.sleep(LOOK_S)
+        self._wake_head(run)
         plan = placement.from_dict(layout.read_json(run.plan_file))
         if swarm.ids(self.engine) <= {agent.node for agent in plan.agents}:
             return
@@ -117,6 +119,12 @@ class SwarmLauncher(DockerLauncher):
             layout.write_json(run.plan_file, placement.to_dict(plan))
             raise
 
+    def _wake_head(self, run: RunDir) -> None:
+        """An engine that starts again does not start a container whose network comes up later."""
+        for each in self._containers(run):
+            if each["Names"].endswith(f"-{HEAD}") and each["Status"].startswith(_CUT_DOWN):
+                self.engine.call("start", each["ID"])
+
     def _as_started(self, run: RunDir, plan: Plan) -> Outside:
         """What the first service was made with. Raises DockerFailed where it is gone."""
         first = services.name_of(run, plan.agents[0].machine)
@@ -128,6 +136,7 @@ class SwarmLauncher(DockerLauncher):
     def _ask_to_stop(self, run: RunDir) -> None:
         """By its head: nobody else here reaches all agents. A run that has ended just now needs
         no asking."""
+        self._wake_head(run)
         head = self.head(run)
         try:
             if head is None:
@@ -136,6 +145,18 @@ class SwarmLauncher(DockerLauncher):
         except errors.RunVanished:
             if not _has_ended(run):
                 raise
+
+    def living(self, run: RunDir) -> set[str]:
+        """Agents go on while the head's machine is away, and when it is back."""
+        services = self._listed("service", run)
+        running = {s["ID"] for s in services if not s["Replicas"].startswith("0/")}
+        return DockerLauncher.living(self, run) | running
+
+    def alive(self, run: RunDir) -> bool:
+        """Where this machine's engine does not answer, the others are taken to go on."""
+        unasked = time.monotonic() - LOOK_S
+        self._looks.setdefault(run.path, (unasked, True))
+        return DockerLauncher.alive(self, run)
 
     def left(self, run: RunDir) -> Left:
         found = DockerLauncher.left(self, run)
