@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from evener.docker import Engine
-from tests.backends.places import REPOSITORY, Docker, Local, Place, Swarm
-from tests.backends.shell import BUILD_S, Shell, said
+from tests.backends.places import Docker, Local, Place, Swarm
+from tests.backends.shell import Shell, said
 from tests.lab import swarm as lab
 from tests.lab.engine import Daemon, NoLab
 
@@ -39,20 +38,12 @@ PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
 def machines(
     daemon: Daemon, wheels: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[lab.Swarm]:
-    """What is pushed before the other engines take a copy, they need not pull."""
+    """The image is built before the other engines take a copy of what there is."""
     shell = Shell(tmp_path_factory.mktemp("image"), Docker(daemon.host, wheels))
-
-    def fill(registry: str) -> None:
-        built = shell.evener("image", "build", shell.write_job())
-        assert built.returncode == 0, said(built)
-        tag = built.stdout.split()[-1]
-        name = f"{registry}/{REPOSITORY}/{tag}"
-        engine = Engine(("docker", "-H", daemon.host))
-        engine.call("image", "tag", tag, name)
-        engine.call("push", "--quiet", name, timeout_s=BUILD_S)
-
+    built = shell.evener("image", "build", shell.write_job())
+    assert built.returncode == 0, said(built)
     try:
-        with lab.swarm(daemon, others=2, fill=fill) as made:
+        with lab.swarm(daemon, others=2) as made:
             yield made
     except NoLab as reason:
         pytest.skip(str(reason))

@@ -25,7 +25,6 @@ from evener.rundir.store import Store
 from tests.lab import swarm as lab
 
 PROC = Path("/proc")
-REPOSITORY = "tests"  # in the registry of the lab's Swarm
 SOON_S = 10.0
 _ASK = f"""
 import http.client, sys
@@ -43,6 +42,7 @@ class Place(ABC):
     name: str
     job = ""  # what a job says only here
     environ: dict[str, str]
+    has_new_images = True  # what is built for a run is where it runs
     inside: tuple[str, ...] = ()  # before a command, where it is to run in the place's network
 
     @abstractmethod
@@ -158,18 +158,15 @@ class Swarm(Docker):
     """Containers on the engines of a Swarm, started on its manager."""
 
     name = "swarm"
+    has_new_images = False
 
-    def __init__(
-        self, swarm: lab.Swarm, wheels: Path, workers: int | None = None, *, registry: bool = True
-    ) -> None:
+    def __init__(self, swarm: lab.Swarm, wheels: Path, workers: int | None = None) -> None:
         """On all machines unless there are to be `workers`."""
         super().__init__(swarm.engines[0].host, wheels)
         self.swarm = swarm
         self.inside = swarm.engines[0].inside
         count = f"workers = {workers}\n" if workers else ""
         self.job = f'[local]\ndevice = "cpu"\n{count}[image]\nwheels = "{wheels}"\n'
-        if registry:
-            self.job += f'registry = "{swarm.registry}/{REPOSITORY}"\n'
         self._each = [Engine(("docker", "-H", each.host)) for each in swarm.engines]
 
     def left(self, folder: Path) -> list[str]:

@@ -6,10 +6,13 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from evener.docker import Engine
 from evener.events import CheckpointHome, GenerationFormed, RankLost, RankStarted, RunEnded
+from evener.image import build
 from evener.rundir import checkpoints
 from tests.backends import shell as shells
 from tests.backends.places import Swarm
@@ -100,16 +103,30 @@ def test_a_machine_that_joins_the_swarm_is_used(shell: Shell, machines: lab.Swar
     shell.await_nothing_left()
 
 
-def test_an_image_that_a_machine_has_not_is_named_with_it(
-    shell: Shell, machines: lab.Swarm, wheels: Path
-) -> None:
-    shell.place = Swarm(machines, wheels, registry=False)
+def test_an_image_that_a_machine_has_not_is_named_with_it(shell: Shell) -> None:
     (shell.folder / "mine.py").write_text("WRITTEN_NOW = True\n")
     done = shell.train(shell.write_job(steps=10, image='include = ["mine.py"]'))
     assert done.returncode == 6, said(done)
     assert "E513" in done.stderr
     assert "host" in done.stderr
     shell.await_nothing_left()
+
+
+def test_a_machine_gets_an_image_from_a_registry_by_its_digest(machines: lab.Swarm) -> None:
+    engine, other = (Engine(("docker", "-H", each.host)) for each in machines.engines[:2])
+    with TemporaryDirectory() as folder, lab.registry(machines.engines[0]) as registry:
+        (Path(folder) / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+        engine.build(folder, f"{folder}/Dockerfile", "small:1", {}, lambda _: None)
+        name = build.pushed(engine, "small:1", f"{registry}/tests", lambda _: None)
+        assert "/tests/small@sha256:" in name
+        create = ("service", "create", "--detach", "--no-resolve-image", "--name=small")
+        only = ("--restart-condition=none", "--constraint=node.hostname==host1")
+        engine.call(*create, *only, name, "/nothing")
+        until(lambda: bool(other.call("image", "ls", "--quiet", "--filter=reference=*/tests/*")),
+              "it does not come")  # fmt: skip
+        engine.call("service", "rm", "small")
+    for each in (engine, other):
+        each.call("image", "rm", "--force", name)
 
 
 def test_gpus_that_engines_advertise_are_planned_with(shell: Shell) -> None:
@@ -142,6 +159,6 @@ def test_a_stack_that_was_exported_trains_to_its_end(shell: Shell, machines: lab
                         "test", "-f", "/from/job/model.safetensors")  # fmt: skip
     finally:
         machines.docker(0, "stack", "rm", "one")
-    until(lambda: not machines.docker(0, "ps", "--quiet"), "its containers stay")
+    until(lambda: not machines.docker(0, "ps", "--all", "--quiet"), "its containers stay")
     machines.docker(0, "volume", "rm", "one_run")
     shell.await_nothing_left()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,6 @@ class Swarm:
 
     engines: list[Daemon] = field(default_factory=list)
     switch: int = 0  # the process whose network is the switch
-    registry: str = ""  # the address of one, for all machines
 
     def docker(self, number: int, *arguments: str) -> str:
         return _run(["docker", "-H", self.engines[number].host, *arguments], limit_s=300)
@@ -67,16 +66,10 @@ class Swarm:
 
 
 @contextlib.contextmanager
-def swarm(
-    manager: Daemon, others: int, fill: Callable[[str], None] | None = None
-) -> Iterator[Swarm]:
-    """`fill` is called with the address of a registry, before the others take what it pushes."""
+def swarm(manager: Daemon, others: int) -> Iterator[Swarm]:
     with contextlib.ExitStack() as stack:
         made = Swarm([manager], stack.enter_context(_switch()))
         _plug_in(made, 0, stack)
-        if fill is not None:
-            made.registry = stack.enter_context(_registry(manager))
-            fill(made.registry)
         for number in range(1, others + 1):
             gpu = [f"--node-generic-resource=NVIDIA-GPU={GPU}"] if number == 1 else []
             made.engines.append(stack.enter_context(_beside(f"host{number}", manager, gpu)))
@@ -94,8 +87,8 @@ def _plug_in(made: Swarm, number: int, stack: contextlib.ExitStack) -> None:
 
 
 @contextlib.contextmanager
-def _registry(manager: Daemon) -> Iterator[str]:
-    """The address of Debian's docker-registry, with nothing in it, for all machines."""
+def registry(manager: Daemon) -> Iterator[str]:
+    """Of a Swarm's: the address of Debian's docker-registry, empty, for all of its machines."""
     if shutil.which("docker-registry") is None:
         _run(["apt-get", "install", "-y", "-qq", "docker-registry"], limit_s=300)
     address = f"{NET}.{FIRST}:{REGISTRY_PORT}"
