@@ -15,6 +15,7 @@ from pathlib import Path
 
 from evener import cluster, errors, placement, profiles, variables, versions, watch
 from evener.cluster import Machine
+from evener.config import scripted
 from evener.config.load import LoadedJob, job_to_json, load_job
 from evener.config.resumed import check_same_training
 from evener.config.schema import Job
@@ -123,6 +124,8 @@ def _still_profiled(ready: Ready) -> Ready:
 
 def _fresh(request: RunRequest) -> Ready:
     loaded = _load(request.job, request)
+    if loaded.job.script.path:
+        scripted.read(path := Path(loaded.job.script.path), path.name)
     root = _root(request, loaded)
     wanted = request.name or loaded.name
     name = free_name(root, wanted)
@@ -235,7 +238,7 @@ def _planned(
             plan = placement.plan_pool(job, pool.members())
         case _:
             plan = placement.plan(job, [machine])
-    plan = replace(plan, code=code)
+    plan = replace(plan, code=() if job.is_torchrun else code)
     return Ready(root, name, job, machine, plan, resumed, (*notes, *plan.notes))
 
 

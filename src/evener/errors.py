@@ -124,6 +124,14 @@ class CodeRaised(CodeError):
     code, title = "E303", "The user's code raised an exception"
 
 
+class ScriptUnfit(CodeError):
+    code, title = "E304", "A script that cannot be run"
+
+
+class ScriptFailed(CodeError):
+    code, title = "E305", "A script ended by itself, and not well"
+
+
 class RunError(EvenerError):
     exit_status = 5
 

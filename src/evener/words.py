@@ -52,9 +52,18 @@ class Teller:
         self._lost = False  # one of them, and no step was taken since
         self._formed: events.GenerationFormed | None = None  # after that
         self._step, self._at = 0, 0.0  # the last one that was taken
+        self._generation = -1
 
     def tell(self, record: events.Record) -> list[Sentence]:
-        return [s for s in (tell(record), self._recovery(record)) if s is not None]
+        told = None if self._is_known(record.event) else tell(record)
+        return [s for s in (told, self._recovery(record)) if s is not None]
+
+    def _is_known(self, event: events.Event) -> bool:
+        """A generation is told once, though more may become known of it (how long it will be)."""
+        if not isinstance(event, events.GenerationFormed):
+            return False
+        known, self._generation = event.generation == self._generation, event.generation
+        return known
 
     def _recovery(self, record: events.Record) -> Sentence | None:
         match record.event:
@@ -143,7 +152,12 @@ _Told = tuple[str, str, bool] | None
 def _started(e: events.RunStarted) -> _Told:
     verb = "going on" if e.resumed else "started"
     many = f"{e.ranks} rank" + ("s" if e.ranks != 1 else "")
-    return f"{verb}: {e.model} on {e.data}, batch {e.global_batch}, {many}", "note", True
+    return f"{verb}: {what(e.model, e.data, e.global_batch)}, {many}", "note", True
+
+
+def what(model: str, data: str, global_batch: int, dot: str = ", ") -> str:
+    """`gpt on text, batch 32`; of a script that does all of it itself, its name."""
+    return f"{model} on {data}{dot}batch {global_batch}" if data else model
 
 
 def _data(e: events.DataPrepared) -> _Told:

@@ -192,7 +192,7 @@ IN_TOML: list[Case] = [
         (
             "the job takes [model], [data], [train], [validation], [early_stopping], [sample], "
             "[checkpoint], [balance], [membership], [log], [dashboard], [local], [[machines]], "
-            "[image], [env]"
+            "[image], [script], [env]"
         ),
     ),
     (

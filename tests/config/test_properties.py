@@ -95,6 +95,8 @@ def nodes() -> dict[tuple[str, str, str], Raw]:
             body = schema["$defs"][reference.rsplit("/", 1)[1]]
             several = table in ("model", "data")
             kind = keys_of_name(body["properties"]["name"])[0] if several else ""
+            if kind == "script":
+                continue  # nobody writes it: a job with a script has it by itself
             for name, child in body.get("properties", {}).items():
                 if not (several and name == "name"):
                     found[table, kind, name] = child

@@ -19,6 +19,7 @@ from evener.agent.agent import Agent
 from evener.agent.child import Programs
 from evener.agent.courier import Courier
 from evener.agent.hosting import Hosting
+from evener.agent.outfit import programs_of
 from evener.agent.translate import Left, Over
 from evener.config.load import job_from_json
 from evener.contract import AgentEnv
@@ -66,6 +67,7 @@ def _run(env: AgentEnv, programs: Programs | None) -> int:
     ):
         hosting.watch(outbox)
         courier.watch(outbox.put)
+        programs = programs or programs_of(job)
         end = asyncio.run(Agent(env, job, plan, outbox, programs, bring_home=courier.finish).run())
     return _status(end, revived=bool(env.revived))
 

@@ -20,17 +20,16 @@ from evener.agent import ending, errands, translate
 from evener.agent.admission import Admission, Refusal
 from evener.agent.child import Child, Programs
 from evener.agent.company import UNSEEN_S, Company
-from evener.agent.crew import Crew
 from evener.agent.departure import AWAY, Departure, Move
 from evener.agent.door import door
 from evener.agent.errands import Sink
 from evener.agent.inbox import TICK_S, Inbox
-from evener.agent.outfit import crew_of, starting
+from evener.agent.outfit import Crew, Place, crew_of
 from evener.agent.peers import Peers, addresses
 from evener.agent.prepare import Prepared
 from evener.agent.revival import Past, look_back
 from evener.agent.signals import LEAVE_SIGNAL, hearing_signals
-from evener.agent.translate import Away, Idle, Left, Letter, Over, Return, Stop, Stumbled
+from evener.agent.translate import Away, Left, Letter, Over, Stop, Told
 from evener.agent.voice import Voice
 from evener.config.schema import Job
 from evener.contract import AgentEnv
@@ -109,10 +108,10 @@ class Agent:
             spawn(look_back(env.head, env.secret, self._company, sink.put), self._remember)
 
     def _make_crew(self) -> Crew:
-        env, address, plan, letters = self._env, self._address, self._plan, self._peers.broadcast
-        start = starting(env, address, plan, self._programs, self._child_ended)
+        letters, ended = self._peers.broadcast, self._child_ended
         voice = Voice(self._sink.put, self._sink.forward, self._tell, self._end, letters)
-        return crew_of(env, address, self._job, plan, start, voice)
+        place = Place(self._env, self._address, self._plan, self._programs, ended)
+        return crew_of(self._job, place, voice)
 
     # ---------------------------------------------------------------------------- the loop
 
@@ -234,10 +233,10 @@ class Agent:
             case Away(agent):
                 self._departure.goes(agent)
                 self._depart(time.monotonic())  # before it says goodbye
-            case Return() | Stumbled() | Idle():
-                self._crew.told(letter)
             case Over():
                 self._heard_over(letter)
+            case _ if isinstance(letter, Told):
+                self._crew.told(letter)
             case _:
                 if isinstance(letter, words.Goodbye):
                     self._company.parted(letter.sender)
@@ -255,8 +254,8 @@ class Agent:
         if result.error is not None:
             self._fail(result.error)
             return
-        counts = result.samples, result.validation_samples
-        self._sink.put(DataPrepared(self._env.agent, *counts, result.seconds))
+        if result.samples:
+            self._sink.put(DataPrepared(self._env.agent, *result.counts, result.seconds))
         self._missing.discard("data")
         self._get_ready()
 

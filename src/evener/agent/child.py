@@ -29,6 +29,7 @@ class Programs:
 
     rank: tuple[str, ...] = (sys.executable, "-P", "-m", "evener.engine")
     prepare: tuple[str, ...] = (sys.executable, "-P", "-m", "evener.data.prepare")
+    script: tuple[str, ...] = (sys.executable, "-P", "-m", "evener.engine.torchrun")
 
 
 class Child:
@@ -66,6 +67,12 @@ class Child:
         with self._reaping:
             if not self._reaped:
                 self._kill_group()
+
+    def terminate(self) -> None:
+        """Ask it to end: it alone, whatever it has started."""
+        with self._reaping, contextlib.suppress(OSError):
+            if not self._reaped:
+                self._process.terminate()
 
     def dump_stack(self) -> None:
         """Ask for the stacks of its threads, in its log: nothing, where systems cannot ask."""

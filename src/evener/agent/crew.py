@@ -15,7 +15,7 @@ from evener.agent.child import Child
 from evener.agent.heart import AwakeClock
 from evener.agent.losses import Losses
 from evener.agent.ranks import RankProcess, Ranks, Slot, Stage
-from evener.agent.translate import Idle, Return, Stumbled
+from evener.agent.translate import Idle, Return, Stumbled, Told
 from evener.agent.voice import Voice
 from evener.config.schema import Job
 from evener.errors import EvenerError, from_dict
@@ -99,7 +99,7 @@ class Crew:
             if process.slot is not None and process.slot.plan.rank in ranks:
                 self._unpark(process)
 
-    def told(self, letter: Return | Stumbled | Idle) -> None:
+    def told(self, letter: Told) -> None:
         """Another agent says something about its ranks, or ours."""
         match letter:
             case Return(_, ranks):

@@ -7,6 +7,7 @@ import re
 import signal
 from pathlib import Path
 
+from evener.agent.child import Child
 from evener.agent.ranks import RankProcess
 from evener.probe.limits import PROC, group_folders
 
@@ -24,12 +25,15 @@ class Inquest:
 
     def of(self, process: RankProcess) -> tuple[str, bool]:
         """What it was, and whether it was for want of memory."""
+        found = self.of_child(process.child)
+        return (process.verdict, False) if process.verdict else found
+
+    def of_child(self, child: Child) -> tuple[str, bool]:
+        """The same of one that we did not end ourselves."""
         before, self._oom_kills = self._oom_kills, oom_kills()
-        status = process.child.status
+        status = child.status
         out_of_memory = status == -SIGKILL and self._oom_kills > before
-        if process.verdict:
-            return process.verdict, False
-        tail = process.child.tail(1)
+        tail = child.tail(1)
         return describe(status, tail[0] if tail else "", out_of_memory=out_of_memory), out_of_memory
 
 

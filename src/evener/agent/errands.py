@@ -46,6 +46,9 @@ async def watch_machine(agent: str, run: RunDir, sink: Sink) -> None:
 async def prepare_data(
     agent: str, run: RunDir, program: tuple[str, ...], job_says: Mapping[str, str], emit: Emit
 ) -> Prepared:
+    """Without a program there is nothing to prepare."""
+    if not program:
+        return Prepared()
     told = contract.to_environ(RankEnv(str(run.path), "", agent, ""))
     env = {**contract.inherited_environ(), **job_says, **told}
     log = run.logs / f"prepare_{agent}.log"

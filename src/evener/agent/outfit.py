@@ -1,14 +1,17 @@
-"""An agent's crew, made from what the agent was told."""
+"""An agent's crew, made from what the agent was told: of evener's own ranks, or of a script's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from evener.agent import crew, torchrun
 from evener.agent.child import Child, Programs
-from evener.agent.crew import Crew
+from evener.agent.drover import Drover, Setting
 from evener.agent.environment import environment_of_ranks
 from evener.agent.ranks import Ranks
+from evener.agent.team import Driven
 from evener.agent.voice import Voice
 from evener.config.schema import Job
 from evener.contract import AgentEnv
@@ -16,27 +19,63 @@ from evener.placement import AgentPlan, Plan
 from evener.rundir.layout import RunDir
 from evener.wire.frames import split_address
 
-Start = Callable[[Path], Child]
+Crew = crew.Crew | Drover
 
 
-def crew_of(env: AgentEnv, address: str, job: Job, plan: Plan, start: Start, voice: Voice) -> Crew:
-    """`address` is where the agent answers: its host is its ranks' too."""
-    run, host = RunDir(Path(env.run_dir)), split_address(address)[0]
-    ranks = Ranks(env.agent, run, _own(env, plan).ranks, start)
-    return Crew(env.agent, host, job, ranks, voice, plan.purpose)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a crew works. `address` is where the agent answers: its host is its ranks' too;
+    `ended` hears of every process that ends."""
+
+    env: AgentEnv
+    address: str
+    plan: Plan
+    programs: Programs
+    ended: Callable[[Child], None]
+
+    @property
+    def host(self) -> str:
+        return split_address(self.address)[0]
+
+    @property
+    def run(self) -> RunDir:
+        return RunDir(Path(self.env.run_dir))
+
+    @property
+    def own(self) -> AgentPlan:
+        return next(a for a in self.plan.agents if a.agent == self.env.agent)
 
 
-def starting(
-    env: AgentEnv, address: str, plan: Plan, programs: Programs, ended: Callable[[Child], None]
-) -> Start:
-    """How a rank's process is started: what it writes goes to the log that is named then."""
-    environment = environment_of_ranks(env, address, _own(env, plan).ranks, plan.env)
+def programs_of(job: Job) -> Programs:
+    """A script prepares its data itself."""
+    return Programs(prepare=()) if job.is_torchrun else Programs()
+
+
+def crew_of(job: Job, place: Place, voice: Voice) -> Crew:
+    return _drover(job, place, voice) if job.is_torchrun else _crew(job, place, voice)
+
+
+def _crew(job: Job, place: Place, voice: Voice) -> crew.Crew:
+    """What a rank writes goes to the log that is named when it starts."""
+    ranks = place.own.ranks
+    environment = environment_of_ranks(place.env, place.address, ranks, place.plan.env)
 
     def start(log_file: Path) -> Child:
-        return Child(programs.rank, environment, log_file, ended)
+        return Child(place.programs.rank, environment, log_file, place.ended)
 
-    return start
+    me = place.env.agent
+    return crew.Crew(
+        me, place.host, job, Ranks(me, place.run, ranks, start), voice, place.plan.purpose
+    )
 
 
-def _own(env: AgentEnv, plan: Plan) -> AgentPlan:
-    return next(a for a in plan.agents if a.agent == env.agent)
+def _drover(job: Job, place: Place, voice: Voice) -> Drover:
+    script, run = job.script, place.run
+    base = torchrun.base(place.host, place.own.ranks, place.plan.env)
+
+    def start(driven: Driven, told: Mapping[str, str]) -> Child:
+        word = str(driven.word(run))
+        argv = (*place.programs.script, word, script.folder, script.path, *script.args)
+        return Child(argv, {**base, **told}, run.rank_log(driven.plan.rank), place.ended)
+
+    return Drover(job, Setting(place.own, place.host, run, start), voice)

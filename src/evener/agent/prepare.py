@@ -30,6 +30,10 @@ class Prepared:
     seconds: float = 0.0
     error: EvenerError | None = None
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        return self.samples, self.validation_samples
+
 
 async def prepare(
     argv: Sequence[str], env: Mapping[str, str], log: Path, note: Callable[[str], None]

@@ -15,6 +15,7 @@ from evener.config.schema import Membership as MembershipConfig
 from evener.errors import EvenerError
 from evener.events import Alert
 from evener.membership import words
+from evener.membership.generation import Ballot
 from evener.membership.words import Message
 from evener.orders import Order
 from evener.wire.frames import Frame
@@ -73,6 +74,21 @@ class Idle:
 
 
 @dataclass(frozen=True, slots=True)
+class Through:
+    """All processes of a script that the sender started for this generation ended well."""
+
+    sender: str
+    ballot: Ballot
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A script has printed nothing for long: tell where yours stand."""
+
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
     """How an agent ended without the run: refused, too late, or called away, perhaps to be back."""
 
@@ -80,9 +96,10 @@ class Left:
     returns: bool = False
 
 
-Letter = Message | Stop | Away | Return | Stumbled | Idle | Over
+Told = Return | Stumbled | Idle | Through | Still  # to an agent's crew
+Letter = Message | Stop | Away | Over | Told
 _KINDS: dict[str, type[Any]] = {
-    k.__name__: k for k in (*typing.get_args(Message), Stop, Away, Return, Stumbled, Idle, Over)
+    k.__name__: k for k in (*typing.get_args(Message), Stop, Away, Over, *typing.get_args(Told))
 }
 
 

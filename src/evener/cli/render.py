@@ -87,7 +87,7 @@ def heading(state: RunState, canvas: Canvas, now: float) -> list[Text]:
     size = [_many(state.agents_asked, "agent")] if state.agents_asked > 1 else []
     place = dot.join([state.place, *size, _many(state.ranks_asked, "rank")])
     first = text((state.run, "bold"), "  ", (_phase(state), PHASES[state.phase]))
-    what = [f"{state.model} on {state.data}", f"batch {state.global_batch}"]
+    what = [words.what(state.model, state.data, state.global_batch, dot)]
     if state.parameters:
         what.append(f"{show_count(state.parameters)} parameters")
     return [

@@ -124,6 +124,12 @@ class UserData(Loading):
     args: dict[str, Any] = Field({}, description="Keyword arguments of your function.")
 
 
+class ScriptData(Loading):
+    """What a script reads ([script]); it need not be written down."""
+
+    name: Literal["script"] = "script"
+
+
 Data = Annotated[
     Annotated[SyntheticRegression, Tag("synthetic_regression")]
     | Annotated[SyntheticImage, Tag("synthetic_image")]
@@ -134,6 +140,7 @@ Data = Annotated[
     | Annotated[Imagenet, Tag("imagenet")]
     | Annotated[Text, Tag("text")]
     | Annotated[Tokens, Tag("tokens")]
+    | Annotated[ScriptData, Tag("script")]
     | Annotated[UserData, Tag("user")],
     Discriminator(kind_of),
 ]

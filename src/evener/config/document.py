@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evener.config import locate, meant
+from evener.config import locate, meant, scripted
 from evener.config.recipes import Recipe, recipes
 from evener.errors import JobNotFound, JobSyntax, NotPermitted
 
@@ -41,12 +41,16 @@ class Document:
 
 
 def read(source: str, cwd: Path) -> Document:
-    """The job file at `source`, or the recipe of that name."""
+    """The job file at `source`, the recipe of that name, or a job that is a script at `source`."""
     if not _is_path(source):
         chosen = recipe(source, cwd)
         values, lines = _toml(chosen.text, f"recipe {chosen.name}")
         return Document(f"recipe {chosen.name}", chosen.name, cwd.absolute(), values, lines)
     path = cwd / source
+    if path.suffix.lower() in scripted.SUFFIXES:
+        scripted.read(path, source)
+        script = {"script": {"path": path.name}}
+        return Document(source, path.stem, path.parent.absolute(), script, {})
     parse = _json if path.suffix.lower() == ".json" else _toml
     values, lines = parse(_text(path, source), source)
     return Document(source, path.stem, path.parent.absolute(), values, lines)
@@ -63,7 +67,9 @@ def recipe(name: str, cwd: Path = Path()) -> Recipe:
 
 
 def _is_path(source: str) -> bool:
-    return source.lower().endswith(SUFFIXES) or "/" in source or "\\" in source
+    return (
+        source.lower().endswith((*SUFFIXES, *scripted.SUFFIXES)) or "/" in source or "\\" in source
+    )
 
 
 def _job_files(folder: Path) -> list[str]:

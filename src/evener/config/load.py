@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evener.config import document, keys, locate
+from evener.config import document, keys, locate, scripted
 from evener.config.document import recipe
 from evener.config.explain import explain, unknown_key
 from evener.config.origin import Origin
@@ -37,7 +37,10 @@ __all__ = [
 ]
 
 VERSION = 1
-_PATHS = (("data", "path"), ("model", "weights"), ("image", "wheels"), ("image", "dockerfile"))
+_PATHS = (
+    *(("data", "path"), ("model", "weights"), ("image", "wheels"), ("image", "dockerfile")),
+    *(("script", "path"), ("script", "folder")),
+)
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -58,7 +61,8 @@ def load_job(source: str, overrides: Sequence[str] = (), cwd: Path = Path()) -> 
     origin = Origin(found.label, found.lines, parsed)
     raw = apply(found.values, parsed)
     _check_removed(parsed, raw, origin)
-    job = _validated(_rooted(raw, origin, found.folder, cwd.absolute()), raw, origin)
+    rooted = _rooted(raw, origin, found.folder, cwd.absolute())
+    job = _validated(scripted.completed(rooted, cwd.absolute()), raw, origin)
     return LoadedJob(job, job.name or _name(found.stem), found.label, found.folder)
 
 
@@ -138,6 +142,7 @@ def _rooted(raw: dict[str, Any], origin: Origin, folder: Path, cwd: Path) -> dic
         if (
             isinstance(section, dict)
             and isinstance(value, str)
+            and value
             and not value.startswith("builtin:")
         ):
             base = cwd if origin.override((table, key)) else folder

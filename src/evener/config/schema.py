@@ -17,6 +17,7 @@ from evener.config.data import (
     Imagenet,
     Loading,
     Mnist,
+    ScriptData,
     SyntheticImage,
     SyntheticRegression,
     Text,
@@ -36,6 +37,7 @@ from evener.config.models import (
     Torchvision,
     UserModel,
 )
+from evener.config.script import NAME, ScriptConfig
 from evener.config.section import Fraction, Positive, Seconds, Section, conflict
 from evener.config.train import Train
 
@@ -67,6 +69,8 @@ __all__ = [
     "Positive",
     "Resnet",
     "Sample",
+    "ScriptConfig",
+    "ScriptData",
     "Seconds",
     "Section",
     "SimpleCnn",
@@ -303,7 +307,24 @@ class Job(Section):
     local: Local = Local()
     machines: tuple[MachineWish, ...] = ()
     image: Image = Image()
+    script: ScriptConfig = Field(default_factory=ScriptConfig)
     env: Env = Env({})
+
+    @property
+    def is_torchrun(self) -> bool:
+        """Whether a script of the user's does all of the training itself."""
+        return bool(self.script.path) and self.script.kind == "torchrun"
+
+    @model_validator(mode="after")
+    def _scripted(self) -> Job:
+        names = (self.model.name, self.data.name)
+        if NAME in names and not self.script.path:
+            what = "model and data 'script' are what a script makes, and there is none"
+            raise conflict(what, ("script.path",), "name it: script.path = 'train.py'")
+        if self.is_torchrun and names != (NAME, NAME):
+            what = "a torchrun script makes its own model and data, and [model] or [data] says more"
+            raise conflict(what, ("script.path",), "leave out one or the other")
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> Job:

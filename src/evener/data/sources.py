@@ -8,6 +8,7 @@ from evener import contract
 from evener.config import schema
 from evener.data import cache, cifar, imagenet, mnist, synthetic, text, tokens, user
 from evener.data.dataset import Codec, DataSet, Report, Source, silent
+from evener.errors import BadCombination
 
 __all__ = ["Codec", "DataSet", "Source", "open_data"]
 
@@ -37,3 +38,9 @@ def _open(job: schema.Job, report: Report) -> DataSet:
             return tokens.open_tokens(data, job)
         case schema.UserData():
             return user.open_user(data)
+        case schema.ScriptData():
+            raise BadCombination(
+                "a script reads its data itself: nobody else can open it",
+                where="data.name",
+                fix="let the script do what is to be done with it",
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import PurePath
 
 from evener.config.schema import Job
 from evener.events import Record, RunEnded, RunStarted
@@ -21,14 +22,16 @@ def record(run: RunDir, event: RunStarted | RunEnded) -> None:
 
 
 def started(run: RunDir, job: Job, plan: Plan, *, resumed: bool) -> RunStarted:
+    """Of a torchrun script its name is all that is known."""
+    scripted = job.is_torchrun
     return RunStarted(
         run=run.name,
         job=job.name or run.name,
-        model=job.model.name,
-        data=job.data.name,
+        model=PurePath(job.script.path).name if scripted else job.model.name,
+        data="" if scripted else job.data.name,
         ranks=len(plan.ranks),
         agents=len(plan.agents),
-        global_batch=job.train.global_batch,
+        global_batch=0 if scripted else job.train.global_batch,
         resumed=resumed,
         place=plan.place,
     )

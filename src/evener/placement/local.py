@@ -24,7 +24,8 @@ def plan(job: Job, machines: Sequence[Machine]) -> Plan:
     if len(machines) != 1:
         raise ValueError(f"a local run is planned on one machine, not on {len(machines)}")
     machine = machines[0]
-    ranks = ranks_on(job, machine, job.local.workers)
+    each = job.script.nproc or 0
+    ranks = ranks_on(job, machine, job.local.workers or each * job.local.agents)
     parts.check(job, ranks)
     return Plan(
         job_name=job.name or "",
@@ -41,7 +42,7 @@ def ranks_on(job: Job, machine: Machine, count: int | None, first: int = 0) -> l
     Raises DeviceMissing where the job asks for a device that the machine cannot offer.
     """
     devices, why = _devices(job, machine)
-    count = count or len(devices) or 1
+    count = count or job.script.nproc or len(devices) or 1
     names = [_device_name(devices[i % len(devices)]) if devices else "cpu" for i in range(count)]
     chosen = [(name, why) for name in names] + [("cpu", _BESIDE)] * job.local.cpu_workers
     threads, share = threads_each(job, machine.cpus, len(chosen))

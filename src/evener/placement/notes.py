@@ -42,7 +42,7 @@ def shared_gpus(used: Sequence[str]) -> list[str]:
 
 
 def idle_ranks(job: Job, ranks: Sequence[RankPlan]) -> str:
-    if len(ranks) <= job.train.global_batch:
+    if job.is_torchrun or len(ranks) <= job.train.global_batch:
         return ""
     return (
         f"a global batch of {counted(job.train.global_batch, 'sample')} cannot occupy "

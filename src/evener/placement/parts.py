@@ -25,6 +25,8 @@ def of_rank(job: Job, wish: MachineWish | None = None) -> tuple[float, float]:
 
 def check(job: Job, ranks: Sequence[RankPlan]) -> None:
     """Raises BadCombination where no cut of the batch would keep all of them."""
+    if job.is_torchrun:
+        return  # how its ranks part their work is the script's own affair
     total, count = job.train.global_batch, counted(len(ranks), "rank")
     for rank in ranks:
         least, most = rank.part

@@ -125,10 +125,22 @@ CAUSES: dict[str, Cause] = {
         "model](../how-to/your-own-model.md) has an example of each.",
     ),
     "E303": Cause(
-        "Your function raised an exception. The message has the exception and the line of your "
-        "code; every rank would meet the same, so the run does not try again.",
+        "Your function, or your script, raised an exception. The message has it and the line of "
+        "your code; every rank would meet the same, so the run does not try again.",
         "mend your code and start anew, or `evener resume` if training had begun. The whole "
         "traceback is in `evener logs RUN`.",
+    ),
+    "E304": Cause(
+        "`evener run SCRIPT` was given what cannot be run: there is no such file, it is a notebook "
+        "or no Python, or it may not be read. Nothing was started.",
+        "the message names the file and, where Python objects to one, the line.",
+    ),
+    "E305": Cause(
+        "A script that evener ran as torchrun would has ended with a status of its own, without an "
+        "exception: `sys.exit(3)`, or a library that ends the process. The message has its last "
+        "lines.",
+        "the log of the rank has all that was printed: `evener logs RUN`. A script that ends by a "
+        "signal (`kill -9`, for want of memory) is not met here: it is started again.",
     ),
     "E401": Cause(
         "There is no run of that name, or no run at all, in the folder where runs live "

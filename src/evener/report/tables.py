@@ -28,7 +28,8 @@ Row = Sequence[Child]
 
 def head(state: RunState) -> Markup:
     level = {"finished": "good", "failed": "bad", "stopped": "warning"}.get(state.phase)
-    what = f"{state.model} on {state.data}, {state.global_batch} samples a step"
+    trained = f"{state.model} on {state.data}, {state.global_batch} samples a step"
+    what = trained if state.data else state.model
     place = f"{_many(state.ranks_asked, 'rank')} in {_many(state.agents_asked, 'agent')}"
     return tag(
         "header",

@@ -1,0 +1,140 @@
+"""What the first rank of a script prints, followed as it is written, and the events it makes."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from evener.agent import numbers
+from evener.agent.numbers import Course, Line
+from evener.config.schema import Job
+from evener.events import Event, GenerationFormed, StepCommitted, Validated
+from evener.membership import Generation
+from evener.rundir.layout import RunDir
+
+LOOK_S = 0.25
+PIECE_BYTES = 2**18
+MOST_EVENTS = 200  # of one look; of more lines than these the last ones are told
+FORMED_S = 1.0  # for the word of all other ranks' starts to be with the head
+
+
+class Listener:
+    """Of the agent whose rank comes first; it is silent at all others."""
+
+    def __init__(self, job: Job, run: RunDir, emit: Callable[[Event], None]) -> None:
+        self._run, self._emit = run, emit
+        self._wanted = numbers.pattern(job.script.pattern)
+        self._every = job.log.every_steps
+        self.step = 0
+        self._epoch = self._total = 0
+        self._best = math.inf
+        self._generation: Generation | None = None
+        self._number = 0  # of the generation, as the record has it
+        self._form_at = math.inf
+        self._course = Course()
+        self._log: Path | None = None
+        self._at, self._rest = 0, b""
+        self._look_at = 0.0
+        self._told: tuple[int, float] | None = None  # the step told last in this generation, when
+        self._metrics: dict[str, float] = {}
+        self._lr = math.nan
+
+    def begin(self, generation: Generation | None, now: float) -> None:
+        """From now on what that generation's first rank prints, unless it is another agent's."""
+        self._generation, self._log = generation, None
+        if generation is None:
+            return
+        self._log = self._run.rank_log(generation.ranks[0])
+        self._at = self._log.stat().st_size if self._log.exists() else 0
+        self._rest, self._course, self._told = b"", Course(), None
+        # Even: the group stands. Odd: it has gone back to a checkpoint of its own.
+        self._number, self._form_at = 2 * generation.ballot.number, now + FORMED_S
+
+    def listen(self, now: float) -> None:
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_S
+        if now >= self._form_at:
+            self._formed()
+        lines = self._lines()
+        read = [line for text in lines if (line := numbers.read(text, self._wanted))]
+        for line in read[-MOST_EVENTS:]:
+            self._hear(line, now)
+
+    def finish(self, now: float) -> None:
+        """Nothing more will be printed."""
+        self._look_at = 0.0
+        self.listen(now)
+        if self._form_at < math.inf:
+            self._formed()
+        self._log = None
+
+    def _lines(self) -> list[str]:
+        """Whole ones; a carriage return ends one too, as progress bars write it."""
+        if self._log is None:
+            return []
+        piece = b""
+        with contextlib.suppress(OSError), self._log.open("rb") as file:
+            file.seek(self._at)
+            piece = file.read(PIECE_BYTES)
+        self._at += len(piece)
+        *whole, self._rest = (self._rest + piece).replace(b"\r", b"\n").split(b"\n")
+        self._rest = self._rest[-PIECE_BYTES:]
+        return [line.decode(errors="replace") for line in whole if line]
+
+    def _formed(self) -> None:
+        assert self._generation is not None
+        self._form_at = math.inf
+        ranks = self._generation.ranks
+        self._emit(GenerationFormed(self._number, ranks, self.step, ranks[0], self._total, 0))
+
+    def _hear(self, line: Line, now: float) -> None:
+        self._epoch = self._epoch if line.epoch is None else line.epoch
+        self._lr = self._lr if line.lr is None else line.lr
+        step = self._course.count(line)
+        if line.total is not None and line.total != self._total and step <= line.total:
+            self._total = line.total
+            self._form_at = min(self._form_at, now)
+        if line.held_out:
+            self._validated(step, line.held_out)
+        self._metrics |= line.others
+        if line.loss is not None or (line.step is not None and line.others):
+            self._commit(step, math.nan if line.loss is None else line.loss, now)
+
+    def _commit(self, step: int, loss: float, now: float) -> None:
+        told = self._told
+        if told is None and step < self.step:
+            self._number += 1
+            self.step, self._form_at = step, now
+        if now >= self._form_at:
+            self._formed()
+        if told is not None and step <= told[0]:
+            return
+        seconds = (now - told[1]) / (step - told[0]) if told is not None else 0.0
+        self._told, self.step = (step, now), max(step, self.step)
+        self._emit(
+            StepCommitted(
+                step=step,
+                epoch=self._epoch,
+                cursor=0,
+                loss=loss,
+                count=0.0,
+                samples=0,
+                lr=self._lr,
+                grad_norm=None,
+                seconds=seconds,
+                generation=self._number,
+                metrics=self._metrics,
+            )
+        )
+        self._metrics = {}
+
+    def _validated(self, step: int, found: dict[str, float]) -> None:
+        named = {name: value for name, value in found.items() if "loss" in name}
+        loss = next(iter(named.values()), math.nan)
+        others = {n: v for n, v in found.items() if n not in named}
+        best = loss < self._best
+        self._best = min(self._best, loss) if best else self._best
+        self._emit(Validated(step, self._epoch, loss, 0.0, others, 0.0, best))

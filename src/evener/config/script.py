@@ -1,0 +1,87 @@
+"""The table [script]: a script of the user's own, and in which of two ways it is run."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from evener.config.section import Positive, Seconds, Section, conflict
+
+DOOR = "evener.training"
+NAME = "script"  # of the model and the data of a job whose script makes both
+
+
+class ScriptConfig(Section):
+    """A script of your own instead of [model], [data] and [train]."""
+
+    path: str = Field("", description="The file, relative to the job file. Empty: no script.")
+    args: tuple[str, ...] = Field(
+        (), description="What it is given; on the command line, all that stands after `--`."
+    )
+    kind: Literal["auto", "training", "torchrun"] = Field(
+        "auto",
+        description="How it is run: auto takes training if it imports evener.training, else "
+        "torchrun: one process per rank, which find each other by what torchrun would tell them.",
+    )
+    nproc: Positive | None = Field(
+        None,
+        description="Processes on each machine; one per GPU, or one where there is none, if not "
+        "given.",
+    )
+    folder: str = Field(
+        "",
+        description="Where it runs; the folder you call evener in if not given. In containers it "
+        "runs in a copy of its own, in the run's folder.",
+    )
+    pattern: str = Field(
+        "",
+        description="How numbers are found in the lines it prints, as a regular expression: its "
+        "groups `name` and `value`, or groups named like the numbers (step, epoch, loss, lr, ...). "
+        "If not given: names followed by numbers, as in `step 10: loss 2.3` and `loss=1.23`.",
+    )
+    stop_s: Seconds = Field(
+        30.0, description="From the signal (SIGTERM) that asks it to stop until it is killed."
+    )
+    quiet_s: Seconds = Field(
+        300.0,
+        description="When no rank has printed anything for so long, you are told where each "
+        "stands; nothing else is done about it.",
+    )
+
+    @model_validator(mode="after")
+    def _there(self) -> ScriptConfig:
+        if not self.path and (self.args or self.nproc):
+            what = "there is no script that would be given arguments, or run several times"
+            raise conflict(what, ("path",), "`evener run train.py -- ARGUMENTS` runs one")
+        try:
+            named = set(re.compile(self.pattern).groupindex)
+        except re.error as error:
+            what = f"the pattern is no regular expression: {error}"
+            raise conflict(what, ("pattern",), "mend it, or leave it out") from error
+        if self.pattern and (not named or ("name" in named) != ("value" in named)):
+            what = "the pattern has neither groups `name` and `value` nor one named like a number"
+            fix = r"for example: pattern = '(?P<name>loss|lr) (?P<value>\S+)'"
+            raise conflict(what, ("pattern",), fix)
+        return self
+
+
+def kind_of(source: str) -> Literal["training", "torchrun"]:
+    """How the script with this text wants to be run. Raises SyntaxError for what is no Python."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names) if any(_is_door(n.name) for n in names):
+                return "training"
+            case ast.ImportFrom(module=str(module), level=0) if _is_door(module):
+                return "training"
+            case ast.ImportFrom(module="evener", names=names, level=0) if any(
+                n.name == "training" for n in names
+            ):
+                return "training"
+    return "torchrun"
+
+
+def _is_door(module: str) -> bool:
+    return module == DOOR or module.startswith(f"{DOOR}.")

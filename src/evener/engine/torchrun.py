@@ -1,0 +1,82 @@
+"""A torchrun script's process: `python -m evener.engine.torchrun WORD FOLDER SCRIPT [ARGUMENTS]`.
+
+The script runs as `python SCRIPT ARGUMENTS` would run it in FOLDER. Beside that this process ends
+with its agent, tells on a signal where its threads are, and leaves in the file WORD what the
+script failed of. What it computes with is the script's own affair.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import faulthandler
+import json
+import os
+import signal
+import sys
+import traceback
+import types
+from pathlib import Path
+from typing import Any
+
+from evener import contract
+from evener.lifeline import die_with_parent
+
+
+def main() -> None:
+    die_with_parent()
+    faulthandler.enable()
+    if sys.platform != "win32":
+        faulthandler.register(getattr(signal, contract.STACK_SIGNAL))
+    word, folder, script, *arguments = sys.argv[1:]
+    try:
+        os.chdir(folder)
+        code = compile(Path(script).read_bytes(), script, "exec")
+        _run(code, script, arguments)
+    except SystemExit:
+        raise
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BaseException as error:  # noqa: BLE001  (whatever it is, it is the script's own)
+        trace = _of_script(error.__traceback__, script)
+        sys.excepthook(type(error), error, trace)
+        _leave_word(Path(word), error, script)
+        sys.exit(1)
+
+
+def _run(code: types.CodeType, script: str, arguments: list[str]) -> None:
+    """In the module that is called so, for good: pickle and spawned processes look there."""
+    sys.argv = [script, *arguments]
+    sys.path.insert(0, str(Path(script).parent))
+    module = types.ModuleType("__main__")
+    module.__file__ = script
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = module
+    exec(code, module.__dict__)
+
+
+def _of_script(trace: types.TracebackType | None, script: str) -> types.TracebackType | None:
+    """Without our own frames at its beginning."""
+    at = trace
+    while at is not None and at.tb_frame.f_code.co_filename != script:
+        at = at.tb_next
+    return at or trace
+
+
+def _leave_word(word: Path, error: BaseException, script: str) -> None:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if Path(f.filename).is_relative_to(Path(script).parent)]
+    place = f"{own[-1].filename}:{own[-1].lineno}" if own else f"{script}"
+    if isinstance(error, SyntaxError) and error.filename:
+        place = f"{error.filename}:{error.lineno}"
+    told: dict[str, Any] = {"type": type(error).__name__, "text": str(error), "where": place}
+    if isinstance(error, ModuleNotFoundError):
+        told["module"] = error.name
+    if isinstance(error, OSError):
+        told["errno"], told["file"] = error.errno, str(error.filename or "")
+    with contextlib.suppress(OSError):  # its log has the traceback all the same
+        word.write_text(json.dumps(told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
