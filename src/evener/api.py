@@ -19,11 +19,10 @@ from evener.config import scripted
 from evener.config.load import LoadedJob, job_to_json, load_job
 from evener.config.resumed import check_same_training
 from evener.config.schema import Job
-from evener.config.section import kind_of
 from evener.events import RunEnded
 from evener.image.build import Content
 from evener.image.recipe import PYPI
-from evener.launch import planning, pool, project
+from evener.launch import belongings, cargo, planning, pool, project
 from evener.launch.base import Launcher, Rendered
 from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
@@ -239,7 +238,11 @@ def _planned(
         case _:
             plan = placement.plan(job, [machine])
     plan = replace(plan, code=() if job.is_torchrun else code)
-    return Ready(root, name, job, machine, plan, resumed, (*notes, *plan.notes))
+    notes = (*notes, *plan.notes)
+    if job.is_torchrun and place != LOCAL:
+        job, told = cargo.provided_for(job, RunDir(root / name))
+        notes = (*notes, *told)
+    return Ready(root, name, job, machine, plan, resumed, notes)
 
 
 def prepare_elsewhere(request: RunRequest, plan_of: Callable[[Job, Machine], Plan]) -> Ready:
@@ -269,9 +272,9 @@ def launcher_for(ready: Ready, note: Callable[[str], None] = lambda _: None) -> 
     """Who starts what was decided; `note` hears what takes its time (an image being built)."""
     if ready.plan.place == LOCAL:
         return LocalLauncher(port=ready.job.dashboard.port)
-    reads, port = _read_paths(ready.job), ready.job.dashboard.port
+    reads, port = belongings.read_paths(ready.job), ready.job.dashboard.port
     if ready.plan.place == POOL:
-        code = _own_code(ready.job, tuple(map(Path, ready.plan.code)))
+        code = belongings.own_code(ready.job, tuple(map(Path, ready.plan.code)))
         return pool.PoolLauncher(code, reads, note, port)
     content = image_content(ready)
     if ready.plan.place != SWARM:
@@ -286,29 +289,9 @@ def image_content(ready: Ready) -> Content:
     cuda = ready.job.image.cuda
     if cuda == "auto":
         cuda = PYPI if any(a.limits and a.limits.gpus for a in ready.plan.agents) else "cpu"
-    return Content(ready.job.image, cuda, _own_code(ready.job, tuple(map(Path, ready.plan.code))))
-
-
-def _own_code(job: Job, folders: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The user's code: what image.include says, and the modules and packages the job names."""
-    named = [table.name for table in (job.model, job.data) if kind_of(table) == "user"]
-    references = [*named, *filter(None, [job.train.loss])]
-    modules = {name.partition(":")[0].partition(".")[0] for name in references}
-    found = [folders[0] / path for path in job.image.include]
-    for missing in (path for path in found if not path.exists()):
-        raise errors.DataMissing(
-            f"{missing} is not there", where="image.include", fix="correct the path"
-        )
-    for module in sorted(modules):
-        places = (f / part for f in folders for part in (module, f"{module}.py"))
-        found += list(itertools.islice((p for p in places if p.exists()), 1))
-    return tuple(dict.fromkeys(path.resolve() for path in found))
-
-
-def _read_paths(job: Job) -> tuple[str, ...]:
-    """Files and folders of this machine that ranks read."""
-    named = (getattr(job.data, "path", None), getattr(job.model, "weights", None))
-    return tuple(path for path in named if path and not path.startswith("builtin:"))
+    return Content(
+        ready.job.image, cuda, belongings.own_code(ready.job, tuple(map(Path, ready.plan.code)))
+    )
 
 
 def _is_shipped(path: str, job: Job) -> bool:
@@ -354,7 +337,9 @@ def _write_configs(run: RunDir, ready: Ready) -> None:
     layout.write_json(run.plan_file, placement.to_dict(ready.plan))
     layout.write_json(run.configs / PROFILE_NAME, cluster.to_dict(ready.machine))
     measured.keep(run, ready.profiles)
-    layout.write_atomic(run.job_file, job_to_json(ready.job))  # last: it makes the folder a run
+    scripted = ready.job.is_torchrun and ready.plan.place != LOCAL
+    job = cargo.shipped(ready.job, run) if scripted else ready.job
+    layout.write_atomic(run.job_file, job_to_json(job))  # last: it makes the folder a run
 
 
 def stop_run(run: RunDir, *, now: bool = False, launcher: Launcher | None = None) -> bool:

@@ -44,6 +44,7 @@ CARGO, CODE = "cargo", "code"  # what travels to machines with disks of their ow
 JOB_NAME, PLAN_NAME, HANDLE_NAME = "job.json", "plan.json", "handle.json"
 SECRET_NAME = "secret"
 EXPORT_NAME = "model.safetensors"
+WORK, CODE_NAME = "work", "code.tar.gz"  # where a script runs, and how it gets there
 PROFILES_NAME = "profiles.json"
 
 

@@ -82,7 +82,7 @@ class Teller:
 
     def _told(self, formed: events.GenerationFormed, step: int, at: float) -> Sentence:
         self._lost, self._formed = False, None
-        gone = max(step - formed.step, 0)
+        gone = max(step - formed.step, 0) if formed.step >= 0 else 0
         lost = "1 step" if gone == 1 else f"{gone} steps"
         verb = "goes on" if len(formed.ranks) == 1 else "go on"
         text = f"{ranks(formed.ranks)} {verb} after {max(self._at - at, 0.0):.1f} s; {lost} lost"
@@ -175,6 +175,8 @@ def _rank_started(e: events.RankStarted) -> _Told:
 
 def _rank_built(e: events.RankBuilt) -> _Told:
     threads = f"{e.threads} thread" + ("s" if e.threads != 1 else "")
+    if not e.parameters:
+        return None
     size = f"{show_count(e.parameters)} parameters"
     return f"rank {e.rank} built its model on {e.device} ({threads}, {size})", "note", True
 
@@ -193,7 +195,8 @@ def _rank_left_out(e: events.RankLeftOut) -> _Told:
 
 def _formed(e: events.GenerationFormed) -> _Told:
     verb = "trains" if len(e.ranks) == 1 else "train together"
-    return f"{ranks(e.ranks)} {verb} from step {e.step}", "good", False
+    start = f" from step {e.step}" if e.step >= 0 else ""
+    return f"{ranks(e.ranks)} {verb}{start}", "good", False
 
 
 def _step(e: events.StepCommitted) -> _Told:

@@ -23,7 +23,7 @@ from evener.agent.translate import Over, Still, Through, Told
 from evener.agent.voice import Voice
 from evener.config.schema import Job
 from evener.errors import EvenerError
-from evener.events import Alert, RankLost, RankStarted
+from evener.events import Alert, RankBuilt, RankLost, RankStarted
 from evener.membership import Generation, words
 from evener.membership.generation import Ballot
 from evener.orders import Order
@@ -111,6 +111,7 @@ class Drover:
         child = self._setting.start(driven, told)
         driven.begin(child, generation.ballot, time.monotonic())
         self._voice.emit(RankStarted(self._me, number, self._starts, child.pid))
+        self._voice.emit(RankBuilt(number, driven.plan.device, driven.plan.threads, 0))
         self._said.append(driven.formed())
 
     def told(self, letter: Told) -> None:

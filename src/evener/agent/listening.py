@@ -17,6 +17,7 @@ from evener.rundir.layout import RunDir
 LOOK_S = 0.25
 PIECE_BYTES = 2**18
 MOST_EVENTS = 200  # of one look; of more lines than these the last ones are told
+UNKNOWN = -1  # the step a script goes on from, until it prints one
 FORMED_S = 1.0  # for the word of all other ranks' starts to be with the head
 
 
@@ -65,6 +66,8 @@ class Listener:
 
     def finish(self, now: float) -> None:
         """Nothing more will be printed."""
+        if self._log is None:
+            return
         self._look_at = 0.0
         self.listen(now)
         if self._form_at < math.inf:
@@ -87,8 +90,9 @@ class Listener:
     def _formed(self) -> None:
         assert self._generation is not None
         self._form_at = math.inf
-        ranks = self._generation.ranks
-        self._emit(GenerationFormed(self._number, ranks, self.step, ranks[0], self._total, 0))
+        ranks, back = self._generation.ranks, self._number % 2
+        step = self.step if back else UNKNOWN
+        self._emit(GenerationFormed(self._number, ranks, step, ranks[0], self._total, 0))
 
     def _hear(self, line: Line, now: float) -> None:
         self._epoch = self._epoch if line.epoch is None else line.epoch

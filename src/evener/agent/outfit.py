@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +75,8 @@ def _drover(job: Job, place: Place, voice: Voice) -> Drover:
     base = torchrun.base(place.host, place.own.ranks, place.plan.env)
 
     def start(driven: Driven, told: Mapping[str, str]) -> Child:
-        word = str(driven.word(run))
-        argv = (*place.programs.script, word, script.folder, script.path, *script.args)
+        where = (driven.word(run), run.configs / script.folder, run.configs / script.path)
+        argv = (*place.programs.script, *(os.path.normpath(p) for p in where), *script.args)
         return Child(argv, {**base, **told}, run.rank_log(driven.plan.rank), place.ended)
 
     return Drover(job, Setting(place.own, place.host, run, start), voice)

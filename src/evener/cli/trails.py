@@ -103,7 +103,7 @@ class Trails:
                     self._time(timed)
 
     def _form(self, generation: int, step: int) -> None:
-        if generation > self._generation and step < self._step:  # a fall back to a checkpoint
+        if generation > self._generation and 0 <= step < self._step:  # a fall back to a checkpoint
             self._step = step
             self.loss.cut(step)
             self._pace.cut(step)

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from evener.config.section import Section, conflict
 
 # One word to a builder's shell: a package, with a version or a marker, or a URL.
-_Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+\-\[\],=<>!~@:/]*$")]
+_Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+\-\[\],=<>!~@:/*]*$")]
 
 
 class Image(Section):

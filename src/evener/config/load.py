@@ -148,7 +148,16 @@ def _rooted(raw: dict[str, Any], origin: Origin, folder: Path, cwd: Path) -> dic
             base = cwd if origin.override((table, key)) else folder
             path = _absolute(value, base, origin.where((table, key)))
             raw = {**raw, table: {**section, key: path}}
-    return raw
+    return _reads_rooted(raw, folder if not origin.override(("script", "reads")) else cwd)
+
+
+def _reads_rooted(raw: dict[str, Any], base: Path) -> dict[str, Any]:
+    script = raw.get("script")
+    reads = script.get("reads") if isinstance(script, dict) else None
+    if not (isinstance(reads, list) and all(isinstance(path, str) for path in reads)):
+        return raw
+    rooted = [_absolute(path, base, "script.reads") for path in reads]
+    return {**raw, "script": {**raw["script"], "reads": rooted}}
 
 
 def _absolute(value: str, base: Path, where: str) -> str:

@@ -36,6 +36,11 @@ class ScriptConfig(Section):
         description="Where it runs; the folder you call evener in if not given. In containers it "
         "runs in a copy of its own, in the run's folder.",
     )
+    reads: tuple[str, ...] = Field(
+        (),
+        description="Files and folders of data that lie outside of its own, relative to the job "
+        "file: containers see them at the same path, and cannot write there.",
+    )
     pattern: str = Field(
         "",
         description="How numbers are found in the lines it prints, as a regular expression: its "

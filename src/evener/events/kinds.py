@@ -56,7 +56,7 @@ class RankBuilt:
     rank: int
     device: str
     threads: int
-    parameters: int
+    parameters: int  # 0: a script's, not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class GenerationFormed:
 
     generation: int  # counted up whenever the members change
     ranks: tuple[int, ...]
-    step: int  # the last one committed before
+    step: int  # the last one committed before; -1: not known, of a script's processes
     lead: int  # the rank that publishes: metrics, checkpoints
     total_steps: int
     steps_per_epoch: int

@@ -172,13 +172,17 @@ def _agents(
 ) -> Iterator[AgentPlan]:
     first = 0
     for number, (each, cpus) in enumerate(zip(wanted, parts, strict=True)):
-        count = max(len(each.gpus), 1)
+        count = job.script.nproc or max(len(each.gpus), 1)
         threads, share = threads_each(job, cpus, count)
         part = batch_parts.of_rank(job, each.wish)
         why = f"{counted(count, 'GPU')} of its own" if each.gpus else why_cpu
         ranks = tuple(
             RankPlan(
-                first + i, f"cuda:{i}" if each.gpus else "cpu", threads, f"{why}; {share}", part
+                first + i,
+                f"cuda:{i % len(each.gpus)}" if each.gpus else "cpu",
+                threads,
+                f"{why}; {share}",
+                part,
             )
             for i in range(count)
         )

@@ -38,7 +38,8 @@ class Place:
 
 
 def plan_swarm(job: Job, places: Sequence[Place]) -> Plan:
-    """Each machine that can have a rank, or the first `local.workers` of them.
+    """Each machine that can have a rank, or the first `local.workers` of them; of a script as many
+    ranks on each as script.nproc says.
 
     Raises DeviceMissing where there are fewer than were asked for.
     """
@@ -104,6 +105,8 @@ def _agents(
 
 def _ranks(job: Job, place: Place, first: int) -> Iterator[RankPlan]:
     devices = [f"cuda:{n}" for n in range(len(place.gpus))] or ["cpu"]
+    count = job.script.nproc or len(devices)
+    devices = [devices[n % len(devices)] for n in range(count)]
     threads, share = threads_each(job, place.cpus, len(devices))
     kind = "GPU" if place.gpus else "cpu"
     for number, device in enumerate(devices, first):

@@ -7,6 +7,7 @@
     │                 ledger_rank_N.txt: what each rank says it computed,
     │                 .reserve: space that the head holds back for how the run ended
     ├── checkpoints/
+    ├── work/         a script's code and what it writes, where it runs in containers
     ├── tensorboard/  event files, where the job asks for them (`rundir.tensorboard`)
     ├── run.db        the record of what happened (`rundir.store`)
     └── model.safetensors
@@ -94,6 +95,16 @@ class RunDir:
     @property
     def export_file(self) -> Path:
         return self.path / contract.EXPORT_NAME
+
+    @property
+    def work(self) -> Path:
+        """Where a script runs in containers, in a copy of its code, and leaves what it writes."""
+        return self.path / contract.WORK
+
+    @property
+    def code_file(self) -> Path:
+        """The same copy, as it was before the script ran, for machines with disks of their own."""
+        return self.configs / contract.CODE_NAME
 
     @property
     def head_log(self) -> Path:

@@ -221,7 +221,7 @@ def _shares_changed(draft: RunState, event: events.SharesChanged, time: float) -
 def _generation_formed(draft: RunState, event: events.GenerationFormed, time: float) -> None:
     if event.generation < draft.generation:
         return
-    if event.generation > draft.generation and event.step < draft.step:
+    if event.generation > draft.generation and 0 <= event.step < draft.step:
         _fall_back(draft, event.step)
     known = {r.rank: r for r in draft.ranks}
     members = (known.get(rank, RankView(rank)) for rank in event.ranks)

@@ -1,0 +1,150 @@
+"""A script's code on its way to containers: which files, how large, and their copy in the run.
+
+The copy is part of the run's folder: it says what was run, and a resumed run goes on with it,
+whatever became of the original. What the script writes by relative paths lies beside it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from evener import contract, errors, units
+from evener.config.schema import Job
+from evener.image import requirements
+from evener.launch import ignored
+from evener.launch.ignored import Rule
+from evener.rundir import layout
+from evener.rundir.layout import RunDir
+
+LARGE_BYTES, MOST_BYTES = 50 * 10**6, 10**9
+_GIT, _DOCKER = ".gitignore", ".dockerignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Cargo:
+    """`files` by their path in `root`, with sizes."""
+
+    root: Path
+    script: str
+    files: tuple[tuple[str, int], ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(size for _, size in self.files)
+
+    @property
+    def note(self) -> str:
+        count = "1 file" if len(self.files) == 1 else f"{len(self.files)} files"
+        text = f"code: {count} of {self.root}, {units.show_size(self.size_bytes)}"
+        if self.size_bytes > LARGE_BYTES:
+            biggest = max(self.files, key=lambda each: each[1])[0]
+            text += f"; the largest is {biggest}: {_DOCKER} can leave out what no rank reads"
+        return text
+
+
+def is_aboard(job: Job, run: RunDir) -> bool:
+    """Whether the run has its own copy already, of an earlier start."""
+    return _inside(Path(job.script.folder), run.path / contract.WORK)
+
+
+def cargo(job: Job, leave_out: Path) -> Cargo:
+    """Of the folder the script was called in, where it lies below that, or else its own.
+
+    `leave_out` is where runs live. Raises DataMissing, or BadCombination for what no code can be.
+    """
+    script, folder = Path(job.script.path), Path(job.script.folder)
+    root = folder if _inside(script, folder) else script.parent
+    files = tuple(_walk(root, leave_out.resolve()))
+    name = script.relative_to(root).as_posix()
+    if name not in dict(files):
+        files = (*files, (name, script.stat().st_size))  # ignored or not: it is asked for
+    found = Cargo(root, name, files)
+    if found.size_bytes > MOST_BYTES:
+        biggest = max(files, key=lambda each: each[1])[0]
+        raise errors.BadCombination(
+            f"the script's folder has {units.show_size(found.size_bytes)}, too much for code; the "
+            f"largest file is {biggest}",
+            where=str(root),
+            fix=f"name data in {_DOCKER} or {_GIT}, and say where ranks read them: script.reads",
+        )
+    return found
+
+
+def provided_for(job: Job, run: RunDir) -> tuple[Job, tuple[str, ...]]:
+    """The job with what its script needs in the image, and what a person should know of that and
+    of its code."""
+    if is_aboard(job, run):
+        return job, ()
+    script, folder = Path(job.script.path), Path(job.script.folder)
+    beside = requirements.found(script.parent)
+    needed = beside if beside.file or not _inside(script, folder) else requirements.found(folder)
+    image = job.image
+    if not image.dockerfile:
+        pip = tuple(dict.fromkeys((*image.pip, *needed.packages)))
+        image = image.model_copy(update={"pip": pip})
+    notes = (cargo(job, run.path.parent).note, needed.note)
+    return job.model_copy(update={"image": image}), tuple(filter(None, notes))
+
+
+def shipped(job: Job, run: RunDir) -> Job:
+    """The job as its processes read it, once the script's code is in the run's folder."""
+    if is_aboard(job, run):
+        return _aboard(job, os.path.relpath(job.script.path, job.script.folder))
+    what = cargo(job, run.path.parent)
+    _load(what, run)
+    return _aboard(job, what.script)
+
+
+def _load(what: Cargo, run: RunDir) -> None:
+    """Into the run's folder: packed for other machines, laid out for those that share it."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, _ in what.files:
+            archive.add(what.root / name, name, recursive=False)
+    layout.write_atomic(run.code_file, packed.getvalue())
+    for name, _ in what.files:
+        target = run.work / name
+        with layout.translated(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(what.root / name, target)
+
+
+def _aboard(job: Job, script: str) -> Job:
+    """Paths start from the folder of the run's job file, wherever that is."""
+    work = PurePath("..") / contract.WORK
+    told = {"folder": work.as_posix(), "path": (work / PurePath(script)).as_posix()}
+    return job.model_copy(update={"script": job.script.model_copy(update=told)})
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _walk(root: Path, leave_out: Path) -> Iterator[tuple[str, int]]:
+    """Names and sizes, in order. Links are followed to files, not to folders."""
+    docker = ignored.rules(_lines(root / _DOCKER), bound=True)
+    known = {"": [*ignored.rules(ignored.ALWAYS), *docker]}
+    for folder, folders, names in os.walk(root):
+        here = Path(folder)
+        base = "" if here == root else f"{here.relative_to(root).as_posix()}/"
+        own = [*known.get(base, ()), *ignored.rules(_lines(here / _GIT), base)]
+        kept = sorted(f for f in folders if not _left_out(f"{base}{f}", own, folder=True))
+        folders[:] = [f for f in kept if (here / f).resolve() != leave_out]
+        known |= {f"{base}{f}/": own for f in folders}
+        for name in sorted(names):
+            if not _left_out(f"{base}{name}", own, folder=False) and (here / name).is_file():
+                yield f"{base}{name}", (here / name).stat().st_size
+
+
+def _left_out(path: str, known: list[Rule], *, folder: bool) -> bool:
+    return ignored.is_ignored(path, known, folder=folder)
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text("utf-8", "replace").splitlines() if file.is_file() else []
