@@ -19,7 +19,7 @@ from evener.agent.child import Child
 from evener.agent.listening import Listener
 from evener.agent.stillness import Stillness
 from evener.agent.team import Driven, team
-from evener.agent.translate import Over, Still, Through, Told
+from evener.agent.translate import Over, Reached, Still, Through, Told
 from evener.agent.voice import Voice
 from evener.config.schema import Job
 from evener.errors import EvenerError
@@ -119,6 +119,8 @@ class Drover:
         match letter:
             case Through(sender, ballot) if self._generation and self._generation.ballot == ballot:
                 self._through.add(sender)
+            case Reached(_, step) if not self._leads:
+                self._listener.step = step
             case Still():
                 self._stillness.ask(self._team, time.monotonic())
 
@@ -195,6 +197,9 @@ class Drover:
         if self._leads and self._stillness.look(self._team, now):
             self._voice.tell_agents(Still(self._me))
         self._stillness.tell(self._team, now)
+        if now >= self._tell_at:
+            self._tell_at = now + TELL_S
+            self._speak()
         for driven in self._team:
             if driven.child is not None and now >= driven.kill_at:
                 driven.child.kill()
@@ -204,6 +209,14 @@ class Drover:
             self._settle()
         else:
             self._part(now)
+
+    def _speak(self) -> None:
+        """What other agents are to know of us; it may get lost, so they hear it again."""
+        ours = self._generation
+        if self._leads and self.step:
+            self._voice.tell_agents(Reached(self._me, self.step))
+        if ours is not None and self._is_through(ours) and not self.stopping:
+            self._voice.tell_agents(Through(self._me, ours.ballot))
 
     def _say(self) -> None:
         said, self._said = self._said, []
@@ -243,9 +256,6 @@ class Drover:
         ours = self._generation
         if ours is None or not self._is_through(ours):
             return
-        if now >= self._tell_at:
-            self._tell_at = now + TELL_S
-            self._voice.tell_agents(Through(self._me, ours.ballot))
         if {*ours.agents} <= {self._me, *self._through}:
             self._listener.finish(now)
             self._voice.end(Over(self._me, "finished", self.step))

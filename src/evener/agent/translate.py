@@ -82,6 +82,14 @@ class Through:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """The step that a script has printed last, for who may have to listen to it next."""
+
+    sender: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class Still:
     """A script has printed nothing for long: tell where yours stand."""
 
@@ -96,7 +104,7 @@ class Left:
     returns: bool = False
 
 
-Told = Return | Stumbled | Idle | Through | Still  # to an agent's crew
+Told = Return | Stumbled | Idle | Through | Reached | Still  # to an agent's crew
 Letter = Message | Stop | Away | Over | Told
 _KINDS: dict[str, type[Any]] = {
     k.__name__: k for k in (*typing.get_args(Message), Stop, Away, Over, *typing.get_args(Told))
