@@ -66,7 +66,7 @@ def main() -> None:
         print(f"rank {rank} of {world} goes on from step {step}", flush=True)
 
     data = numbers()
-    sampler = DistributedSampler(data, num_replicas=world, rank=rank)
+    sampler: DistributedSampler[object] = DistributedSampler(data, num_replicas=world, rank=rank)
     loader = DataLoader(data, batch_size=64 // world, sampler=sampler, drop_last=True)
     while step < args.steps:
         sampler.set_epoch(step // len(loader))

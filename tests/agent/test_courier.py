@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -189,3 +192,49 @@ def test_data_go_on_from_where_they_broke_off(
             own.fetch()
             [unpacked] = (tmp_path / "cache").rglob("text.txt")
             assert unpacked.read_bytes() == text.read_bytes()
+
+
+def test_what_a_script_writes_is_on_every_machine_it_starts_on(
+    home: RunDir, tmp_path: Path
+) -> None:
+    home.work.mkdir()
+    (home.work / "train.py").write_text("print(1)")
+    with tarfile.open(home.code_file, "w:gz") as packed:
+        packed.add(home.work / "train.py", "train.py")
+    with in_thread(home) as head:
+        one, first = sent(tmp_path, head)
+        two, second = sent(tmp_path, head, life=1)
+        for each in (first, second):
+            each.fetch()
+            each.follow(("data/",))
+            each.watch(lambda _: None)
+        assert (two.work / "train.py").read_text() == "print(1)"
+        (one.work / "deep").mkdir()
+        (one.work / "deep" / "step.pt").write_bytes(b"weights" * 9)
+        (one.work / "empty").touch()
+        (one.work / "data").mkdir()
+        (one.work / "data" / "large").write_text("stays")
+        done(first.exchange(fetch=False))
+        done(second.exchange(fetch=True))
+        assert (two.work / "deep" / "step.pt").read_bytes() == b"weights" * 9
+        assert (two.work / "empty").read_bytes() == b""
+        assert not (home.work / "data").exists()
+        (two.work / "deep" / "step.pt").write_bytes(b"newer")
+        done(second.exchange(fetch=True))
+        done(first.exchange(fetch=True))
+        assert (one.work / "deep" / "step.pt").read_bytes() == b"newer"
+        first.close()
+        second.close()
+
+
+def done(is_done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["work@a01/../run.db", "work@a01//etc/passwd", "work@a01/a/../b"])
+def test_nothing_lands_outside_of_the_scripts_folder(home: RunDir, name: str) -> None:
+    assert not freight.takes(name)
+    assert freight.to_send(home, name.replace("@a01", "")) is None

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from evener import ignored
 from evener.config.load import load_job
 from evener.errors import BadCombination
-from evener.launch import cargo, ignored
+from evener.launch import cargo
 from evener.rundir.layout import RunDir
 
 

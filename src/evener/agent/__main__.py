@@ -59,6 +59,8 @@ def _run(env: AgentEnv, programs: Programs | None) -> int:
         return 0
     job = job_from_json(run.job_file.read_text(encoding="utf-8"))
     plan = _plan(run)
+    if job.is_torchrun:
+        courier.follow(job.script.stays)
     place = [a.agent for a in plan.agents].index(env.agent)
     with (
         contextlib.closing(Hosting(env, run, place)) as hosting,
@@ -67,8 +69,8 @@ def _run(env: AgentEnv, programs: Programs | None) -> int:
     ):
         hosting.watch(outbox)
         courier.watch(outbox.put)
-        programs = programs or programs_of(job)
-        end = asyncio.run(Agent(env, job, plan, outbox, programs, bring_home=courier.finish).run())
+        agent = Agent(env, job, plan, outbox, programs or programs_of(job), courier=courier)
+        end = asyncio.run(agent.run())
     return _status(end, revived=bool(env.revived))
 
 

@@ -20,6 +20,7 @@ from evener.agent import ending, errands, translate
 from evener.agent.admission import Admission, Refusal
 from evener.agent.child import Child, Programs
 from evener.agent.company import UNSEEN_S, Company
+from evener.agent.courier import Courier
 from evener.agent.departure import AWAY, Departure, Move
 from evener.agent.door import door
 from evener.agent.errands import Sink
@@ -55,10 +56,10 @@ class Agent:
 
     def __init__(
         self, env: AgentEnv, job: Job, plan: Plan, sink: Sink, programs: Programs | None = None,
-        *, bring_home: Callable[[], None] = lambda: None,
+        *, courier: Courier,
     ) -> None:  # fmt: skip
         self._env, self._job, self._plan, self._sink = env, job, plan, sink
-        self._bring_home, self._programs = bring_home, programs or Programs()
+        self._courier, self._programs = courier, programs or Programs()
         self._run = RunDir(Path(env.run_dir))
         self._peer_addresses = addresses(env.peers)
         self._inbox = Inbox(self._tick, self._fail)
@@ -110,7 +111,7 @@ class Agent:
     def _make_crew(self) -> Crew:
         letters, ended = self._peers.broadcast, self._child_ended
         voice = Voice(self._sink.put, self._sink.forward, self._tell, self._end, letters)
-        place = Place(self._env, self._address, self._plan, self._programs, ended)
+        place = Place(self._env, self._address, self._plan, self._programs, ended, self._courier)
         return crew_of(self._job, place, voice)
 
     # ---------------------------------------------------------------------------- the loop
@@ -383,7 +384,7 @@ class Agent:
         await self._wait(lambda: self._crew.empty, PART_S)
         self._crew.kill()
         await self._wait(lambda: self._crew.empty, KILLED_S)
-        await self._beside(self._bring_home)
+        await self._beside(self._courier.finish)
 
     async def _beside(self, call: Callable[[], object]) -> None:
         await self._inbox.pump(asyncio.create_task(asyncio.to_thread(call)).done)

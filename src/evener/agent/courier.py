@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import queue
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from evener import contract, errors
+from evener.agent.outputs import Outputs
 from evener.contract import AgentEnv
 from evener.events import CheckpointHome, Event
 from evener.rundir import cargo, checkpoints, freight
@@ -45,6 +47,24 @@ class Courier:
         self._turn = threading.Lock()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._outputs: Outputs | None = None
+        self._errands: queue.SimpleQueue[tuple[bool, threading.Event]] = queue.SimpleQueue()
+
+    def follow(self, stays: Sequence[str]) -> None:
+        """From now on what a script writes is brought as well, but for what `stays`."""
+        if self._env.apart:
+            self._outputs = Outputs(self._env.agent, self._run, stays)
+            self._outputs.unpack()
+
+    def exchange(self, *, fetch: bool) -> Callable[[], bool]:
+        """Bring what is new at once, and fetch what others brought; the answer says when that is
+        done, or the head away."""
+        done = threading.Event()
+        if self._env.apart:
+            self._errands.put((fetch, done))
+        else:
+            done.set()
+        return done.is_set
 
     def fetch(self) -> None:
         """What a start needs. Raises StartFailed where it does not come."""
@@ -130,12 +150,27 @@ class Courier:
 
     def close(self) -> None:
         self._closing.set()
+        self._errands.put((False, threading.Event()))  # it looks up
         if self._thread is not None:
             self._thread.join()
 
     def _work(self) -> None:
-        while not self._closing.wait(LOOK_S):
-            self._bring()
+        while not self._closing.is_set():
+            try:
+                fetch, done = self._errands.get(timeout=LOOK_S)
+            except queue.Empty:
+                self._bring()
+                continue
+            self._run_errand(fetch=fetch)
+            done.set()
+
+    def _run_errand(self, *, fetch: bool) -> None:
+        if self._bring() and fetch and self._outputs is not None:
+            try:
+                with self._turn, self._porter() as porter:
+                    self._outputs.fetch(porter)
+            except OSError as error:
+                log.warning("the head gives nothing: what is here must do (%s)", error)
 
     def _porter(self) -> contextlib.closing[Porter]:
         return contextlib.closing(Porter(self._env.head, self._env.secret))
@@ -152,6 +187,8 @@ class Courier:
                         self._bring_checkpoint(porter, entry.path, entry.step)
                     if self._run.export_file.is_file():
                         self._bring_export(porter)
+                    if self._outputs is not None:
+                        self._outputs.bring(porter)
             except OSError as error:
                 log.info("the head takes nothing home: %s", error)
                 return False

@@ -12,6 +12,8 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 from evener.agent import blame, deaths, ending, torchrun
 from evener.agent.blame import Failure
@@ -35,18 +37,36 @@ log = logging.getLogger(__name__)
 
 OWN_S, ECHO_S = 2.0, 6.0  # for the news of somebody's death, before a failure counts
 TELL_S = 0.5  # again and again: it may get lost
+EXCHANGE_S = 20.0  # for files to come and go: below the patience of a ballot
 FORGIVEN_S = 600.0  # who lived for so long did not die of what others died of before
 TAIL_LINES = 5
 
 
+class Exchange(Protocol):
+    """`Courier.exchange`: bring a script's files home, fetch others'; is it done?"""
+
+    def __call__(self, *, fetch: bool) -> Callable[[], bool]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What waits for an exchange of files, not for ever."""
+
+    done: Callable[[], bool]
+    until: float
+    then: Callable[[], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Of one agent: `start` starts the script, with what it is told in its environment."""
+    """Of one agent: `start` starts the script, with what it is told in its environment; `exchange`
+    brings its files home, and fetches others'."""
 
     agent: AgentPlan
     host: str
     run: RunDir
     start: Callable[[Driven, Mapping[str, str]], Child]
+    exchange: Exchange
 
 
 class Drover:
@@ -68,6 +88,7 @@ class Drover:
         self._stop_reason, self._stop_by = "", 0.0
         self._ended_elsewhere = self._dismissed = False
         self._tell_at = 0.0
+        self._errand: Errand | None = None
 
     # ------------------------------------------------------------------------ what is asked
 
@@ -83,16 +104,39 @@ class Drover:
         for driven in self._team:
             driven.halting = ballot
             if driven.child is None:
-                self._said.append(driven.halted())
-            elif urgent:
+                continue
+            if urgent:
                 driven.child.kill()
             else:
                 driven.child.terminate()
                 driven.kill_at = time.monotonic() + self._stop_s
+        self._stand()
+
+    def _stand(self) -> None:
+        """All of ours stand once none runs, and what they wrote is home."""
+        if self.empty and any(driven.halting for driven in self._team):
+            self._send(self._say_halted, fetch=False)
+
+    def _send(self, then: Callable[[], None], *, fetch: bool) -> None:
+        done = self._setting.exchange(fetch=fetch)
+        self._errand = Errand(done, time.monotonic() + EXCHANGE_S, then)
+
+    def _say_halted(self) -> None:
+        self._said += [driven.halted() for driven in self._team if driven.halting]
 
     def form(self, generation: Generation) -> None:
         log.info("generation %s: ranks %s", generation.ballot, generation.ranks)
         self._generation, self._through = generation, set()
+        for driven in self._team:
+            driven.stand_by()
+            if driven.member in generation.members:
+                driven.ballot = generation.ballot
+                self._said.append(driven.formed())
+        self._send(partial(self._start_all, generation), fetch=True)
+
+    def _start_all(self, generation: Generation) -> None:
+        if self._dismissed or self.stopping:
+            return
         for driven in self._team:
             if driven.member in generation.members:
                 self._start(driven, generation)
@@ -109,10 +153,9 @@ class Drover:
             rank, world = told["RANK"], told["WORLD_SIZE"]
             driven.note(run.rank_log(number), f"started again, as rank {rank} of {world}")
         child = self._setting.start(driven, told)
-        driven.begin(child, generation.ballot, time.monotonic())
+        driven.begin(child, time.monotonic())
         self._voice.emit(RankStarted(self._me, number, self._starts, child.pid))
         self._voice.emit(RankBuilt(number, driven.plan.device, driven.plan.threads, 0))
-        self._said.append(driven.formed())
 
     def told(self, letter: Told) -> None:
         """Another agent says something about its processes."""
@@ -180,7 +223,7 @@ class Drover:
         if self._dismissed or self.stopping:
             self._settle()
         elif driven.halting is not None:
-            self._voice.tell(driven.halted())
+            self._stand()
         elif child.status == 0:
             driven.through = True
         elif child.status < 0 and not blame.is_abort(child.status):
@@ -190,6 +233,9 @@ class Drover:
             driven.fail(failure, time.monotonic())
 
     def tick(self, now: float, generation: Generation | None, alive: Collection[str]) -> None:
+        if self._errand is not None and (self._errand.done() or now >= self._errand.until):
+            errand, self._errand = self._errand, None
+            errand.then()
         self._say()
         self._listener.listen(now)
         if self.step > self._best:

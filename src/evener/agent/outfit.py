@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evener.agent import crew, torchrun
 from evener.agent.child import Child, Programs
+from evener.agent.courier import Courier
 from evener.agent.drover import Drover, Setting
 from evener.agent.environment import environment_of_ranks
 from evener.agent.ranks import Ranks
@@ -26,13 +27,14 @@ Crew = crew.Crew | Drover
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a crew works. `address` is where the agent answers: its host is its ranks' too;
-    `ended` hears of every process that ends."""
+    `ended` hears of every process that ends; `courier` brings and fetches a script's files."""
 
     env: AgentEnv
     address: str
     plan: Plan
     programs: Programs
     ended: Callable[[Child], None]
+    courier: Courier
 
     @property
     def host(self) -> str:
@@ -79,4 +81,4 @@ def _drover(job: Job, place: Place, voice: Voice) -> Drover:
         argv = (*place.programs.script, *(os.path.normpath(p) for p in where), *script.args)
         return Child(argv, {**base, **told}, run.rank_log(driven.plan.rank), place.ended)
 
-    return Drover(job, Setting(place.own, place.host, run, start), voice)
+    return Drover(job, Setting(place.own, place.host, run, start, place.courier.exchange), voice)

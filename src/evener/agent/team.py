@@ -25,7 +25,7 @@ class Driven:
     member: Member
     held: socket.socket
     child: Child | None = None
-    ballot: Ballot | None = None  # of the generation it was started for
+    ballot: Ballot | None = None  # of the generation it is in
     halting: Ballot | None = None
     through: bool = False  # it ended well, in this generation
     failure: Failure | None = None
@@ -33,9 +33,12 @@ class Driven:
     ended_at: float = 0.0
     kill_at: float = math.inf
 
-    def begin(self, child: Child, ballot: Ballot, now: float) -> None:
-        self.child, self.ballot, self.began_at = child, ballot, now
+    def stand_by(self) -> None:
+        """For another generation: what was before is over."""
         self.halting, self.through, self.failure, self.kill_at = None, False, None, math.inf
+
+    def begin(self, child: Child, now: float) -> None:
+        self.child, self.began_at = child, now
 
     def fail(self, failure: Failure, now: float) -> None:
         self.failure, self.ended_at = failure, now

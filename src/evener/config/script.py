@@ -41,6 +41,11 @@ class ScriptConfig(Section):
         description="Files and folders of data that lie outside of its own, relative to the job "
         "file: containers see them at the same path, and cannot write there.",
     )
+    stays: tuple[str, ...] = Field(
+        ("data/",),
+        description="On a Swarm, all that it writes below its folder is kept with the run and "
+        "brought to every machine it starts on anew, but for these: lines as of a .gitignore.",
+    )
     pattern: str = Field(
         "",
         description="How numbers are found in the lines it prints, as a regular expression: its "

@@ -21,7 +21,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from evener import contract
-from evener.rundir import freight
+from evener.rundir import freight, outputs
 from evener.rundir.layout import RunDir
 
 HOME, PATH, FILE = "/v1/home", "/v1/folder", "/v1/folder/{name:path}"
@@ -75,6 +75,8 @@ def routes(run: RunDir, body: Callable[[Request], Awaitable[bytes]]) -> list[Rou
 def _settle(run: RunDir, name: str, sha256: str) -> bool:
     if name == contract.EXPORT_NAME:
         return freight.settle_export(run, sha256)
+    if outputs.takes(name):
+        return outputs.settle(run, name, sha256)
     if not freight.is_checkpoint(name):
         raise HTTPException(404, "nothing of that name is sent whole")
     from evener.config.load import job_from_json  # heavy, and most heads never need it

@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from evener import contract, errors, units
+from evener import contract, errors, ignored, units
 from evener.config.schema import Job
+from evener.ignored import Rule
 from evener.image import requirements
-from evener.launch import ignored
-from evener.launch.ignored import Rule
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
 

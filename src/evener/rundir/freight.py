@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from evener import contract
 from evener.errors import CheckpointDamaged
-from evener.rundir import checkpoints, layout
+from evener.rundir import checkpoints, layout, outputs
 from evener.rundir.layout import RunDir
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HOME = ".home"  # in a run's folder at home: tells it from another one of the same run
 INCOMING = f"{checkpoints.PARTIAL}incoming-"  # swept like whatever else was left half-written
 _STEP = r"step-\d{8,15}"
-_CONFIG = re.compile(rf"{contract.CONFIGS}/(job|plan|profiles)\.json")
+_CONFIG = re.compile(rf"{contract.CONFIGS}/((job|plan|profiles)\.json|{contract.CODE_NAME})")
 _CARGO = re.compile(rf"{contract.CARGO}/(cargo\.json|[0-9a-f]{{64}}\.tar)")
 _GROWING = re.compile(
     rf"{contract.LOGS}/((agent|prepare)_[\w.-]+\.log|spool_[\w.-]+\.jsonl|"
@@ -47,7 +47,7 @@ def growing(run: RunDir) -> dict[str, int]:
 
 def configs(run: RunDir) -> dict[str, int]:
     """What was decided, by name, with sizes in bytes."""
-    found = (f"{contract.CONFIGS}/{file.name}" for file in run.configs.glob("*.json"))
+    found = (f"{contract.CONFIGS}/{file.name}" for file in run.configs.glob("*"))
     return _sizes(run, filter(_CONFIG.fullmatch, found))
 
 
@@ -72,6 +72,7 @@ def listing(run: RunDir) -> dict[str, Any]:
         "cargo": _sizes(run, filter(_CARGO.fullmatch, _in_cargo(run))),
         "grown": growing(run),
         "checkpoints": {path.name: of_checkpoint(run, path) for path in known},  # oldest first
+        "outputs": outputs.listing(run),
     }
 
 
@@ -92,14 +93,14 @@ def _in_cargo(run: RunDir) -> Iterable[str]:
 def to_send(run: RunDir, name: str) -> Path | None:
     """The file that an agent may have under this name, if it is there."""
     known = any(kind.fullmatch(name) for kind in (_CONFIG, _CHECKPOINT, _CARGO))
-    file = run.path / name
-    return file if known and file.is_file() else None
+    file = run.path / name if known else outputs.to_send(run, name)
+    return file if file is not None and file.is_file() else None
 
 
 def takes(name: str) -> bool:
     """Whether `take` knows what to do with it."""
     known = _GROWING.fullmatch(name) or _CHECKPOINT.fullmatch(name)
-    return bool(known) or name == contract.EXPORT_NAME
+    return bool(known) or name == contract.EXPORT_NAME or outputs.takes(name)
 
 
 def take(run: RunDir, name: str, at: int, data: bytes) -> int:
@@ -123,6 +124,8 @@ def _landing(run: RunDir, name: str) -> Path:
         return run.checkpoints / f"{INCOMING}{found[1]}" / found[2]
     if name == contract.EXPORT_NAME:
         return run.path / f".{name}.incoming"
+    if outputs.takes(name):
+        return outputs.landing(run, name)
     return run.path / name
 
 

@@ -1,0 +1,79 @@
+"""What a script leaves in the folder it runs in, where machines have disks of their own.
+
+At home, on the head's machine, is the newest of each file, whoever wrote it. A file arrives beside
+and takes its place when all of it is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path, PurePosixPath
+
+from evener import contract
+from evener.rundir import layout
+from evener.rundir.layout import RunDir
+
+_INCOMING = ".incoming"
+_AT_HOME = re.compile(rf"{contract.WORK}/(?P<path>[^\0\\]+)")
+_BROUGHT = re.compile(rf"{contract.WORK}@(?P<agent>[\w.-]+)/(?P<path>[^\0\\]+)")
+
+
+def name_at_home(path: str) -> str:
+    """By which the file is fetched."""
+    return f"{contract.WORK}/{path}"
+
+
+def name_from(agent: str, path: str) -> str:
+    """By which `agent` brings it: two that bring the same file do not mix."""
+    return f"{contract.WORK}@{agent}/{path}"
+
+
+def listing(run: RunDir) -> dict[str, list[int]]:
+    """Size and time of writing (ns) of every file, by its path in the folder."""
+    found = {}
+    for file in sorted(run.work.rglob("*")) if run.work.is_dir() else ():
+        if file.is_file() and not file.is_symlink():
+            known = file.stat()
+            found[file.relative_to(run.work).as_posix()] = [known.st_size, known.st_mtime_ns]
+    return found
+
+
+def to_send(run: RunDir, name: str) -> Path | None:
+    known = _AT_HOME.fullmatch(name)
+    return run.work / known["path"] if known and _is_below(known["path"]) else None
+
+
+def takes(name: str) -> bool:
+    known = _BROUGHT.fullmatch(name)
+    return known is not None and _is_below(known["path"])
+
+
+def landing(run: RunDir, name: str) -> Path:
+    known = _BROUGHT.fullmatch(name)
+    assert known is not None
+    return run.path / f"{_INCOMING}-{known['agent']}" / known["path"]
+
+
+def settle(run: RunDir, name: str, sha256: str) -> bool:
+    """All of the file was sent: put it in its place. False: it is to be sent once more."""
+    known, landed = _BROUGHT.fullmatch(name), landing(run, name)
+    assert known is not None
+    with layout.translated(landed):
+        if not landed.is_file() or digest(landed) != sha256:
+            landed.unlink(missing_ok=True)
+            return False
+        target = run.work / known["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        landed.replace(target)
+    return True
+
+
+def digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _is_below(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return bool(parts) and not path.startswith("/") and ".." not in parts
