@@ -7,9 +7,12 @@ wrote, the one that came last holds. Where what could not be fetched, what is he
 
 from __future__ import annotations
 
+import os
+import shutil
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from evener import ignored
 from evener.rundir import outputs
@@ -34,9 +37,11 @@ class Outputs:
         if not self.run.code_file.is_file():
             return
         with tarfile.open(self.run.code_file) as archive:
+            files = [m for m in archive if m.isfile() and outputs.is_below(m.name)]
             if not self.run.work.is_dir():
-                archive.extractall(self.run.work, filter="data")
-            code = set(archive.getnames())
+                for member in files:
+                    _lay_out(archive, member, self.run.work / member.name)
+            code = {member.name for member in files}
         self._here = {path: mark for path, mark in self._written().items() if path in code}
 
     def bring(self, porter: Porter) -> None:
@@ -85,6 +90,17 @@ class Outputs:
 
     def _rules(self) -> list[ignored.Rule]:
         return ignored.rules((*ignored.ALWAYS, *self.stays))
+
+
+def _lay_out(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    """Plain files only, below the folder: an archive could say otherwise."""
+    content = archive.extractfile(member)
+    assert content is not None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        shutil.copyfileobj(content, file)
+    target.chmod(0o755 if member.mode & 0o100 else 0o644)
+    os.utime(target, (member.mtime, member.mtime))
 
 
 def _mark(run: RunDir, path: str) -> Mark:

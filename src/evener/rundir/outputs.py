@@ -41,12 +41,12 @@ def listing(run: RunDir) -> dict[str, list[int]]:
 
 def to_send(run: RunDir, name: str) -> Path | None:
     known = _AT_HOME.fullmatch(name)
-    return run.work / known["path"] if known and _is_below(known["path"]) else None
+    return run.work / known["path"] if known and is_below(known["path"]) else None
 
 
 def takes(name: str) -> bool:
     known = _BROUGHT.fullmatch(name)
-    return known is not None and _is_below(known["path"])
+    return known is not None and is_below(known["path"])
 
 
 def landing(run: RunDir, name: str) -> Path:
@@ -74,6 +74,7 @@ def digest(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _is_below(path: str) -> bool:
+def is_below(path: str) -> bool:
+    """Whether the folder's own files may be called so."""
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts
