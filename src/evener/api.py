@@ -251,8 +251,10 @@ def prepare_elsewhere(request: RunRequest, plan_of: Callable[[Job, Machine], Pla
     _check_one_count(request, loaded.job)
     machine = probe()
     plan = replace(plan_of(loaded.job, machine), code=_code_folders(loaded, request))
-    name = request.name or loaded.name
-    return Ready(_root(request, loaded), name, loaded.job, machine, plan, False, plan.notes)
+    name, root, job = request.name or loaded.name, _root(request, loaded), loaded.job
+    if job.is_torchrun:
+        job, _ = cargo.provided_for(job, RunDir(root / name))
+    return Ready(root, name, job, machine, plan, False, plan.notes)
 
 
 def _root(request: RunRequest, loaded: LoadedJob) -> Path:

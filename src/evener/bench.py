@@ -34,6 +34,12 @@ _MODULE = "evener.rank.hardware"
 def prepare(request: RunRequest) -> Ready:
     """The run that would train, with ranks that measure; write nothing."""
     ready = api.prepare(replace(request, name=None, resume=False, profiles=None))
+    if ready.job.is_torchrun:
+        raise errors.BadCommand(
+            "a script trains by itself: evener cannot measure a part of it",
+            where="evener bench",
+            fix="run it as it is, and look at its own figures",
+        )
     plan = replace(ready.plan, purpose=placement.BENCH)
     name = api.free_name(ready.root, f"bench-{ready.job.name or ready.name}"[:60])
     return replace(ready, name=name, plan=plan, notes=plan.notes)

@@ -8,9 +8,11 @@ from dataclasses import asdict
 import typer
 
 from evener import audit as promises
+from evener import watch
 from evener.cli import console, options, runs
 from evener.cli.paper import columns, text
-from evener.errors import PromiseBroken
+from evener.errors import BadCommand, PromiseBroken
+from evener.launch.places import launcher_of
 
 app = options.verb_app()
 STYLES = {True: ("kept", "green"), False: ("BROKEN", "bold red")}
@@ -22,6 +24,12 @@ def audit(
 ) -> None:
     """Prove from the ledgers of its ranks that a run lost nothing and did nothing twice."""
     found = runs.resolve(run, root)
+    if watch.present(found, launcher_of(found)).is_script:
+        raise BadCommand(
+            f"{found.name} is a torchrun script: of its steps only what it prints is known",
+            where="evener audit",
+            fix="audit a run of evener's own engine",
+        )
     findings = promises.audit(found)
     if as_json:
         rows = [asdict(finding) for finding in findings]

@@ -19,6 +19,7 @@ from evener.units import show_count, show_interval
 
 app = options.verb_app()
 USUAL = Path("profiles.json")
+OWN = "how its work is shared is the script's own affair"
 UNKNOWN = "how fast the ranks are is not known: `evener bench {job}` measures it"
 
 
@@ -43,7 +44,8 @@ def plan(
         typer.echo(json.dumps(as_dict(ready, found, note), indent=2))
         return
     screen = console.out()
-    for line in _lines(ready, found, note or UNKNOWN.format(job=job)):
+    unknown = OWN if ready.job.is_torchrun else UNKNOWN.format(job=job)
+    for line in _lines(ready, found, note or unknown):
         screen.print(line, soft_wrap=True)
 
 

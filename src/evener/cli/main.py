@@ -41,7 +41,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("resume", "Go on with a run that was stopped, or died."),
         Verb("plan", "Show who would train on what, and what each adds.", module="forecast"),
         Verb("bench", "Measure machines, and what each rank does of a job."),
-        Verb("init", "Write a recipe to a file of your own."),
+        Verb("init", "Write a job file: a recipe's, or one for a script."),
         Verb("recipes", "List the recipes that come with evener."),
         Verb("config", "Show what a job means, and what a job file may say."),
     ),
@@ -177,7 +177,10 @@ def _usage(error: Any, args: Sequence[str], asked: Asked) -> int:
         return BadCommand.exit_status
     command = context.command_path if context is not None else "evener"
     what = error.format_message().rstrip(".")
-    return _end(BadCommand(what, where=command, fix=f"{command} --help"), asked)
+    fix = f"{command} --help"
+    if what.startswith("No such option") and any(each.endswith(".py") for each in args[1:]):
+        fix = f"what a script is given stands after `--`; {fix}"
+    return _end(BadCommand(what, where=command, fix=fix), asked)
 
 
 def _unexpected(error: Exception) -> EvenerError:

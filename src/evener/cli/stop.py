@@ -35,7 +35,9 @@ def stop(
         typer.echo(f"{found.name} is not going: {state.phase} at step {state.step}")
         return
     launcher.stop(found, now=now)
-    typer.echo(f"{found.name} is asked to stop" + (" at once" if now else ", with a checkpoint"))
+    how = " at once" if now else ", with a checkpoint"
+    own = watch.present(found, launcher).is_script and not now
+    typer.echo(f"{found.name} is asked to stop{'' if own else how}")
     if not _gone(found, launcher):
         typer.echo(f"it is still busy; look with: evener status {reference(found)}")
         return

@@ -48,6 +48,8 @@ def _reached(state: RunState) -> Iterable[Text]:
     if best is not None and last is not None and best.step != last.step:
         yield text(f"  best        loss {words.number(best.loss)} at step {best.step}")
     kept = max((c.step for c in state.checkpoints), default=0)
+    if state.is_script:
+        return
     if state.phase != "finished" and kept < state.step:
         where = f"step {kept}, the last checkpoint" if kept else "the beginning: no checkpoint yet"
         yield text(f"  goes on     from {where}")
@@ -55,6 +57,8 @@ def _reached(state: RunState) -> Iterable[Text]:
 
 def _files(run: RunDir, state: RunState) -> list[tuple[str, str]]:
     rows = [("run", str(run.path)), ("record", str(run.db)), ("logs", str(run.logs))]
+    if run.work.is_dir():
+        rows.append(("work", f"{run.work} (what the script wrote)"))
     if state.checkpoints:
         rows.append(("checkpoints", f"{run.checkpoints}{_kept(state.checkpoints)}"))
     if state.exported:

@@ -197,6 +197,11 @@ class RunState:
     def ended(self) -> bool:
         return self.phase in ENDED
 
+    @property
+    def is_script(self) -> bool:
+        """Whether a script does all of it, its checkpoints too: nothing is known of its data."""
+        return bool(self.model) and not self.data
+
 
 EMPTY = RunState()
 _VIEWS: tuple[type[Any], ...] = (
