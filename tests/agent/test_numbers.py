@@ -30,8 +30,11 @@ USUAL = pattern("")
         ),
         (
             "iter 3: loss 1.5, time 12.5, mfu -100.00%",
-            Line(step=3, loss=1.5, others={"time": 12.5, "mfu": -100.0}),
+            Line(step=3, loss=1.5),
         ),
+        ("step 3: loss 1.5 mfu=2.5", Line(step=3, loss=1.5, others={"mfu": 2.5})),
+        ("max_epochs=3 reached", None),
+        ("Acc@1 0.5", Line(others={"acc@1": 0.5})),
         ("Training snapshot saved at snapshot.pt", None),
         ("", None),
     ],

@@ -36,7 +36,7 @@ _NO_NCCL = re.compile(
 )
 _NO_CUDA = re.compile(
     r"Torch not compiled with CUDA|No CUDA GPUs are available|Found no NVIDIA driver|"
-    r"invalid device ordinal|no NVIDIA GPU",
+    r"invalid device ordinal|no NVIDIA GPU|torch\._C' has no attribute '_cuda_",
     re.IGNORECASE,
 )
 _OUT_OF_MEMORY = {"OutOfMemoryError", "MemoryError"}

@@ -87,7 +87,7 @@ class Drover:
         self._stillness = Stillness(job.script.quiet_s, voice.emit)
         self._stop_reason, self._stop_by = "", 0.0
         self._ended_elsewhere = self._dismissed = False
-        self._tell_at = 0.0
+        self._tell_at, self._noted = 0.0, False
         self._errand: Errand | None = None
 
     # ------------------------------------------------------------------------ what is asked
@@ -304,6 +304,9 @@ class Drover:
             return
         if {*ours.agents} <= {self._me, *self._through}:
             self._listener.finish(now)
+            if (note := self._listener.unheard()) and not self._noted:
+                self._voice.emit(Alert("note", note))
+            self._noted = True
             self._voice.end(Over(self._me, "finished", self.step))
 
     def _is_through(self, generation: Generation) -> bool:

@@ -16,6 +16,7 @@ from evener.rundir.layout import RunDir
 
 LOOK_S = 0.25
 PIECE_BYTES = 2**18
+LINE_CHARACTERS = 200
 MOST_EVENTS = 200  # of one look; of more lines than these the last ones are told
 UNKNOWN = -1  # the step a script goes on from, until it prints one
 FORMED_S = 1.0  # for the word of all other ranks' starts to be with the head
@@ -74,6 +75,19 @@ class Listener:
             self._formed()
         self._log = None
 
+    def unheard(self) -> str:
+        """Where no number was found, from the first to the last line: what that one was."""
+        if self.step or self._generation is None:
+            return ""
+        text = ""
+        log = self._run.rank_log(self._generation.ranks[0])
+        with contextlib.suppress(OSError), log.open("rb") as file:
+            file.seek(max(log.stat().st_size - PIECE_BYTES, 0))
+            text = file.read().decode(errors="replace").rstrip()
+        last = text.splitlines()[-1].strip() if text else ""
+        said = f"; its last line: {last[:LINE_CHARACTERS]}" if last else ", for there was nothing"
+        return f"no numbers were found in what the script printed{said}"
+
     def _lines(self) -> list[str]:
         """Whole ones; a carriage return ends one too, as progress bars write it."""
         if self._log is None:
@@ -101,8 +115,10 @@ class Listener:
         if line.total is not None and line.total != self._total and step <= line.total:
             self._total = line.total
             self._form_at = min(self._form_at, now)
-        if line.held_out:
+        if any("loss" in name for name in line.held_out):
             self._validated(step, line.held_out)
+        else:  # `eval_interval = 250` measures nothing
+            self._metrics |= line.held_out
         self._metrics |= line.others
         if line.loss is not None or (line.step is not None and line.others):
             self._commit(step, math.nan if line.loss is None else line.loss, now)
@@ -137,7 +153,7 @@ class Listener:
 
     def _validated(self, step: int, found: dict[str, float]) -> None:
         named = {name: value for name, value in found.items() if "loss" in name}
-        loss = next(iter(named.values()), math.nan)
+        loss = next(iter(named.values()))
         others = {n: v for n, v in found.items() if n not in named}
         best = loss < self._best
         self._best = min(self._best, loss) if best else self._best

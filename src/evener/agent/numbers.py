@@ -16,13 +16,29 @@ MOST_CHARACTERS = 2000  # of a line that are looked at
 MOST_NUMBERS = 30  # of a line that are kept
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf)(?![\w.])"
 DEFAULT = (
-    r"(?P<name>(?:(?:train|training|val|valid|validation|test|eval|avg|average|mean)[ _/-]+)?"
-    r"[A-Za-z][A-Za-z_@/]*\d?)['\"]?[ \t]*(?:[:=][ \t]*|[ \t]|\[)[ \t]*"
+    r"(?<![\w./])(?P<name>"
+    r"(?:(?:train|training|val|valid|validation|test|eval|avg|average|mean)[ _/-]+)?"
+    r"[A-Za-z][A-Za-z_@/]*\d?)['\"]?[ \t]*(?P<mark>[:=][ \t]*|[ \t]|\[)[ \t]*"
     rf"(?P<value>{_NUMBER})(?:[ \t]*(?:/|of)[ \t]*(?P<total>\d+)\b)?"
 )
 _STEPS = {"step", "global_step", "iter", "iteration", "it", "update"}
+_EPOCHS = {"epoch", "train_epoch"}
 _LOSSES = {"loss", "train_loss", "training_loss", "avg_loss", "average_loss", "mean_loss"}
 _RATES = {"lr", "learning_rate"}
+# What is a measure wherever it stands. Other names need a colon or an equals sign before their
+# number, and a step or a loss in their line: not every number that is printed is a curve.
+_MEASURES = {
+    "acc",
+    "accuracy",
+    "top1",
+    "top5",
+    "ppl",
+    "perplexity",
+    "reward",
+    "score",
+    "error",
+    "f1",
+}
 _HELD_OUT = re.compile(r"(?:val|valid|validation|test|eval)[_/]")
 _OF_HELD_OUT = re.compile(r"\W*(?:val|valid|validation|test|eval)\b", re.IGNORECASE)
 _NAME = re.compile(r"[^a-z0-9_@/]+")
@@ -55,13 +71,16 @@ def read(line: str, wanted: re.Pattern[str]) -> Line | None:
         if known and len(found) < MOST_NUMBERS:
             found.setdefault(known, value)
             total = of if known in _STEPS and of else total
-    return _sorted(found, total, held_out=bool(_OF_HELD_OUT.match(line))) if found else None
+    said = _sorted(found, total, held_out=bool(_OF_HELD_OUT.match(line)))
+    return None if said == Line() else said
 
 
 def _found(line: str, wanted: re.Pattern[str]) -> Iterator[tuple[str, float, int | None]]:
     for match in wanted.finditer(line):
         groups = {k: v for k, v in match.groupdict().items() if v is not None}
         if "name" in groups and "value" in groups:
+            if "mark" in groups and not (groups["mark"].strip(" \t[") or _is_known(groups["name"])):
+                continue
             named = {groups["name"]: groups["value"]}
         else:
             named = {k: v for k, v in groups.items() if k != "total"}
@@ -73,15 +92,27 @@ def _found(line: str, wanted: re.Pattern[str]) -> Iterator[tuple[str, float, int
                 continue  # the user's pattern caught something else
 
 
+def _is_known(name: str) -> bool:
+    first = name.lower().partition("@")[0]
+    last = re.split(r"[ /-]+", name.lower())[-1]
+    return (
+        first in _MEASURES
+        or last in _STEPS | _EPOCHS | _LOSSES | _RATES | _MEASURES
+        or last.endswith("_loss")
+    )
+
+
 def _sorted(found: dict[str, float], total: int | None, *, held_out: bool) -> Line:
     """`held_out`: the line begins with a word that says so of all of it."""
     step = _whole(found, _STEPS)
-    epoch = _whole(found, {"epoch", "train_epoch"})
+    epoch = _whole(found, _EPOCHS)
     if held_out:
         return Line(step, total, epoch, held_out=found)
     loss, lr = _take(found, _LOSSES), _take(found, _RATES)
     apart = {n: v for n, v in found.items() if _HELD_OUT.match(n)}
-    others = {n: v for n, v in found.items() if n not in apart}
+    alone = step is None and loss is None
+    rest = {n: v for n, v in found.items() if n not in apart}
+    others = {n: v for n, v in rest.items() if not alone or n.partition("@")[0] in _MEASURES}
     return Line(step, total, epoch, loss, lr, apart, others)
 
 

@@ -289,7 +289,7 @@ def _step_committed(draft: RunState, event: events.StepCommitted, time: float) -
         cursor=event.cursor,
         loss=event.loss,
         loss_smoothed=_smooth(draft.loss_smoothed, event.loss),
-        lr=event.lr,
+        lr=event.lr if math.isfinite(event.lr) else None,
         grad_norm=event.grad_norm,
         metrics=dict(list(event.metrics.items())[:METRICS]),
         skipped_steps=draft.skipped_steps + event.skipped,
