@@ -159,6 +159,12 @@ def _target(kind: str, job: str, output: Path | None) -> Path:
 
 
 def _ready_to_write(ready: api.Ready) -> folder.Export:
+    if ready.job.is_torchrun:
+        raise BadCommand(
+            "a torchrun script cannot be exported: its code would not come along",
+            where="evener export",
+            fix="evener run SCRIPT --on docker, or --on swarm, brings it along",
+        )
     return folder.Export(ready.name, ready.job, ready.plan, api.image_content(ready))
 
 
