@@ -82,7 +82,8 @@ class Teller:
 
     def _told(self, formed: events.GenerationFormed, step: int, at: float) -> Sentence:
         self._lost, self._formed = False, None
-        gone = max(step - formed.step, 0) if formed.step >= 0 else 0
+        begins = formed.step if formed.step >= 0 else self._step - 1  # a script's shows afterwards
+        gone = max(step - begins, 0)
         lost = "1 step" if gone == 1 else f"{gone} steps"
         verb = "goes on" if len(formed.ranks) == 1 else "go on"
         text = f"{ranks(formed.ranks)} {verb} after {max(self._at - at, 0.0):.1f} s; {lost} lost"

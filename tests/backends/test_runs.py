@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from tests.backends.shell import Shell, check_steps, events, said, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "ddp_with_checkpoints.py"
 STEPS = 60
 LONG = 100_000
 LASTING = 2000  # seconds, so that the shell goes before the run
@@ -49,6 +51,25 @@ def test_a_run_goes_to_its_end_and_leaves_files_and_nothing_else(shell: Shell) -
     assert not _readable_by_others(run)
     over = shell.evener("resume", "job")
     assert (over.returncode, "E403" in over.stderr) == (5, True)
+
+
+def test_a_script_goes_on_from_its_own_checkpoint_whoever_dies(shell: Shell) -> None:
+    shutil.copy(EXAMPLE, shell.folder / "train.py")
+    own = '["--steps", "90", "--save-every", "5", "--pause-s", "0.05"]'
+    job = f'[script]\npath = "train.py"\nargs = {own}\n{shell.place.job}'
+    (shell.folder / "job.toml").write_text(job)
+    run = shell.detach("job.toml")
+    shell.await_step(run, 12)
+    shell.place.strike(run)
+    until(lambda: bool(events(run, RankLost)), "nobody misses it")
+    until(lambda: bool(events(run, RunEnded)), "it does not end")
+    [ended] = events(run, RunEnded)
+    assert (ended.outcome, ended.step) == ("finished", 90), ended.error
+    logs = [run.rank_log(rank).read_text(encoding="utf-8") for rank in (0, 1)]
+    assert all("goes on from step" in log for log in logs), logs
+    folder = shell.folder if shell.place.name == "local" else run.work
+    assert (folder / "checkpoint.pt").is_file()
+    shell.await_nothing_left()
 
 
 def _readable_by_others(run: RunDir) -> list[str]:

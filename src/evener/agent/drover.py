@@ -128,6 +128,8 @@ class Drover:
         log.info("generation %s: ranks %s", generation.ballot, generation.ranks)
         self._generation, self._through = generation, set()
         for driven in self._team:
+            if driven.failure is not None and not driven.failure.echo:
+                self._failures.add(driven.failure.key)
             driven.stand_by()
             if driven.member in generation.members:
                 driven.ballot = generation.ballot
@@ -188,8 +190,10 @@ class Drover:
         self.kill()
 
     def kill(self) -> None:
+        """No start comes after this: ports are let go, too."""
         self._dismissed = True
         for driven in self._team:
+            driven.held.close()
             if driven.child is not None:
                 driven.child.kill()
 
@@ -325,7 +329,8 @@ class Drover:
         if self._dismissed:
             return
         self._listener.finish(now)
-        if self._ended_elsewhere:
+        ours = self._generation
+        if self._ended_elsewhere and ours is not None and self._is_through(ours):
             self._voice.end(Over(self._me, "finished", self.step))
         else:
             self._voice.end(Over(self._me, "stopped", self.step, self._stop_reason))

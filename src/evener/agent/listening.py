@@ -45,6 +45,7 @@ class Listener:
 
     def begin(self, generation: Generation | None, now: float) -> None:
         """From now on what that generation's first rank prints, unless it is another agent's."""
+        self.finish(now)  # the last words of those who were killed
         self._generation, self._log = generation, None
         if generation is None:
             return
