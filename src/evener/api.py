@@ -22,7 +22,7 @@ from evener.config.schema import Job
 from evener.events import RunEnded
 from evener.image.build import Content
 from evener.image.recipe import PYPI
-from evener.launch import belongings, cargo, planning, pool, project
+from evener.launch import belongings, planning, pool, project, shipment
 from evener.launch.base import Launcher, Rendered
 from evener.launch.docker import DockerLauncher
 from evener.launch.local import LocalLauncher
@@ -240,7 +240,7 @@ def _planned(
     plan = replace(plan, code=() if job.is_torchrun else code)
     notes = (*notes, *plan.notes)
     if job.is_torchrun and place != LOCAL:
-        job, told = cargo.provided_for(job, RunDir(root / name))
+        job, told = shipment.provided_for(job, RunDir(root / name))
         notes = (*notes, *told)
     return Ready(root, name, job, machine, plan, resumed, notes)
 
@@ -253,7 +253,7 @@ def prepare_elsewhere(request: RunRequest, plan_of: Callable[[Job, Machine], Pla
     plan = replace(plan_of(loaded.job, machine), code=_code_folders(loaded, request))
     name, root, job = request.name or loaded.name, _root(request, loaded), loaded.job
     if job.is_torchrun:
-        job, _ = cargo.provided_for(job, RunDir(root / name))
+        job, _ = shipment.provided_for(job, RunDir(root / name))
     return Ready(root, name, job, machine, plan, False, plan.notes)
 
 
@@ -340,7 +340,7 @@ def _write_configs(run: RunDir, ready: Ready) -> None:
     layout.write_json(run.configs / PROFILE_NAME, cluster.to_dict(ready.machine))
     measured.keep(run, ready.profiles)
     scripted = ready.job.is_torchrun and ready.plan.place != LOCAL
-    job = cargo.shipped(ready.job, run) if scripted else ready.job
+    job = shipment.shipped(ready.job, run) if scripted else ready.job
     layout.write_atomic(run.job_file, job_to_json(job))  # last: it makes the folder a run
 
 

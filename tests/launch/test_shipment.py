@@ -9,7 +9,7 @@ import pytest
 from evener import ignored
 from evener.config.load import load_job
 from evener.errors import BadCombination
-from evener.launch import cargo
+from evener.launch import shipment
 from evener.rundir.layout import RunDir
 
 
@@ -55,11 +55,11 @@ def test_code_goes_into_the_run_and_the_job_finds_it_there(tmp_path: Path) -> No
     write(root, experiments__old__workDOTpy="", requirementsDOTtxt="einops\ntorch\n")
     run = RunDir(root / "experiments" / "new")
     run.create()
-    job, notes = cargo.provided_for(load_job("deep/train.py", (), root).job, run)
+    job, notes = shipment.provided_for(load_job("deep/train.py", (), root).job, run)
     assert job.image.pip == ("einops",)
     assert notes[0].startswith("code: 5 files of ")
     assert notes[1] == "requirements.txt adds einops; passed over: torch"
-    shipped = cargo.shipped(job, run)
+    shipped = shipment.shipped(job, run)
     assert (shipped.script.folder, shipped.script.path) == ("../work", "../work/deep/train.py")
     names = {p.relative_to(run.work).as_posix() for p in run.work.rglob("*") if p.is_file()}
     assert names == {
@@ -69,12 +69,12 @@ def test_code_goes_into_the_run_and_the_job_finds_it_there(tmp_path: Path) -> No
     script = {"folder": str(run.work), "path": str(run.work / "deep/train.py")}
     there = again.model_copy(update={"script": again.script.model_copy(update=script)})
     (run.work / "deep/train.py").write_text("print(2)")
-    assert cargo.shipped(there, run).script == shipped.script
+    assert shipment.shipped(there, run).script == shipped.script
     assert (run.work / "deep/train.py").read_text() == "print(2)"
 
 
 def test_what_can_be_no_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cargo, "MOST_BYTES", 100)
+    monkeypatch.setattr(shipment, "MOST_BYTES", 100)
     write(tmp_path, trainDOTpy="", dataDOTbin="x" * 200)
     with pytest.raises(BadCombination, match=r"the largest file is data\.bin"):
-        cargo.cargo(load_job("train.py", (), tmp_path).job, tmp_path / "experiments")
+        shipment.shipment(load_job("train.py", (), tmp_path).job, tmp_path / "experiments")

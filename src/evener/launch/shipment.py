@@ -26,7 +26,7 @@ _GIT, _DOCKER = ".gitignore", ".dockerignore"
 
 
 @dataclass(frozen=True, slots=True)
-class Cargo:
+class Shipment:
     """`files` by their path in `root`, with sizes."""
 
     root: Path
@@ -52,7 +52,7 @@ def is_aboard(job: Job, run: RunDir) -> bool:
     return _inside(Path(job.script.folder), run.path / contract.WORK)
 
 
-def cargo(job: Job, leave_out: Path) -> Cargo:
+def shipment(job: Job, leave_out: Path) -> Shipment:
     """Of the folder the script was called in, where it lies below that, or else its own.
 
     `leave_out` is where runs live. Raises DataMissing, or BadCombination for what no code can be.
@@ -63,7 +63,7 @@ def cargo(job: Job, leave_out: Path) -> Cargo:
     name = script.relative_to(root).as_posix()
     if name not in dict(files):
         files = (*files, (name, script.stat().st_size))  # ignored or not: it is asked for
-    found = Cargo(root, name, files)
+    found = Shipment(root, name, files)
     if found.size_bytes > MOST_BYTES:
         biggest = max(files, key=lambda each: each[1])[0]
         raise errors.BadCombination(
@@ -87,7 +87,7 @@ def provided_for(job: Job, run: RunDir) -> tuple[Job, tuple[str, ...]]:
     if not image.dockerfile:
         pip = tuple(dict.fromkeys((*image.pip, *needed.packages)))
         image = image.model_copy(update={"pip": pip})
-    notes = (cargo(job, run.path.parent).note, needed.note)
+    notes = (shipment(job, run.path.parent).note, needed.note)
     return job.model_copy(update={"image": image}), tuple(filter(None, notes))
 
 
@@ -95,12 +95,12 @@ def shipped(job: Job, run: RunDir) -> Job:
     """The job as its processes read it, once the script's code is in the run's folder."""
     if is_aboard(job, run):
         return _aboard(job, os.path.relpath(job.script.path, job.script.folder))
-    what = cargo(job, run.path.parent)
+    what = shipment(job, run.path.parent)
     _load(what, run)
     return _aboard(job, what.script)
 
 
-def _load(what: Cargo, run: RunDir) -> None:
+def _load(what: Shipment, run: RunDir) -> None:
     """Into the run's folder: packed for other machines, laid out for those that share it."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
