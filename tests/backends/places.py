@@ -177,8 +177,12 @@ class Swarm(Docker):
         return found
 
     def _objects(self, folder: Path) -> Iterator[str]:
-        """On any machine, with a label of ours."""
-        ours = f"--filter=label={contract.LABEL_RUN}"
+        """On any machine."""
+        for path in (folder / contract.RUN_DIR_DEFAULT).glob("*"):
+            yield from self._of_run(RunDir(path))
+
+    def _of_run(self, run: RunDir) -> Iterator[str]:
+        ours = label_filter(run)
         for kind in ("service", "secret"):
             for found in self.engine.ask(kind, "ls", ours, short=True):
                 yield f"{kind} {found['Name']}"
@@ -189,7 +193,9 @@ class Swarm(Docker):
                 yield f"network {found['Name']} on machine {number}"
 
     def litter(self) -> list[str]:
-        return [v for e in self._each for v in e.call("volume", "ls", "--quiet").split()]
+        """Volumes that no container has: other runs may go on."""
+        unused = ("volume", "ls", "--quiet", "--filter=dangling=true")
+        return [volume for engine in self._each for volume in engine.call(*unused).split()]
 
     def strike(self, run: RunDir) -> None:
         """The container on the second machine."""

@@ -78,6 +78,7 @@ class Courier:
                     self._fetch(porter)
                 return
             except OSError as error:
+                log.info("what the run needs does not come yet: %s", error)
                 if time.monotonic() > deadline:
                     raise errors.StartFailed(
                         f"what the run needs could not be fetched: {error}",

@@ -43,6 +43,7 @@ class Porter:
     def fetch_on(self, name: str, target: Path) -> None:
         """The same of a file that never changes: on from where an earlier try broke off."""
         beside = target.with_name(f".{target.name}.fetched")
+        beside.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("ab") as file:
             at = file.tell()
             more = {"Range": f"bytes={at}-"} if at else {}
