@@ -169,6 +169,8 @@ def test_agents_reach_the_head_of_their_run_through_the_pool(pool: Pool, tmp_pat
         with closing(Porter(at, heads.SECRET)) as porter:
             assert list(porter.listing()["configs"]) == ["configs/job.json"]
             porter.fetch("configs/job.json", tmp_path / "fetched")
+            (tmp_path / ".again.fetched").write_text("{")  # what an earlier try has left
+            porter.fetch_on("configs/job.json", tmp_path / "again")
             assert porter.bring("logs/rank_0.log", 0, b"words") == 5
         with closing(Porter(at, "wrong")) as porter, pytest.raises(OSError, match="404"):
             porter.listing()
@@ -176,5 +178,5 @@ def test_agents_reach_the_head_of_their_run_through_the_pool(pool: Pool, tmp_pat
             headers = {"Authorization": f"Bearer {heads.SECRET}"}
             connection.request("GET", "/runs/k/metrics", headers=headers)
             assert connection.getresponse().status == 404
-    assert (tmp_path / "fetched").read_text() == "{}"
+    assert (tmp_path / "fetched").read_text() == (tmp_path / "again").read_text() == "{}"
     assert POOL.owner != POOL.secret

@@ -116,6 +116,7 @@ class Courier:
     def _fetch_cargo(self, porter: Porter, names: Iterable[str]) -> None:
         """The user's code and data, which this machine has not seen yet."""
         cache, code = contract.cache_folder() / contract.CARGO, self._run.path / contract.CODE
+        self._run.cargo.mkdir(exist_ok=True)
         for name in cargo.missing(self._run, cache, list(names)):
             porter.fetch_on(name, self._run.path / name)
         cargo.unpack(self._run, code, cache)

@@ -25,6 +25,7 @@ METHODS = ["GET", "POST", "PUT"]
 BODY_BYTES = 8 * 2**20  # what a head takes at once
 HEAD_S = 30.0
 PIECE_BYTES = 2**20
+PASSED = ("content-type", "range")  # of a request
 _OURS = "v1/"  # what agents call; a run's pages are for the machine of the head
 
 
@@ -65,9 +66,8 @@ def _ask(run: Run, request: Request, said: bytes) -> Response:
     connection = http.client.HTTPConnection(*split_address(run.head), timeout=HEAD_S)
     path = request.scope["raw_path"].decode().partition(f"/runs/{run.key}")[2]
     query = request.url.query
-    headers = {"Authorization": f"Bearer {run.secret}"}
-    if kind := request.headers.get("content-type"):
-        headers["Content-Type"] = kind
+    headers = {name: text for name in PASSED if (text := request.headers.get(name))}
+    headers["Authorization"] = f"Bearer {run.secret}"
     try:
         connection.request(request.method, path + f"?{query}" * bool(query), said, headers)
         answer = connection.getresponse()
