@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import runpy
 import sys
 import sysconfig
 import traceback
@@ -77,6 +78,38 @@ def source_line(function: Callable[..., Any]) -> str:
         return f"{inspect.getsourcefile(plain)}:{inspect.getsourcelines(plain)[1]}"
     except (OSError, TypeError):
         return repr(function)
+
+
+def calling_line() -> str:
+    """`file:line` of the user's own code that is being run now, however deep below it we are."""
+    frame = sys._getframe(1)
+    while frame is not None and not _is_users(frame.f_code.co_filename):
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the walk
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+
+
+def run_script(path: Path, arguments: Sequence[str]) -> None:
+    """Run a file as Python runs a script: its folder is searched first, and it is `__main__`.
+
+    Ending by itself with status 0 is well; what else it raises becomes CodeRaised.
+    """
+    sys.argv = [str(path), *arguments]
+    sys.path.insert(0, str(path.parent))
+    try:
+        call(path.name, runpy.run_path, str(path), run_name="__main__")
+    except SystemExit as end:
+        if end.code not in (None, 0):
+            said = f"status {end.code}" if isinstance(end.code, int) else str(end.code)
+            raise CodeRaised(
+                f"{path.name} ended itself: {said}",
+                where=_users_line(end) or str(path),
+                fix="the rank's log has what it said before",
+            ) from end
+
+
+def module_folders() -> list[Path]:
+    """Where this process looks for modules."""
+    return [Path(folder) for folder in sys.path if folder]
 
 
 def _import(module_name: str, reference: str, search: Sequence[str]) -> ModuleType:

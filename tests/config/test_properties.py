@@ -107,7 +107,8 @@ def keys_of_name(node: Raw) -> list[str]:
     return [node["const"]] if "const" in node else node.get("enum") or node["examples"]
 
 
-NODES = nodes()
+TO_BE_THERE = {("script", "", "path")}  # a text that is drawn names no script
+NODES = {key: node for key, node in nodes().items() if key not in TO_BE_THERE}
 PARTNERS = {  # data for each model, model for each data
     "linear": "synthetic_regression",
     "mlp": "synthetic_regression",
@@ -260,4 +261,4 @@ def test_whatever_text_is_called_a_job_file_the_answer_is_a_refusal(
 
 def test_every_key_that_is_listed_was_tried() -> None:
     listed = {(t.name, (t.kinds or ("",))[0], k.name) for t in keys.tables() for k in t.keys}
-    assert listed == set(NODES)
+    assert listed - TO_BE_THERE == set(NODES)

@@ -107,6 +107,12 @@ class UserData(Loading):
     args: dict[str, Any] = Field({}, description="Keyword arguments of your function.")
 
 
+class ScriptsData(Loading):
+    """What your script reads: it comes with [script]; only how it is loaded is to be written."""
+
+    name: Literal["script"] = "script"
+
+
 Data = Annotated[
     Annotated[SyntheticRegression, Tag("synthetic_regression")]
     | Annotated[SyntheticImage, Tag("synthetic_image")]
@@ -117,6 +123,7 @@ Data = Annotated[
     | Annotated[Imagenet, Tag("imagenet")]
     | Annotated[Text, Tag("text")]
     | Annotated[Tokens, Tag("tokens")]
+    | Annotated[ScriptsData, Tag("script")]
     | Annotated[UserData, Tag("user")],
     Discriminator(kind_of),
 ]

@@ -15,6 +15,7 @@ from evener.config.recipes import Recipe, recipes
 from evener.errors import JobNotFound, JobSyntax, NotPermitted
 
 SUFFIXES = (".toml", ".json")
+SCRIPT = ".py"
 _POSITION = re.compile(r" \(at line (\d+), column (\d+)\)$")
 _TWICE = re.compile(r"Cannot declare (\(.*\)) twice")
 _ALL = "evener recipes lists what comes with evener"
@@ -41,12 +42,15 @@ class Document:
 
 
 def read(source: str, cwd: Path) -> Document:
-    """The job file at `source`, or the recipe of that name."""
+    """The job file at `source`, the job of a script, or the recipe of that name."""
     if not _is_path(source):
         chosen = recipe(source, cwd)
         values, lines = _toml(chosen.text, f"recipe {chosen.name}")
         return Document(f"recipe {chosen.name}", chosen.name, cwd.absolute(), values, lines)
     path = cwd / source
+    if path.suffix.lower() == SCRIPT:
+        values = {"script": {"path": path.name}}
+        return Document(source, path.stem, path.parent.absolute(), values, {})
     parse = _json if path.suffix.lower() == ".json" else _toml
     values, lines = parse(_text(path, source), source)
     return Document(source, path.stem, path.parent.absolute(), values, lines)
@@ -63,7 +67,7 @@ def recipe(name: str, cwd: Path = Path()) -> Recipe:
 
 
 def _is_path(source: str) -> bool:
-    return source.lower().endswith(SUFFIXES) or "/" in source or "\\" in source
+    return source.lower().endswith((*SUFFIXES, SCRIPT)) or "/" in source or "\\" in source
 
 
 def _job_files(folder: Path) -> list[str]:

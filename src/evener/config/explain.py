@@ -166,7 +166,7 @@ def _switched(path: Path, owners: Sequence[str], origin: Origin) -> str:
 def _unknown_kind(section: str, raw: dict[str, Any]) -> _Problem:
     value = raw[section]
     path: Path = (section, "name")
-    names = [k for k in keys.kinds(section) if ":" not in k]
+    names = [k for k in keys.kinds(section) if ":" not in k and k != "script"]
     families = dict.fromkeys(_family(k) for k in keys.kinds(section) if ":" in k)
     listed = keys.either([*names, *families])
     name = value.get("name")

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from evener.config import document, keys, locate
+from evener.config.brought import brought
 from evener.config.document import recipe
 from evener.config.explain import explain, unknown_key
 from evener.config.origin import Origin
@@ -37,7 +38,13 @@ __all__ = [
 ]
 
 VERSION = 1
-_PATHS = (("data", "path"), ("model", "weights"), ("image", "wheels"), ("image", "dockerfile"))
+_PATHS = (
+    ("script", "path"),
+    ("data", "path"),
+    ("model", "weights"),
+    ("image", "wheels"),
+    ("image", "dockerfile"),
+)
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -58,13 +65,16 @@ def load_job(source: str, overrides: Sequence[str] = (), cwd: Path = Path()) -> 
     origin = Origin(found.label, found.lines, parsed)
     raw = apply(found.values, parsed)
     _check_removed(parsed, raw, origin)
-    job = _validated(_rooted(raw, origin, found.folder, cwd.absolute()), raw, origin)
+    rooted = _rooted(raw, origin, found.folder, cwd.absolute())
+    job = _validated(brought(rooted, origin.where(("script", "path"))), raw, origin)
     return LoadedJob(job, job.name or _name(found.stem), found.label, found.folder)
 
 
 def job_to_json(job: Job) -> str:
     """Every key, defaults included: what a run did stays readable when defaults change."""
     values = {"version": VERSION, **job.model_dump()}
+    if job.script.path:  # of [train] only what was said: what was not is the script's to say
+        values["train"] = job.train.model_dump(exclude_unset=True)
     return json.dumps(values, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
@@ -138,6 +148,7 @@ def _rooted(raw: dict[str, Any], origin: Origin, folder: Path, cwd: Path) -> dic
         if (
             isinstance(section, dict)
             and isinstance(value, str)
+            and value
             and not value.startswith("builtin:")
         ):
             base = cwd if origin.override((table, key)) else folder

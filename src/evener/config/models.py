@@ -90,6 +90,12 @@ class UserModel(Section):
     args: dict[str, Any] = Field({}, description="Keyword arguments of your function.")
 
 
+class ScriptsModel(Section):
+    """What your script builds: it comes with [script], and is not to be written."""
+
+    name: Literal["script"] = "script"
+
+
 Model = Annotated[
     Annotated[Linear, Tag("linear")]
     | Annotated[Mlp, Tag("mlp")]
@@ -99,6 +105,7 @@ Model = Annotated[
     | Annotated[Bigram, Tag("bigram")]
     | Annotated[Gpt, Tag("gpt")]
     | Annotated[Torchvision, Tag("torchvision")]
+    | Annotated[ScriptsModel, Tag("script")]
     | Annotated[UserModel, Tag("user")],
     Discriminator(kind_of),
 ]

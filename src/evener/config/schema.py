@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from evener.config import scripted
 from evener.config.data import (
     Cifar,
     Data,
@@ -17,6 +18,7 @@ from evener.config.data import (
     Imagenet,
     Loading,
     Mnist,
+    ScriptsData,
     SyntheticImage,
     SyntheticRegression,
     Text,
@@ -32,12 +34,14 @@ from evener.config.models import (
     Mlp,
     Model,
     Resnet,
+    ScriptsModel,
     SimpleCnn,
     Torchvision,
     UserModel,
 )
+from evener.config.script import ScriptConfig
 from evener.config.section import Fraction, Positive, Seconds, Section, conflict
-from evener.config.train import Train
+from evener.config.train import LENGTHS, Train
 
 __all__ = [
     "METRICS",
@@ -67,6 +71,9 @@ __all__ = [
     "Positive",
     "Resnet",
     "Sample",
+    "ScriptConfig",
+    "ScriptsData",
+    "ScriptsModel",
     "Seconds",
     "Section",
     "SimpleCnn",
@@ -290,6 +297,7 @@ class Job(Section):
     model: Model
     data: Data
     train: Train
+    script: ScriptConfig = Field(default_factory=ScriptConfig)
     validation: Validation = Validation()
     early_stopping: EarlyStopping | None = Field(
         None, description="When to end early; without this table: never."
@@ -307,6 +315,11 @@ class Job(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Job:
+        if scripted.brings(self.script, self.model, self.data):
+            scripted.check(self.script, self.train, self.sample)
+            return self
+        if self.train.steps is None and self.train.epochs is None:
+            raise conflict(*LENGTHS)
         text_model = isinstance(self.model, Gpt | Bigram)
         text_data = isinstance(self.data, Text | Tokens)
         user = isinstance(self.model, UserModel) or isinstance(self.data, UserData)

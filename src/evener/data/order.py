@@ -44,6 +44,7 @@ class Order:
     samples: int
     global_batch: int
     seed: int
+    shuffled: bool = True
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.global_batch < 1:
@@ -67,6 +68,8 @@ class Order:
         """The samples at positions `start` to `stop` of `epoch`."""
         if not 0 <= start <= stop <= self.samples:
             raise ValueError(f"positions {start} to {stop} of {self.samples}")
+        if not self.shuffled:
+            return np.arange(start, stop)
         out = np.empty(stop - start, np.int64)
         for chunk in range(start // _CHUNK, -(-stop // _CHUNK)):
             first = chunk * _CHUNK

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 from evener import contract
 from evener.config.load import job_from_json
-from evener.config.schema import Job, Tokens
+from evener.config.schema import Job, ScriptsData, Tokens
 from evener.data import tokens
 from evener.data.dataset import DataSet, Report
 from evener.data.sources import open_data
@@ -40,7 +40,12 @@ class Counts:
 
 
 def prepare(job: Job, report: Report) -> Counts:
-    """Download, check, tokenise; afterwards `open_data` is quick. Raises what is wrong with it."""
+    """Download, check, tokenise; afterwards `open_data` is quick. Raises what is wrong with it.
+
+    A script's data nobody but the script can open: nothing is known of it.
+    """
+    if isinstance(job.data, ScriptsData):
+        return Counts(0, 0)
     data = open_data(job, report)
     if isinstance(job.data, Tokens):
         tokens.check_range(job.data, report)

@@ -7,9 +7,10 @@ from pathlib import Path
 from evener import contract
 from evener.config import schema
 from evener.data import cache, cifar, imagenet, mnist, synthetic, text, tokens, user
-from evener.data.dataset import Codec, DataSet, Report, Source, silent
+from evener.data.dataset import Codec, DataSet, Report, Source, Sources, silent
+from evener.errors import BadCombination
 
-__all__ = ["Codec", "DataSet", "Source", "open_data"]
+__all__ = ["Codec", "DataSet", "Source", "Sources", "open_data"]
 
 
 def open_data(job: schema.Job, report: Report = silent) -> DataSet:
@@ -37,3 +38,9 @@ def _open(job: schema.Job, report: Report) -> DataSet:
             return tokens.open_tokens(data, job)
         case schema.UserData():
             return user.open_user(data)
+        case schema.ScriptsData():
+            raise BadCombination(
+                "a script trained this run, and it alone can open its data",
+                where=job.script.path,
+                fix="do it in the script, after its loop",
+            )

@@ -1,0 +1,47 @@
+"""The job's [script]: training by a script of the user's in place of a built-in task."""
+
+from __future__ import annotations
+
+import ast
+from typing import Literal
+
+from pydantic import Field
+
+from evener.config.section import Section
+
+API = "evener.training"
+
+
+class ScriptConfig(Section):
+    """Your own script trains: it brings the model and the data, and no other table is needed."""
+
+    path: str = Field(
+        "", examples=["train.py"], description="The script, relative to the job file. Without it a "
+        "built-in task trains, or your own functions do.",
+    )  # fmt: skip
+    args: tuple[str, ...] = Field((), description="What the script is given on its command line.")
+    kind: Literal["auto", "training", "torchrun"] = Field(
+        "auto", description="training: a loop over evener.training; torchrun: any other script. "
+        "auto looks whether it imports evener.training.",
+    )  # fmt: skip
+
+
+def kind_of(source: str) -> Literal["training", "torchrun"]:
+    """What a script is by its text; one that cannot be parsed says so itself when it is run."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return "torchrun"
+    return "training" if any(map(_imports_api, ast.walk(tree))) else "torchrun"
+
+
+def _imports_api(node: ast.AST) -> bool:
+    package, _, module = API.rpartition(".")
+    if isinstance(node, ast.Import):
+        return any(f"{a.name}.".startswith(f"{API}.") for a in node.names)
+    if not isinstance(node, ast.ImportFrom) or node.level:
+        return False
+    here = node.module or ""
+    return f"{here}.".startswith(f"{API}.") or (
+        here == package and any(a.name == module for a in node.names)
+    )

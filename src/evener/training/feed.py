@@ -1,0 +1,62 @@
+"""The user's data set as the engine reads it: samples by their numbers, collated as they wish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sized
+from typing import Any
+
+from torch.utils.data import default_collate
+
+from evener import usercode
+from evener.data.dataset import Ids
+from evener.errors import CodeReturnedWrong
+from evener.training.parts import wrong
+
+Collate = Callable[[list[Any]], Any]
+
+
+class Samples:
+    """A map-style data set: it has a length, and gives a sample for a number."""
+
+    def __init__(self, dataset: Any, collate: Collate | None) -> None:
+        self._dataset, self._collate = dataset, collate or default_collate
+        self._own = collate is not None
+        self._name = type(dataset).__name__
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def fetch(self, ids: Ids, epoch: int) -> Any:
+        numbers = ids.tolist()
+        at_once = getattr(self._dataset, "__getitems__", None)
+        if at_once is not None:
+            samples = list(usercode.call(self._name, at_once, numbers))
+        else:
+            get = self._dataset.__getitem__
+            samples = [usercode.call(self._name, get, number) for number in numbers]
+        return self.collated(samples)
+
+    def collated(self, samples: list[Any]) -> Any:
+        if self._own:
+            return usercode.call("collate", self._collate, samples)
+        try:
+            return self._collate(samples)
+        except (TypeError, RuntimeError) as error:
+            raise CodeReturnedWrong(
+                f"samples of {self._name} make no batch: {str(error).splitlines()[0]}",
+                where=self._name,
+                fix="return tensors, arrays, numbers, or tuples and dicts of them, all of one "
+                "shape; or give run.batches(..., collate=your_function)",
+            ) from error
+
+
+def samples_of(dataset: Any, collate: Collate | None, what: str) -> Samples:
+    """Raises what is wrong with it, at the user's line."""
+    if not isinstance(dataset, Sized) or not hasattr(dataset, "__getitem__"):
+        raise wrong(
+            f"{what} was given a {type(dataset).__name__}, which has no __len__ and __getitem__",
+            "give it a data set, not a loader: evener draws, shuffles and collates itself",
+        )
+    if not len(dataset):
+        raise wrong(f"{what} was given a {type(dataset).__name__} without samples", "add some")
+    return Samples(dataset, collate)
