@@ -34,6 +34,12 @@ _MODULE = "evener.rank.hardware"
 def prepare(request: RunRequest) -> Ready:
     """The run that would train, with ranks that measure; write nothing."""
     ready = api.prepare(replace(request, name=None, resume=False, profiles=None))
+    if ready.job.script.path:
+        raise errors.BadCombination(
+            "a bench repeats parts of a step, and a script's loop is run for steps only",
+            where=ready.job.script.path,
+            fix="evener run it: what its ranks can do is measured while it trains",
+        )
     plan = replace(ready.plan, purpose=placement.BENCH)
     name = api.free_name(ready.root, f"bench-{ready.job.name or ready.name}"[:60])
     return replace(ready, name=name, plan=plan, notes=plan.notes)

@@ -37,6 +37,7 @@ class Built:
 
     rank: int
     device: str
+    global_batch: int = 0  # samples of a step, which only a script may know
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,10 +143,13 @@ _Told = tuple[str, str, bool] | None
 def _started(e: events.RunStarted) -> _Told:
     verb = "going on" if e.resumed else "started"
     many = f"{e.ranks} rank" + ("s" if e.ranks != 1 else "")
-    return f"{verb}: {e.model} on {e.data}, batch {e.global_batch}, {many}", "note", True
+    batch = f"batch {e.global_batch}, " if e.global_batch else ""  # else its script will say it
+    return f"{verb}: {e.model} on {e.data}, {batch}{many}", "note", True
 
 
 def _data(e: events.DataPrepared) -> _Told:
+    if not e.samples:  # a script's: it opens them itself
+        return None
     counts = f"{show_count(e.samples)} samples"
     if e.validation_samples:
         counts += f", {show_count(e.validation_samples)} for validation"

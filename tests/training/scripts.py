@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 2)).double()
 
 
-def classify(run: Run, **keys: Any) -> None:
+def classify(run: Run, until: int = -1, **keys: Any) -> None:
     """The short form: a schedule, a logged number, validation."""
     model = seeded(run, network)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
@@ -41,6 +42,8 @@ def classify(run: Run, **keys: Any) -> None:
         logits = model(inputs)
         run.log(right=(logits.argmax(1) == labels).double().mean())
         run.step(functional.cross_entropy(logits, labels, reduction="sum"), len(labels))
+        if run.step_number == until:
+            break
 
 
 def accumulate(run: Run) -> None:
@@ -97,3 +100,32 @@ def compete(run: Run) -> Average:
         if run.step(fooled, len(real), optimizer=of_painter):
             average.update()
     return average
+
+
+class Counted:
+    """A stream of 50 samples, in the order of its pass."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Any]:
+        inputs, labels = points(50).tensors
+        for place in range(50):
+            at = (place * 7 + self.epoch) % 50
+            yield {"inputs": inputs[at], "label": labels[at]}
+
+
+def flow(run: Run) -> list[int]:
+    """Over a stream; returns how many samples each step of this rank had."""
+    model = seeded(run, network)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    run.prepare(model, optimizer)
+    seen = []
+    for batch in run.batches(Counted(), global_batch=12, epochs=3):
+        logits, labels = model(batch["inputs"]), batch["label"]
+        seen.append(len(labels))
+        run.step(functional.cross_entropy(logits, labels, reduction="sum"), len(labels))
+    return seen

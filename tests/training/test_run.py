@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from evener.orders import Done
+from evener.training.run import Run
 from tests.engine.test_loop import difference
 from tests.training import scripts
 from tests.training.stage import Script, staged, train
@@ -23,7 +25,9 @@ def weights(script: Script, folder: Path, ranks: int, **tables: Any) -> dict[str
     return found[0]
 
 
-@pytest.mark.parametrize("script", [scripts.classify, scripts.accumulate, scripts.compete])
+@pytest.mark.parametrize(
+    "script", [scripts.classify, scripts.accumulate, scripts.compete, scripts.flow]
+)
 def test_any_split_gives_the_weights_of_one_process(tmp_path: Path, script: Script) -> None:
     alone = weights(script, tmp_path / "alone", 1)
     fixed = {"policy": "fixed", "weights": [15, 9, 0]}  # the third has a ghost
@@ -37,7 +41,7 @@ def test_both_forms_are_one(tmp_path: Path) -> None:
     assert difference(short, long) < TOLERANCE
 
 
-@pytest.mark.parametrize("script", [scripts.classify, scripts.compete])
+@pytest.mark.parametrize("script", [scripts.classify, scripts.compete, scripts.flow])
 def test_a_break_repeats_its_step_and_a_joiner_takes_all_of_the_state(
     tmp_path: Path, script: Script
 ) -> None:
@@ -80,3 +84,19 @@ def test_what_it_logs_and_measures_is_of_all_ranks(tmp_path: Path) -> None:
     assert set(committed[0]["metrics"]) == {"right"}
     assert [e["lr"] for e in committed][3:5] == pytest.approx([0.01, 0.001])
     assert one.events("Validated")[-1]["metrics"].keys() == {"accuracy"}
+
+
+def test_a_stream_ends_where_it_ends(tmp_path: Path) -> None:
+    stage = train(scripts.flow, tmp_path, 1)
+    committed = stage.players[0].link.events("StepCommitted")
+    assert [e["samples"] for e in committed] == [12, 12, 12, 12, 2] * 3
+    assert [e["epoch"] for e in committed] == [0] * 5 + [1] * 5 + [2] * 5
+
+
+def test_a_loop_that_is_left_early_ends_the_run(tmp_path: Path) -> None:
+    def script(run: Run) -> None:
+        scripts.classify(run, until=5)
+
+    stage = train(script, tmp_path, 2)
+    assert [p.done for p in stage.players] == [Done("finished", 5)] * 2
+    assert (tmp_path / "model.safetensors").exists()

@@ -171,7 +171,8 @@ class Crew:
             case Report(records):
                 for record in records:
                     self._voice.forward(record)
-            case Built():
+            case Built(_, _, batch):
+                self._losses.batch = batch or self._losses.batch
                 self._built(process)
             case Done():
                 self._done(process, process.slot, order)

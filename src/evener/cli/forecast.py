@@ -20,6 +20,7 @@ from evener.units import show_count, show_interval
 app = options.verb_app()
 USUAL = Path("profiles.json")
 UNKNOWN = "how fast the ranks are is not known: `evener bench {job}` measures it"
+OF_SCRIPT = "how fast the ranks are at a script is measured while it trains, and not before"
 
 
 @app.command()
@@ -43,7 +44,8 @@ def plan(
         typer.echo(json.dumps(as_dict(ready, found, note), indent=2))
         return
     screen = console.out()
-    for line in _lines(ready, found, note or UNKNOWN.format(job=job)):
+    unknown = OF_SCRIPT if ready.job.script.path else UNKNOWN.format(job=job)
+    for line in _lines(ready, found, note or unknown):
         screen.print(line, soft_wrap=True)
 
 
@@ -61,7 +63,7 @@ def _ready(request: api.RunRequest) -> tuple[api.Ready, str]:
 def as_dict(ready: api.Ready, found: Forecast | None, note: str) -> dict[str, Any]:
     return {
         "job": ready.job.name or ready.name,
-        "global_batch": ready.job.train.global_batch,
+        "global_batch": ready.job.train.global_batch if ready.job.batch_known else None,
         "plan": placement.to_dict(ready.plan),
         "notes": [*ready.notes, *filter(None, [note])],
         "forecast": asdict(found) if found else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -72,6 +73,11 @@ def seconds(text: str) -> float:
         return units.parse_duration_s(text)
     except ValueError as error:
         raise errors.BadCommand(str(error), where="--expires", fix="--expires 30m") from error
+
+
+def of_script(arguments: list[str] | None) -> list[str]:
+    """What stands after the job on the command line, as the key that holds it."""
+    return [f"script.args={json.dumps(arguments)}"] if arguments else []
 
 
 def verb_app(cls: type[typer.core.TyperGroup] = typer.core.TyperGroup) -> typer.Typer:

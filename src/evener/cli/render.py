@@ -87,7 +87,8 @@ def heading(state: RunState, canvas: Canvas, now: float) -> list[Text]:
     size = [_many(state.agents_asked, "agent")] if state.agents_asked > 1 else []
     place = dot.join([state.place, *size, _many(state.ranks_asked, "rank")])
     first = text((state.run, "bold"), "  ", (_phase(state), PHASES[state.phase]))
-    what = [f"{state.model} on {state.data}", f"batch {state.global_batch}"]
+    what = [f"{state.model} on {state.data}"]
+    what += [f"batch {state.global_batch}"] if state.global_batch else []
     if state.parameters:
         what.append(f"{show_count(state.parameters)} parameters")
     return [

@@ -14,7 +14,13 @@ app = options.verb_app()
 
 @app.command()
 def run(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="A job file or a recipe.")],
+    job: Annotated[
+        str, typer.Argument(metavar="JOB", help="A job file, a script of yours, or a recipe.")
+    ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- ARGUMENT]...", help="What the script is given."),
+    ] = None,
     override: options.Overrides = None,
     workers: options.Workers = None,
     name: Annotated[str | None, typer.Option("--name", help="Of the run's folder.")] = None,
@@ -26,14 +32,14 @@ def run(
     profiles: options.Profiles = None,
     root: options.Root = None,
 ) -> None:
-    """Train a job: a job file, or one of the recipes (evener recipes).
+    """Train a job: a job file, a script of yours (train.py), or one of the recipes.
 
     It trains in processes of its own and goes on when this terminal is closed. Ctrl-C stops it
     with a checkpoint; `evener resume` goes on from there.
     """
     request = RunRequest(
         job=job,
-        overrides=tuple(override or ()),
+        overrides=(*(override or ()), *options.of_script(arguments)),
         workers=workers,
         name=name,
         debug=debug,

@@ -313,6 +313,11 @@ class Job(Section):
     image: Image = Image()
     env: Env = Env({})
 
+    @property
+    def batch_known(self) -> bool:
+        """Whether the job says how many samples a step takes; if not, its script will."""
+        return not self.script.path or "global_batch" in self.train.model_fields_set
+
     @model_validator(mode="after")
     def _fits(self) -> Job:
         if scripted.brings(self.script, self.model, self.data):

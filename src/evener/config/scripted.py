@@ -24,6 +24,12 @@ def brings(script: ScriptConfig, model: Model, data: Data) -> bool:
             ("script.path", "model.name", "data.name"),
             "remove [model] and the name in [data], or remove [script]",
         )
+    if script.args and not script.path:
+        raise conflict(
+            "the job has no script that could take arguments",
+            ("script.args", "script.path"),
+            'leave them out, or name the script: [script] path = "train.py"',
+        )
     if not script.path and (isinstance(model, ScriptsModel) or isinstance(data, ScriptsData)):
         raise conflict(
             "'script' is what a script brings, and the job has none",

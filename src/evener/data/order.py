@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,17 @@ class Batch:
     @property
     def size(self) -> int:
         return self.stop - self.start
+
+
+class Ordering(Protocol):
+    """What training goes by: `Order`, or an order that only reading tells."""
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    def batch(self, cursor: int) -> Batch: ...
+
+    def ids(self, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...
 
 
 @dataclass(frozen=True, slots=True)

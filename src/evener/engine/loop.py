@@ -90,8 +90,11 @@ def _announce(training: Training, group: Group) -> None:
     ranks = tuple(m.rank for m in generation.members)
     if group.index == 0:
         number, per_epoch = generation.ballot.number, training.order.steps_per_epoch
+        of_step = training.job.train.global_batch
         training.reporter.emit(
-            GenerationFormed(number, ranks, step, training.rank, training.total_steps, per_epoch)
+            GenerationFormed(
+                number, ranks, step, training.rank, training.total_steps, per_epoch, of_step
+            )
         )
         _say_once(training, describe(training.cutting(group.size)))
 

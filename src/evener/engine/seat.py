@@ -97,7 +97,7 @@ class Seat:
         self.reporter.emit(RankBuilt(take.rank, take.device, take.threads, parameters))
         self.reporter.flush(training.worker.progress.step)
         self.reporter.look = self._open.enter_context(vitals.of_this_process(take.device)).look
-        self.link.say(Built(take.rank, take.device))
+        self.link.say(Built(take.rank, take.device, training.job.train.global_batch))
 
     def finished(self, done: Done) -> None:
         """The loop is over. What the script does afterwards is its own affair, and no hanging."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from evener.config.schema import Job
-from evener.data.order import Order
+from evener.data.order import Ordering
 from evener.data.sources import Sources
 from evener.engine.keeper import Keeper
 from evener.engine.pieces import Cutting, cutting
@@ -62,7 +62,7 @@ class Training:
     store_port: int
     worker: Worker
     data: Sources
-    order: Order
+    order: Ordering
     total_steps: int  # 0: when its epochs are over, which only the end of a stream tells
     reporter: Reporter
     keeper: Keeper

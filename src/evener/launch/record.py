@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from evener.config.schema import Job
 from evener.events import Record, RunEnded, RunStarted
@@ -21,14 +22,15 @@ def record(run: RunDir, event: RunStarted | RunEnded) -> None:
 
 
 def started(run: RunDir, job: Job, plan: Plan, *, resumed: bool) -> RunStarted:
+    script = Path(job.script.path).name
     return RunStarted(
         run=run.name,
         job=job.name or run.name,
-        model=job.model.name,
-        data=job.data.name,
+        model=script or job.model.name,
+        data="its own data" if script else job.data.name,
         ranks=len(plan.ranks),
         agents=len(plan.agents),
-        global_batch=job.train.global_batch,
+        global_batch=job.train.global_batch if job.batch_known else 0,
         resumed=resumed,
         place=plan.place,
     )

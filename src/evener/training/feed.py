@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterable, Sized
 from typing import Any
 
-from torch.utils.data import default_collate
+from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from evener import usercode
 from evener.data.dataset import Ids
@@ -19,8 +19,7 @@ class Samples:
     """A map-style data set: it has a length, and gives a sample for a number."""
 
     def __init__(self, dataset: Any, collate: Collate | None) -> None:
-        self._dataset, self._collate = dataset, collate or default_collate
-        self._own = collate is not None
+        self._dataset, self._collate = dataset, collate
         self._name = type(dataset).__name__
 
     def __len__(self) -> int:
@@ -34,20 +33,30 @@ class Samples:
         else:
             get = self._dataset.__getitem__
             samples = [usercode.call(self._name, get, number) for number in numbers]
-        return self.collated(samples)
+        return collated(samples, self._collate, self._name)
 
-    def collated(self, samples: list[Any]) -> Any:
-        if self._own:
-            return usercode.call("collate", self._collate, samples)
-        try:
-            return self._collate(samples)
-        except (TypeError, RuntimeError) as error:
-            raise CodeReturnedWrong(
-                f"samples of {self._name} make no batch: {str(error).splitlines()[0]}",
-                where=self._name,
-                fix="return tensors, arrays, numbers, or tuples and dicts of them, all of one "
-                "shape; or give run.batches(..., collate=your_function)",
-            ) from error
+
+def collated(samples: list[Any], collate: Collate | None, name: str) -> Any:
+    """One batch of them, as the script or else torch makes it."""
+    if collate is not None:
+        return usercode.call("collate", collate, samples)
+    try:
+        return default_collate(samples)
+    except (TypeError, RuntimeError) as error:
+        raise CodeReturnedWrong(
+            f"samples of {name} make no batch: {str(error).splitlines()[0]}",
+            where=name,
+            fix="return tensors, arrays, numbers, or tuples and dicts of them, all of one "
+            "shape; or give run.batches(..., collate=your_function)",
+        ) from error
+
+
+def is_stream(dataset: Any) -> bool:
+    """Whether it can only be read from its beginning on."""
+    if isinstance(dataset, IterableDataset):
+        return True
+    mapped = isinstance(dataset, Sized) and hasattr(dataset, "__getitem__")
+    return isinstance(dataset, Iterable) and not mapped and not isinstance(dataset, DataLoader)
 
 
 def samples_of(dataset: Any, collate: Collate | None, what: str) -> Samples:

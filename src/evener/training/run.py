@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from evener import usercode
 from evener.config.schema import Job
-from evener.data.order import Order
+from evener.data.order import Order, Ordering
 from evener.data.sources import Source, Sources
 from evener.engine import loop
 from evener.engine.kept import Stateful
@@ -26,9 +27,10 @@ from evener.errors import DataTooSmall
 from evener.orders import Done
 from evener.training import checks, draws, figures
 from evener.training.alone import AloneSeat
-from evener.training.feed import Collate, samples_of
+from evener.training.feed import Collate, is_stream, samples_of
 from evener.training.figures import Exam, Figures
 from evener.training.parts import Parts, wrong
+from evener.training.passage import passage_of
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -138,22 +140,14 @@ class Run:
         """This rank's samples, batch after batch, until all epochs or steps are done.
 
         A step takes `global_batch` samples, whoever computes which of them; the last one of an
-        epoch takes what is left. A batch holds this rank's share of a step, or a piece of it where
-        memory or batch normalisation want pieces. Give `epochs` or `steps`; what the job says in
-        [train] goes before what is given here. `workers` processes load ahead.
+        epoch takes what is left. Data that have no length are read by every rank from their
+        beginning on, in their own order. A batch holds this rank's share of a step, or a piece of
+        it where memory or batch normalisation want pieces. Give `epochs` or `steps`; what the job
+        says in [train] goes before what is given here. `workers` processes load ahead.
         """
         self._not_yet("run.batches")
         self._job = checks.decided(self._job, global_batch, epochs, steps, workers)
-        samples = samples_of(dataset, collate, "run.batches")
-        train = self._job.train
-        order = Order(len(samples), train.global_batch, train.seed, shuffle)
-        if len(samples) < train.global_batch:
-            raise DataTooSmall(
-                f"there are {len(samples)} samples, and a step takes {train.global_batch}",
-                where=wrong("", "").where,
-                fix=f"make global_batch {len(samples)} or less",
-            )
-        self._training = self._built(samples, order)
+        self._training = self._built(*self._opened(dataset, collate, shuffle))
         self._work = loop.work(self._training)
         self._seat.built(self._training)
         return self._loop()
@@ -300,7 +294,7 @@ class Run:
 
     def _warn(self, text: str) -> None:
         training = self._training
-        where = wrong("", "").where
+        where = usercode.calling_line()
         said = f"{where}: {text}" if where else text
         if training is not None and said not in training.said:
             training.said.add(said)
@@ -332,7 +326,28 @@ class Run:
     def _unanswered(self) -> Exception:
         return wrong("the loop went on to the next batch without run.step", _AFTER)
 
-    def _built(self, samples: Source, order: Order) -> Training:
+    def _opened(
+        self, dataset: Any, collate: Collate | None, shuffle: bool
+    ) -> tuple[Source, Ordering]:
+        """The data, and the order in which they come."""
+        train = self._job.train
+        if is_stream(dataset):
+            beat = self._seat.link.pulse.beat
+            stream = passage_of(dataset, collate, train.global_batch, train.epochs, beat)
+            self._parts.kept["stream"] = stream
+            inline = self._job.data.model_copy(update={"workers": 0})  # one reader per rank
+            self._job = self._job.model_copy(update={"data": inline})
+            return stream, stream
+        samples = samples_of(dataset, collate, "run.batches")
+        if len(samples) < train.global_batch:
+            raise DataTooSmall(
+                f"there are {len(samples)} samples, and a step takes {train.global_batch}",
+                where=usercode.calling_line(),
+                fix=f"make global_batch {len(samples)} or less",
+            )
+        return samples, Order(len(samples), train.global_batch, train.seed, shuffle)
+
+    def _built(self, samples: Source, order: Ordering) -> Training:
         job, seat = self._job, self._seat
         exam = self._exam[1] if self._exam else None
         worker = self._parts.worker(job, self._figures, exam, self.device)
@@ -352,6 +367,7 @@ class Run:
             part=seat.part,
             rehearses=False,
             ghosts=True,
+            epochs=job.train.epochs,
         )
 
     def _left_early(self) -> None:
