@@ -223,6 +223,12 @@ def _planned(
     resumed: bool,
     notes: tuple[str, ...] = (),
 ) -> Ready:
+    if job.script.kind == "torchrun":
+        raise errors.BadCombination(
+            "the script does not train by evener.training",
+            where=job.script.path,
+            fix="docs/tutorial/your-script.md shows the lines to change",
+        )
     if place == LOCAL:
         need_torch()
     machine = probe()

@@ -124,6 +124,10 @@ class CodeRaised(CodeError):
     code, title = "E303", "The user's code raised an exception"
 
 
+class ScriptMistaken(CodeError):
+    code, title = "E304", "A script uses evener.training as it cannot be used"
+
+
 class RunError(EvenerError):
     exit_status = 5
 

@@ -96,7 +96,15 @@ def run_script(path: Path, arguments: Sequence[str]) -> None:
     sys.argv = [str(path), *arguments]
     sys.path.insert(0, str(path.parent))
     try:
-        call(path.name, runpy.run_path, str(path), run_name="__main__")
+        runpy.run_path(str(path), run_name="__main__")
+    except EvenerError:
+        raise
+    except Exception as error:
+        raise CodeRaised(
+            f"{path.name} raised {_told(error)}",
+            where=_users_line(error) or str(path),
+            fix=_to_mend(error),
+        ) from error
     except SystemExit as end:
         if end.code not in (None, 0):
             said = f"status {end.code}" if isinstance(end.code, int) else str(end.code)
@@ -105,6 +113,13 @@ def run_script(path: Path, arguments: Sequence[str]) -> None:
                 where=_users_line(end) or str(path),
                 fix="the rank's log has what it said before",
             ) from end
+
+
+def _to_mend(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        return f"pip install {package}, or what brings it; in containers: image.pip = [{package!r}]"
+    return "mend the script; `evener logs` shows the whole traceback"
 
 
 def module_folders() -> list[Path]:

@@ -31,7 +31,7 @@ _DRAWING = (
 class StageSeat:
     """What an agent gives a rank, of the stage."""
 
-    alone, part, failed = False, (0.0, 1.0), False
+    part = (0.0, 1.0)
 
     def __init__(self, player: ScriptPlayer, job: Job, run: RunDir) -> None:
         self.job, self._run, self._player = job, run, weakref.proxy(player)
@@ -40,6 +40,7 @@ class StageSeat:
         self.link: Any = player.link
         self.reporter = Reporter(player.rank, 0, 3600.0, player.link.say)
         self.done: Done | None = None
+        self.left: Callable[[], Done] | None = None
         self.told: list[str] = []
 
     def keeper(self, job: Job) -> Keeper:
@@ -54,6 +55,9 @@ class StageSeat:
     def finished(self, done: Done) -> None:
         self.done = done
         self.reporter.flush(done.step)
+
+    def leave(self, end: Callable[[], Done]) -> None:
+        self.left = end
 
     def tell(self, text: str) -> None:
         self.told.append(text)
@@ -74,6 +78,8 @@ class ScriptPlayer(Player):
     def work(self) -> Done:
         seat: Any = self.seat
         self.script(Run(seat, self.seat.job))
+        if self.seat.done is None and self.seat.left is not None:
+            self.seat.left()
         assert self.seat.done is not None
         self.training.keeper.wait()
         return self.seat.done

@@ -24,8 +24,8 @@ Loop = Callable[[Run, nn.Module, torch.optim.Optimizer], object]
 def begun(loop: Loop) -> list[str]:
     """What is told while `loop` trains a small model alone."""
     told: list[str] = []
-    seat = AloneSeat()
-    seat.tell = told.append  # type: ignore[method-assign]
+    seat: Any = AloneSeat()
+    seat.tell = told.append
     run = Run(seat, seat.job)
     model = nn.Linear(5, 2).double()
     loop(run, *run.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1)))

@@ -27,11 +27,12 @@ class ScriptConfig(Section):
 
 
 def kind_of(source: str) -> Literal["training", "torchrun"]:
-    """What a script is by its text; one that cannot be parsed says so itself when it is run."""
+    """What a script is by its text. One that cannot be parsed says so when it is run."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
-        return "torchrun"
+        named = API in source or "evener import training" in source
+        return "training" if named else "torchrun"
     return "training" if any(map(_imports_api, ast.walk(tree))) else "torchrun"
 
 

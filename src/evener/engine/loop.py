@@ -96,7 +96,8 @@ def _announce(training: Training, group: Group) -> None:
                 number, ranks, step, training.rank, training.total_steps, per_epoch, of_step
             )
         )
-        _say_once(training, describe(training.cutting(group.size)))
+        if training.worker.normed:
+            _say_once(training, describe(training.cutting(group.size)))
 
 
 def _say_once(training: Training, text: str) -> None:

@@ -16,10 +16,11 @@ import torch
 
 from evener import usercode
 from evener.config.schema import Job
+from evener.engine import memory
 from evener.engine.keeper import Keeper
 from evener.engine.report import Reporter
 from evener.engine.training import Training
-from evener.errors import CodeReturnedWrong, EvenerError
+from evener.errors import CodeRaised, EvenerError, OutOfMemory, ScriptMistaken
 from evener.events import Alert, RankBuilt
 from evener.orders import Built, Done, Take
 from evener.rank import vitals
@@ -48,15 +49,11 @@ class Seat:
     numbered: Callable[[Take], None]  # told of the number as soon as there is one
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     done: Done | None = None
-    failed: bool = False
+    left: Callable[[], Done] | None = None  # ends what the script broke off
     _take: Take | None = None
     _reporter: Reporter | None = None
     _training: Training | None = None
     _open: ExitStack = field(default_factory=ExitStack)
-
-    @property
-    def alone(self) -> bool:
-        return False
 
     def take(self) -> None:
         """Wait until there is a number to take: a standby has run so far, and no further."""
@@ -105,6 +102,12 @@ class Seat:
         self._open.enter_context(self.link.pulse.rest())
         self.reporter.flush(done.step)
 
+    def leave(self, end: Callable[[], Done]) -> None:
+        """The script broke off its loop: it is over if the script ends well, and else has failed,
+        which nobody knows yet."""
+        self.left = end
+        self._open.enter_context(self.link.pulse.rest())
+
     def tell(self, text: str) -> None:
         self.reporter.emit(Alert("warning", text, self.rank))
 
@@ -118,11 +121,14 @@ class Seat:
         try:
             usercode.run_script(_found(self.job), self.job.script.args)
             if self.done is None:
+                self.done = self.left() if self.left else None
+            if self.done is None:
                 raise _without_a_loop(self.job)
-        except BaseException:
-            self.failed = True
+        except BaseException as error:
             traceback.print_exc()
             self.take()  # who has no number yet cannot say why it failed
+            if (meant := _meant(error)) is not None:
+                raise meant from error
             raise
         if self._training is not None:
             self._training.keeper.wait()
@@ -139,8 +145,19 @@ def _found(job: Job) -> Path:
     return next((place for place in places if place.is_file()), path)
 
 
+def _meant(error: BaseException) -> EvenerError | None:
+    """What a script raised for want of memory, in our words."""
+    if not isinstance(error, CodeRaised) or not memory.is_full(error):
+        return None
+    return OutOfMemory(
+        memory.first_line(error.__cause__ or error),
+        where=error.where,
+        fix="set train.micro_batch: a share then goes through the model in pieces of that size",
+    )
+
+
 def _without_a_loop(job: Job) -> EvenerError:
-    return CodeReturnedWrong(
+    return ScriptMistaken(
         "the script ended, and trained nothing",
         where=job.script.path,
         fix="loop over run.batches(...) of evener.training, to its end",

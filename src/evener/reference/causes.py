@@ -130,6 +130,13 @@ CAUSES: dict[str, Cause] = {
         "mend your code and start anew, or `evener resume` if training had begun. The whole "
         "traceback is in `evener logs RUN`.",
     ),
+    "E304": Cause(
+        "A script called `evener.training` where or how that cannot work: a loop without "
+        "`run.step`, an optimizer that the script itself moves, a loss that is no single number, "
+        "data that can be read only once, code beside the main guard with loader processes.",
+        "the message has the line of the script, and what to write there; [your "
+        "script](../tutorial/your-script.md) has a loop that works.",
+    ),
     "E401": Cause(
         "There is no run of that name, or no run at all, in the folder where runs live "
         "(`experiments`, or what `--dir` or `log.dir` says).",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,7 +79,7 @@ class NoKeeper(Keeper):
 class AloneSeat:
     """What `engine.seat.Seat` is for a rank, without an agent."""
 
-    alone, rank, part, store_port = True, 0, (0.0, 1.0), 0
+    rank, part, store_port = 0, (0.0, 1.0), 0
 
     def __init__(self) -> None:
         script = {"path": str(Path(sys.argv[0]).absolute()), "kind": "training"}
@@ -88,7 +89,7 @@ class AloneSeat:
         self.link = NoAgent()
         self.reporter = Reporter(0, 0, self.job.log.every_s, self.link.say)
         self.done: Done | None = None
-        self.failed = False
+        self.left: Callable[[], Done] | None = None
 
     def take(self) -> None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -109,6 +110,9 @@ class AloneSeat:
     def finished(self, done: Done) -> None:
         self.done = done
         self.reporter.flush(done.step)
+
+    def leave(self, end: Callable[[], Done]) -> None:
+        self.left = end
 
     def tell(self, text: str) -> None:
         _print(f"warning: {text}")

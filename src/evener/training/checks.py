@@ -43,6 +43,13 @@ def guard(optimizer: Optimizer, allowed: Callable[[], bool]) -> None:
     optimizer.zero_grad = refuse  # type: ignore[method-assign]
 
 
+def clipped(job: Job, clip_norm: float | None) -> Job:
+    """With the script's own limit, where the job has none."""
+    if clip_norm is None or "clip_norm" in job.train.model_fields_set:
+        return job
+    return job.model_copy(update={"train": job.train.model_copy(update={"clip_norm": clip_norm})})
+
+
 def decided(
     job: Job, global_batch: int | None, epochs: int | None, steps: int | None, workers: int | None
 ) -> Job:

@@ -20,7 +20,7 @@ from evener.engine.buffers import moving_buffers
 from evener.engine.kept import Kept, Stateful
 from evener.engine.task import Task
 from evener.engine.worker import Moving, Worker, model_state
-from evener.errors import CodeReturnedWrong
+from evener.errors import ScriptMistaken
 
 
 @dataclass(slots=True)
@@ -146,6 +146,6 @@ def plain(model: nn.Module) -> nn.Module:
     return inner
 
 
-def wrong(what: str, fix: str) -> CodeReturnedWrong:
+def wrong(what: str, fix: str) -> ScriptMistaken:
     """A script that uses the interface as it cannot be used, with the line that did."""
-    return CodeReturnedWrong(what, where=usercode.calling_line(), fix=fix)
+    return ScriptMistaken(what, where=usercode.calling_line(), fix=fix)

@@ -68,24 +68,30 @@ class Run:
         return self._job.train.seed
 
     @overload
-    def prepare(self, first: A, /) -> A: ...
+    def prepare(self, first: A, /, *, clip_norm: float | None = None) -> A: ...
 
     @overload
-    def prepare(self, first: A, second: B, /) -> tuple[A, B]: ...
+    def prepare(self, first: A, second: B, /, *, clip_norm: float | None = None) -> tuple[A, B]: ...
 
     @overload
-    def prepare(self, first: A, second: B, third: C, /) -> tuple[A, B, C]: ...
+    def prepare(
+        self, first: A, second: B, third: C, /, *, clip_norm: float | None = None
+    ) -> tuple[A, B, C]: ...
 
     @overload
-    def prepare(self, first: Any, second: Any, third: Any, /, *more: Any) -> tuple[Any, ...]: ...
+    def prepare(
+        self, first: Any, second: Any, third: Any, /, *more: Any, clip_norm: float | None = None
+    ) -> tuple[Any, ...]: ...
 
-    def prepare(self, *things: Any) -> Any:
+    def prepare(self, *things: Any, clip_norm: float | None = None) -> Any:
         """Hand over models, optimizers and schedulers; returns the same objects, models moved.
 
         Several models and several optimizers may be given. Schedulers are stepped once for each
-        step of the training, on all ranks alike, and not by the script.
+        step of the training, on all ranks alike, and not by the script. `clip_norm` clips the norm
+        of the whole gradient of each optimizer, once all ranks' are added up.
         """
         self._not_yet("run.prepare")
+        self._job = checks.clipped(self._job, clip_norm)
         for thing in things:
             self._parts.add(thing, self.device)
             if isinstance(thing, Optimizer):
@@ -229,7 +235,8 @@ class Run:
     @property
     def finished(self) -> bool:
         """After the loop: whether all steps are done. False where the run was stopped before."""
-        return self._seat.done is not None and self._seat.done.outcome == "finished"
+        done = self._seat.done
+        return self._seat.left is not None if done is None else done.outcome == "finished"
 
     # ------------------------------------------------------------------------------- inside
 
@@ -245,8 +252,11 @@ class Run:
                 yield move(self._piece.batch, self.device, None)
                 if self._next is None:
                     raise self._unanswered()
-        except GeneratorExit:
-            self._left_early()
+        except GeneratorExit:  # `break`, or an exception in the loop's body
+            assert self._work is not None
+            self._work.close()
+            if self._seat.done is None:
+                self._seat.leave(self._ended_early)
             raise
         finally:
             self._piece = None
@@ -370,15 +380,14 @@ class Run:
             epochs=job.train.epochs,
         )
 
-    def _left_early(self) -> None:
-        """The script broke off its loop: it is over, with what was committed so far."""
-        assert self._work is not None
-        self._work.close()
+    def _ended_early(self) -> Done:
+        """What the script broke off is over, with what was committed so far."""
         training = self._training
-        if training is None or self._seat.failed or self._seat.done is not None:
-            return
+        assert training is not None
         if self.is_lead:
             training.keeper.save(training.worker.snapshot(), None, False)
             training.keeper.wait()
             training.keeper.export(training.worker)
-        self._seat.finished(Done("finished", training.worker.progress.step))
+        done = Done("finished", training.worker.progress.step)
+        self._seat.finished(done)
+        return done

@@ -10,7 +10,7 @@ import torch
 
 from evener import usercode
 from evener.engine import seat
-from evener.errors import CodeReturnedWrong
+from evener.errors import ScriptMistaken
 from evener.training.alone import AloneSeat
 from evener.training.run import Run
 
@@ -26,7 +26,7 @@ def start(*, seed: int | None = None) -> Run:
     to replace others waits here until it is needed, so import and load above it what takes long.
     """
     if multiprocessing.parent_process() is not None:
-        raise CodeReturnedWrong(
+        raise ScriptMistaken(
             "a loader process has imported the script, and would train too",
             where=usercode.calling_line(),
             fix='put all that trains under: if __name__ == "__main__":',
