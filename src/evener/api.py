@@ -18,9 +18,9 @@ from evener.cluster import Machine
 from evener.config.load import LoadedJob, job_to_json, load_job
 from evener.config.resumed import check_same_training
 from evener.config.schema import Job
-from evener.config.section import kind_of
 from evener.events import RunEnded
 from evener.image.build import Content
+from evener.image.code import own_code
 from evener.image.recipe import PYPI
 from evener.launch import planning, pool, project
 from evener.launch.base import Launcher, Rendered
@@ -285,23 +285,7 @@ def image_content(ready: Ready) -> Content:
     cuda = ready.job.image.cuda
     if cuda == "auto":
         cuda = PYPI if any(a.limits and a.limits.gpus for a in ready.plan.agents) else "cpu"
-    return Content(ready.job.image, cuda, _own_code(ready.job, tuple(map(Path, ready.plan.code))))
-
-
-def _own_code(job: Job, folders: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The user's code: what image.include says, and the modules and packages the job names."""
-    named = [table.name for table in (job.model, job.data) if kind_of(table) == "user"]
-    references = [*named, *filter(None, [job.train.loss])]
-    modules = {name.partition(":")[0].partition(".")[0] for name in references}
-    found = [folders[0] / path for path in job.image.include]
-    for missing in (path for path in found if not path.exists()):
-        raise errors.DataMissing(
-            f"{missing} is not there", where="image.include", fix="correct the path"
-        )
-    for module in sorted(modules):
-        places = (f / part for f in folders for part in (module, f"{module}.py"))
-        found += list(itertools.islice((p for p in places if p.exists()), 1))
-    return tuple(dict.fromkeys(path.resolve() for path in found))
+    return Content(ready.job.image, cuda, own_code(ready.job, tuple(map(Path, ready.plan.code))))
 
 
 def _read_paths(job: Job) -> tuple[str, ...]:

@@ -36,6 +36,17 @@ def kind_of(source: str) -> Literal["training", "torchrun"]:
     return "training" if any(map(_imports_api, ast.walk(tree))) else "torchrun"
 
 
+def imported(source: str) -> set[str]:
+    """The modules that a script imports, by their first names."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError):
+        return set()
+    names = [a.name for node in nodes if isinstance(node, ast.Import) for a in node.names]
+    names += [n.module or "" for n in nodes if isinstance(n, ast.ImportFrom) and not n.level]
+    return {name.partition(".")[0] for name in names if name}
+
+
 def _imports_api(node: ast.AST) -> bool:
     package, _, module = API.rpartition(".")
     if isinstance(node, ast.Import):
