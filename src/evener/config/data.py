@@ -107,7 +107,7 @@ class UserData(Loading):
     args: dict[str, Any] = Field({}, description="Keyword arguments of your function.")
 
 
-class ScriptsData(Loading):
+class ScriptData(Loading):
     """What your script reads: it comes with [script]; only how it is loaded is to be written."""
 
     name: Literal["script"] = "script"
@@ -123,7 +123,7 @@ Data = Annotated[
     | Annotated[Imagenet, Tag("imagenet")]
     | Annotated[Text, Tag("text")]
     | Annotated[Tokens, Tag("tokens")]
-    | Annotated[ScriptsData, Tag("script")]
+    | Annotated[ScriptData, Tag("script")]
     | Annotated[UserData, Tag("user")],
     Discriminator(kind_of),
 ]

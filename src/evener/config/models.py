@@ -90,7 +90,7 @@ class UserModel(Section):
     args: dict[str, Any] = Field({}, description="Keyword arguments of your function.")
 
 
-class ScriptsModel(Section):
+class ScriptModel(Section):
     """What your script builds: it comes with [script], and is not to be written."""
 
     name: Literal["script"] = "script"
@@ -105,7 +105,7 @@ Model = Annotated[
     | Annotated[Bigram, Tag("bigram")]
     | Annotated[Gpt, Tag("gpt")]
     | Annotated[Torchvision, Tag("torchvision")]
-    | Annotated[ScriptsModel, Tag("script")]
+    | Annotated[ScriptModel, Tag("script")]
     | Annotated[UserModel, Tag("user")],
     Discriminator(kind_of),
 ]

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from evener.config import scripted
+from evener.config import script_keys
 from evener.config.data import (
     Cifar,
     Data,
@@ -18,7 +18,7 @@ from evener.config.data import (
     Imagenet,
     Loading,
     Mnist,
-    ScriptsData,
+    ScriptData,
     SyntheticImage,
     SyntheticRegression,
     Text,
@@ -34,7 +34,7 @@ from evener.config.models import (
     Mlp,
     Model,
     Resnet,
-    ScriptsModel,
+    ScriptModel,
     SimpleCnn,
     Torchvision,
     UserModel,
@@ -72,8 +72,8 @@ __all__ = [
     "Resnet",
     "Sample",
     "ScriptConfig",
-    "ScriptsData",
-    "ScriptsModel",
+    "ScriptData",
+    "ScriptModel",
     "Seconds",
     "Section",
     "SimpleCnn",
@@ -320,8 +320,8 @@ class Job(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Job:
-        if scripted.brings(self.script, self.model, self.data):
-            scripted.check(self.script, self.train, self.sample)
+        if script_keys.brings(self.script, self.model, self.data):
+            script_keys.check(self.script, self.train, self.sample)
             return self
         if self.train.steps is None and self.train.epochs is None:
             raise conflict(*LENGTHS)

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 from evener import contract
 from evener.config.load import job_from_json
-from evener.config.schema import Job, ScriptsData, Tokens
+from evener.config.schema import Job, ScriptData, Tokens
 from evener.data import tokens
 from evener.data.dataset import DataSet, Report
 from evener.data.sources import open_data
@@ -44,7 +44,7 @@ def prepare(job: Job, report: Report) -> Counts:
 
     A script's data nobody but the script can open: nothing is known of it.
     """
-    if isinstance(job.data, ScriptsData):
+    if isinstance(job.data, ScriptData):
         return Counts(0, 0)
     data = open_data(job, report)
     if isinstance(job.data, Tokens):

@@ -38,7 +38,7 @@ def _open(job: schema.Job, report: Report) -> DataSet:
             return tokens.open_tokens(data, job)
         case schema.UserData():
             return user.open_user(data)
-        case schema.ScriptsData():
+        case schema.ScriptData():
             raise BadCombination(
                 "a script trained this run, and it alone can open its data",
                 where=job.script.path,

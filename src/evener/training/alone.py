@@ -40,7 +40,7 @@ class NoAgent:
                 known = {"loss": record["loss"], **record["metrics"]}
                 shown = ", ".join(f"{name} {value:.4g}" for name, value in known.items())
                 _print(f"validation after step {record['step']}: {shown}")
-            elif record["kind"] == "Alert" and record["rank"] is None:
+            elif record["kind"] == "Alert" and record["level"] != "note" and record["rank"] is None:
                 _print(f"{record['level']}: {record['text']}")
 
     def await_form(self, step: int, patience_s: float | None = None) -> Generation | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evener.config.data import Data, ScriptsData
-from evener.config.models import Model, ScriptsModel
+from evener.config.data import Data, ScriptData
+from evener.config.models import Model, ScriptModel
 from evener.config.script import ScriptConfig
 from evener.config.section import Section, conflict
 from evener.config.train import Train
@@ -17,7 +17,7 @@ OF_SCRIPTS = (
 
 def brings(script: ScriptConfig, model: Model, data: Data) -> bool:
     """Whether a script trains. Either it does, or what the job names."""
-    own = isinstance(model, ScriptsModel) and isinstance(data, ScriptsData)
+    own = isinstance(model, ScriptModel) and isinstance(data, ScriptData)
     if script.path and not own:
         raise conflict(
             "the script brings its own model and data",
@@ -30,7 +30,7 @@ def brings(script: ScriptConfig, model: Model, data: Data) -> bool:
             ("script.args", "script.path"),
             'leave them out, or name the script: [script] path = "train.py"',
         )
-    if not script.path and (isinstance(model, ScriptsModel) or isinstance(data, ScriptsData)):
+    if not script.path and (isinstance(model, ScriptModel) or isinstance(data, ScriptData)):
         raise conflict(
             "'script' is what a script brings, and the job has none",
             ("model.name", "data.name", "script.path"),
