@@ -238,6 +238,8 @@ class Crew:
             case Progress(step, samples):
                 slot.samples = samples
                 self._progress(step, now)
+            case orders.Afterwards():
+                process.afterwards = True
             case orders.Pulse(beats, resting):
                 process.heart.heard(beats, resting, now)
         meaning = translate.to_input(order, slot.plan.rank, slot.life)

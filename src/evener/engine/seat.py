@@ -22,7 +22,7 @@ from evener.engine.report import Reporter
 from evener.engine.training import Training
 from evener.errors import CodeRaised, EvenerError, OutOfMemory, ScriptMistaken
 from evener.events import Alert, RankBuilt
-from evener.orders import Built, Done, Take
+from evener.orders import Afterwards, Built, Done, Take
 from evener.rank import vitals
 from evener.rank.device import open_device
 from evener.rank.link import Link
@@ -99,14 +99,18 @@ class Seat:
     def finished(self, done: Done) -> None:
         """The loop is over. What the script does afterwards is its own affair, and no hanging."""
         self.done = done
-        self._open.enter_context(self.link.pulse.rest())
+        self._go_on()
         self.reporter.flush(done.step)
 
     def leave(self, end: Callable[[], Done]) -> None:
         """The script broke off its loop: it is over if the script ends well, and else has failed,
         which nobody knows yet."""
         self.left = end
+        self._go_on()
+
+    def _go_on(self) -> None:
         self._open.enter_context(self.link.pulse.rest())
+        self.link.say(Afterwards())
 
     def tell(self, text: str) -> None:
         self.reporter.emit(Alert("warning", text, self.rank))
