@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from evener.errors import CheckpointMismatch
 from evener.orders import Done
 from evener.training.run import Run
 from tests.engine.test_loop import difference
@@ -100,3 +101,9 @@ def test_a_loop_that_is_left_early_ends_the_run(tmp_path: Path) -> None:
     stage = train(script, tmp_path, 2)
     assert [p.done for p in stage.players] == [Done("finished", 5)] * 2
     assert (tmp_path / "model.safetensors").exists()
+
+
+def test_a_run_that_resumes_with_other_data_is_told_so(tmp_path: Path) -> None:
+    train(scripts.classify, tmp_path, 1, train={"steps": 3})
+    with pytest.raises(CheckpointMismatch, match="global_batch: 12 here, and 24 where"):
+        train(scripts.classify, tmp_path, 1, train={"steps": 9, "global_batch": 12})

@@ -8,8 +8,9 @@ from typing import Any
 from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from evener import usercode
+from evener.config.schema import Train
 from evener.data.dataset import Ids
-from evener.errors import CodeReturnedWrong
+from evener.errors import CheckpointMismatch, CodeReturnedWrong
 from evener.training.parts import wrong
 
 Collate = Callable[[list[Any]], Any]
@@ -69,3 +70,28 @@ def samples_of(dataset: Any, collate: Collate | None, what: str) -> Samples:
     if not len(dataset):
         raise wrong(f"{what} was given a {type(dataset).__name__} without samples", "add some")
     return Samples(dataset, collate)
+
+
+class Terms:
+    """What the order of samples stands on, as a part of the state: who resumes or joins with other
+    data, or other numbers in the script, would take other samples than were meant."""
+
+    def __init__(self, samples: int, train: Train, where: str) -> None:
+        self._own = {
+            "samples of the data set": samples,
+            "global_batch": train.global_batch,
+            "seed": train.seed,
+        }
+        self._where = where
+
+    def state_dict(self) -> dict[str, int]:
+        return self._own
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        for name, own in self._own.items():
+            if (other := state.get(name, own)) != own:
+                raise CheckpointMismatch(
+                    f"{name}: {own} here, and {other} where this training began",
+                    where=self._where,
+                    fix="give every machine, and a resumed run, the same; or begin a new run",
+                )

@@ -27,7 +27,7 @@ from evener.errors import DataTooSmall
 from evener.orders import Done
 from evener.training import checks, draws, figures
 from evener.training.alone import AloneSeat
-from evener.training.feed import Collate, is_stream, samples_of
+from evener.training.feed import Collate, Terms, is_stream, samples_of
 from evener.training.figures import Exam, Figures
 from evener.training.parts import Parts, wrong
 from evener.training.passage import passage_of
@@ -355,6 +355,8 @@ class Run:
                 where=usercode.calling_line(),
                 fix=f"make global_batch {len(samples)} or less",
             )
+        terms = Terms(len(samples), train, usercode.calling_line())
+        self._parts.kept["order"] = terms
         return samples, Order(len(samples), train.global_batch, train.seed, shuffle)
 
     def _built(self, samples: Source, order: Ordering) -> Training:
