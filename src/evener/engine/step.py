@@ -92,7 +92,8 @@ def take_step(worker: Worker, exchanges: Sequence[Exchange], part: Part) -> Work
     With several optimizers the samples stay until every one has had its loss: what has moved
     before a break has moved for all, and is not moved again.
     """
-    torch.manual_seed(_seed(worker.job.train.seed, worker.progress.step, part.start))
+    seed = _seed(worker.job.train.seed, worker.progress.step, part.start)
+    devices.seed(worker.device, seed)
     worker.zero_grad()
     turn = Turn(worker, part, Spent(), Sums(worker.task.metrics))
     undo = worker.remember_buffers()

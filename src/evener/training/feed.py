@@ -29,12 +29,11 @@ class Samples:
     def fetch(self, ids: Ids, epoch: int) -> Any:
         numbers = ids.tolist()
         at_once = getattr(self._dataset, "__getitems__", None)
-        if at_once is not None:
-            samples = list(usercode.call(self._name, at_once, numbers))
-        else:
-            get = self._dataset.__getitem__
-            samples = [usercode.call(self._name, get, number) for number in numbers]
+        samples = list(usercode.call(self._name, at_once or self._each, numbers))
         return collated(samples, self._collate, self._name)
+
+    def _each(self, numbers: list[int]) -> list[Any]:
+        return [self._dataset[number] for number in numbers]
 
 
 def collated(samples: list[Any], collate: Collate | None, name: str) -> Any:
