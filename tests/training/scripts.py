@@ -79,11 +79,15 @@ class Average:
         self.counts = dict(state["counts"])
 
 
+def rivals() -> tuple[nn.Module, nn.Module]:
+    painter = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 5))
+    judge = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 1))
+    return painter.double(), judge.double()
+
+
 def compete(run: Run) -> Average:
     """A GAN: two models, two optimizers, noise for every sample, an average of the weights."""
-    painter = seeded(run, lambda: nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 5)))
-    judge = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 1))
-    painter, judge = painter.double(), judge.double()
+    painter, judge = seeded(run, rivals)
     of_painter = torch.optim.SGD(painter.parameters(), lr=0.05, momentum=0.5)
     of_judge = torch.optim.SGD(judge.parameters(), lr=0.05, momentum=0.5)
     run.prepare(painter, judge, of_painter, of_judge)
