@@ -274,7 +274,7 @@ def launcher_for(ready: Ready, note: Callable[[str], None] = lambda _: None) -> 
         return LocalLauncher(port=ready.job.dashboard.port)
     reads, port = _read_paths(ready.job), ready.job.dashboard.port
     if ready.plan.place == POOL:
-        code = _own_code(ready.job, tuple(map(Path, ready.plan.code)))
+        code = own_code(ready.job, tuple(map(Path, ready.plan.code)))
         return pool.PoolLauncher(code, reads, note, port)
     kind = SwarmLauncher if ready.plan.place == SWARM else DockerLauncher
     return kind(image_content(ready), reads, note, port=port)
