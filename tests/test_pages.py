@@ -41,8 +41,8 @@ def test_the_job_of_the_readme_is_one(tmp_path: Path) -> None:
     assert load_job(str(job)).job.train.global_batch == 64
 
 
-def test_the_readme_fits_a_screen() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 80
+def test_the_readme_fits_two_screens() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 100
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.name)

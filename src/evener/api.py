@@ -15,7 +15,6 @@ from pathlib import Path
 
 from evener import cluster, errors, placement, profiles, variables, versions, watch
 from evener.cluster import Machine
-from evener.config import scripted
 from evener.config.load import LoadedJob, job_to_json, load_job
 from evener.config.resumed import check_same_training
 from evener.config.schema import Job
@@ -123,8 +122,6 @@ def _still_profiled(ready: Ready) -> Ready:
 
 def _fresh(request: RunRequest) -> Ready:
     loaded = _load(request.job, request)
-    if loaded.job.script.path:
-        scripted.read(path := Path(loaded.job.script.path), path.name)
     root = _root(request, loaded)
     wanted = request.name or loaded.name
     name = free_name(root, wanted)
@@ -155,7 +152,9 @@ def _debugged(ready: Ready) -> Ready:
 
 
 def _code_folders(loaded: LoadedJob, request: RunRequest) -> tuple[str, ...]:
-    """Where the job's own modules are looked for."""
+    """Where the job's own modules are looked for. A script looks as Python does: beside itself."""
+    if loaded.job.script.path:
+        return ()
     return tuple(dict.fromkeys(str(f.resolve()) for f in (loaded.folder, request.folder)))
 
 
@@ -237,9 +236,9 @@ def _planned(
             plan = placement.plan_pool(job, pool.members())
         case _:
             plan = placement.plan(job, [machine])
-    plan = replace(plan, code=() if job.is_torchrun else code)
+    plan = replace(plan, code=code)
     notes = (*notes, *plan.notes)
-    if job.is_torchrun and place != LOCAL:
+    if place != LOCAL:
         job, told = shipment.provided_for(job, RunDir(root / name))
         notes = (*notes, *told)
     return Ready(root, name, job, machine, plan, resumed, notes)
@@ -251,10 +250,9 @@ def prepare_elsewhere(request: RunRequest, plan_of: Callable[[Job, Machine], Pla
     _check_one_count(request, loaded.job)
     machine = probe()
     plan = replace(plan_of(loaded.job, machine), code=_code_folders(loaded, request))
-    name, root, job = request.name or loaded.name, _root(request, loaded), loaded.job
-    if job.is_torchrun:
-        job, _ = shipment.provided_for(job, RunDir(root / name))
-    return Ready(root, name, job, machine, plan, False, plan.notes)
+    name, root = request.name or loaded.name, _root(request, loaded)
+    job, told = shipment.provided_for(loaded.job, RunDir(root / name))
+    return Ready(root, name, job, machine, plan, False, (*plan.notes, *told))
 
 
 def _root(request: RunRequest, loaded: LoadedJob) -> Path:
@@ -281,7 +279,7 @@ def launcher_for(ready: Ready, note: Callable[[str], None] = lambda _: None) -> 
     content = image_content(ready)
     if ready.plan.place != SWARM:
         return DockerLauncher(content, reads, note, port=port)
-    ships = tuple(path for path in reads if _is_shipped(path, ready.job))
+    ships = belongings.shipped(ready.job)
     stays = tuple(path for path in reads if path not in ships)
     return SwarmLauncher(content, stays, note, port=port, ships=ships)
 
@@ -294,10 +292,6 @@ def image_content(ready: Ready) -> Content:
     return Content(
         ready.job.image, cuda, belongings.own_code(ready.job, tuple(map(Path, ready.plan.code)))
     )
-
-
-def _is_shipped(path: str, job: Job) -> bool:
-    return getattr(job.data, "ship", False) and path == getattr(job.data, "path", None)
 
 
 def render(ready: Ready, launcher: Launcher | None = None) -> Rendered:
@@ -339,8 +333,7 @@ def _write_configs(run: RunDir, ready: Ready) -> None:
     layout.write_json(run.plan_file, placement.to_dict(ready.plan))
     layout.write_json(run.configs / PROFILE_NAME, cluster.to_dict(ready.machine))
     measured.keep(run, ready.profiles)
-    scripted = ready.job.is_torchrun and ready.plan.place != LOCAL
-    job = shipment.shipped(ready.job, run) if scripted else ready.job
+    job = ready.job if ready.plan.place == LOCAL else shipment.shipped(ready.job, run)
     layout.write_atomic(run.job_file, job_to_json(job))  # last: it makes the folder a run
 
 

@@ -34,11 +34,11 @@ _MODULE = "evener.rank.hardware"
 def prepare(request: RunRequest) -> Ready:
     """The run that would train, with ranks that measure; write nothing."""
     ready = api.prepare(replace(request, name=None, resume=False, profiles=None))
-    if ready.job.is_torchrun:
-        raise errors.BadCommand(
-            "a script trains by itself: evener cannot measure a part of it",
-            where="evener bench",
-            fix="run it as it is, and look at its own figures",
+    if ready.job.script.path:
+        raise errors.BadCombination(
+            "a bench repeats parts of a step, and a script's loop is run as it is",
+            where=ready.job.script.path,
+            fix="evener run it: how fast its ranks are shows while it trains",
         )
     plan = replace(ready.plan, purpose=placement.BENCH)
     name = api.free_name(ready.root, f"bench-{ready.job.name or ready.name}"[:60])

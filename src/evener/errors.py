@@ -132,6 +132,10 @@ class ScriptFailed(CodeError):
     code, title = "E305", "A script ended by itself, and not well"
 
 
+class ScriptMistaken(CodeError):
+    code, title = "E306", "A script uses evener.training as it cannot be used"
+
+
 class RunError(EvenerError):
     exit_status = 5
 

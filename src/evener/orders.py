@@ -37,6 +37,7 @@ class Built:
 
     rank: int
     device: str
+    global_batch: int = 0  # samples of a step, which only a script may know
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,11 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Afterwards:
+    """A script's loop is over, and it goes on with what stands below: for as long as it takes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The rank has ended its work: `outcome` is "finished" or "stopped", at `step`."""
 
@@ -154,7 +160,7 @@ class Failed:
 
 Order = (
     Hello | Take | Built | Halt | Halted | Form | Formed | Broken | Parked | Unparked | Recall
-    | Progress | Pulse | Wind | Save | Report | Done | Failed
+    | Progress | Pulse | Wind | Save | Report | Afterwards | Done | Failed
 )  # fmt: skip
 _KINDS: dict[str, type[Any]] = {k.__name__: k for k in Order.__args__}
 

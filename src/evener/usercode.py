@@ -6,9 +6,11 @@ starts: it runs with the rank's rights.
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import importlib
 import inspect
+import os
 import sys
 import sysconfig
 import traceback
@@ -17,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from evener.errors import CodeNotImportable, CodeRaised, EvenerError
+from evener.errors import CodeNotImportable, CodeRaised, EvenerError, ScriptFailed
 
 _OWN_FOLDER = Path(__file__).resolve().parent
 _LIBRARY_FOLDERS = [
@@ -77,6 +79,67 @@ def source_line(function: Callable[..., Any]) -> str:
         return f"{inspect.getsourcefile(plain)}:{inspect.getsourcelines(plain)[1]}"
     except (OSError, TypeError):
         return repr(function)
+
+
+def calling_line() -> str:
+    """`file:line` of the user's own code that is being run now, however deep below it we are."""
+    frame = sys._getframe(1)
+    while frame is not None and not _is_users(frame.f_code.co_filename):
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the walk
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+
+
+def run_as_main(script: Path, arguments: Sequence[str], folder: Path) -> None:
+    """As `python SCRIPT ARGUMENTS` would run it in `folder`. What it raises passes as it is.
+
+    The module that is called `__main__` is the script's for good: pickle and spawned processes
+    look there.
+    """
+    os.chdir(folder)
+    sys.argv = [str(script), *arguments]
+    sys.path.insert(0, str(script.parent))
+    code = compile(script.read_bytes(), str(script), "exec")
+    module = ModuleType("__main__")
+    module.__file__ = str(script)
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = module
+    exec(code, module.__dict__)
+
+
+def run_script(script: Path, arguments: Sequence[str], folder: Path) -> None:
+    """The same, with what it raises in our words. Ending by itself with status 0 is well."""
+    try:
+        run_as_main(script, arguments, folder)
+    except EvenerError:
+        raise
+    except Exception as error:
+        where = _users_line(error) or str(script)
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            raise not_installed(error.name, where) from error
+        raise CodeRaised(
+            f"the script raised {_told(error)}",
+            where=where,
+            fix="mend the script; `evener logs` shows the whole traceback",
+        ) from error
+    except SystemExit as end:
+        if end.code not in (None, 0):
+            said = f"with status {end.code}" if isinstance(end.code, int) else f"itself: {end.code}"
+            raise ScriptFailed(
+                f"the script ended {said}",
+                where=_users_line(end) or str(script),
+                fix="its log has all that it printed",
+            ) from end
+
+
+def not_installed(module: str, where: str) -> CodeNotImportable:
+    """What a script imports is not there."""
+    package = module.partition(".")[0]
+    return CodeNotImportable(
+        f"the script needs {package!r}, which is not installed where it ran",
+        where=where,
+        fix=f"here: pip install {package}; in containers: requirements.txt beside the script, "
+        f'or image.pip = ["{package}"], by the name that pip knows it by',
+    )
 
 
 def _import(module_name: str, reference: str, search: Sequence[str]) -> ModuleType:

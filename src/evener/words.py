@@ -80,8 +80,11 @@ class Teller:
                     return self._told(self._formed, *before)
         return None
 
-    def _told(self, formed: events.GenerationFormed, step: int, at: float) -> Sentence:
+    def _told(self, formed: events.GenerationFormed, step: int, at: float) -> Sentence | None:
+        """None where no step was taken before: nobody stood still."""
         self._lost, self._formed = False, None
+        if not at:
+            return None
         begins = formed.step if formed.step >= 0 else self._step - 1  # a script's shows afterwards
         gone = max(step - begins, 0)
         lost = "1 step" if gone == 1 else f"{gone} steps"
@@ -157,8 +160,9 @@ def _started(e: events.RunStarted) -> _Told:
 
 
 def what(model: str, data: str, global_batch: int, dot: str = ", ") -> str:
-    """`gpt on text, batch 32`; of a script that does all of it itself, its name."""
-    return f"{model} on {data}{dot}batch {global_batch}" if data else model
+    """`gpt on text, batch 32`; of a script its name, and what else is known of it by now."""
+    batch = [f"batch {global_batch}"] if global_batch else []
+    return dot.join([f"{model} on {data}" if data else model, *batch])
 
 
 def _data(e: events.DataPrepared) -> _Told:

@@ -102,6 +102,10 @@ def test_once_some_have_ended_the_others_are_expected_to() -> None:
     assert verdict(rank(Stage.WARM), 3600, over=True) == ""
 
 
+def test_what_a_script_does_after_its_loop_takes_as_long_as_it_takes() -> None:
+    assert verdict(rank(afterwards=True), 3600, over=True) == ""
+
+
 def test_a_parked_rank_is_let_be_until_the_end() -> None:
     aside = rank(training=False, parked=True)
     assert verdict(aside, 86_400) == ""

@@ -62,7 +62,7 @@ def test_a_folder_for_a_stack_where_no_swarm_answers(
         "  before that, every machine needs the image: README.md there says how",
     ]
     assert main.main(["export", "stack", "resnet18-cifar10"]) == 2
-    assert "--workers 3" in capsys.readouterr().err
+    assert "--workers 3" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_override_after_the_wrong_letter_is_no_folder(

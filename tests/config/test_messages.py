@@ -190,9 +190,9 @@ IN_TOML: list[Case] = [
         "E103: unknown table [zzz]",
         "job.toml:11: zzz",
         (
-            "the job takes [model], [data], [train], [validation], [early_stopping], [sample], "
-            "[checkpoint], [balance], [membership], [log], [dashboard], [local], [[machines]], "
-            "[image], [script], [env]"
+            "the job takes [model], [data], [train], [script], [validation], [early_stopping], "
+            "[sample], [checkpoint], [balance], [membership], [log], [dashboard], [local], "
+            "[[machines]], [image], [env]"
         ),
     ),
     (

@@ -76,12 +76,14 @@ BASES: list[dict[str, Any]] = [
     )
 ]
 
+SCRIPTS = ("import torch.distributed\n", "from evener import training\n")
+
 
 def completed(base: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
     """An example shows what it is about; the rest is `base`'s."""
     whole = {k: dict(v) for k, v in base.items()}
     for table, keys in part.items():
-        if "epochs" in keys:
+        if "epochs" in keys and "train" in whole:
             whole["train"].pop("steps", None)
         alone = isinstance(keys, list) or "name" in keys
         whole[table] = keys if alone else whole.get(table, {}) | keys
@@ -90,8 +92,11 @@ def completed(base: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
 
 def refusals(part: dict[str, Any], folder: Path) -> list[str]:
     found = []
-    for base in BASES:
-        (folder / "job.json").write_text(json.dumps(completed(base, part)))
+    for base, script in zip(BASES, SCRIPTS, strict=True):
+        if "script" in part:  # it brings what is not said, and has to be there
+            (folder / part["script"]["path"]).write_text(script)
+        whole = completed({} if "script" in part else base, part)
+        (folder / "job.json").write_text(json.dumps(whole))
         try:
             load_job("job.json", (), folder)
         except JobError as error:
@@ -142,7 +147,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The modules that the pages show, as files in the folder where one stands."""
     for page in PAGES:
         names = re.findall(r"[Hh]ere (?:is )?`(\w+\.py)`", page.read_text("utf-8"))
-        for name, body in zip(names, blocks(page, "python"), strict=True):
+        for name, body in zip(names, blocks(page, "python") if names else (), strict=True):
             (tmp_path / name).write_text(body)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(contract.CACHE_VARIABLE, str(tmp_path / "cache"))

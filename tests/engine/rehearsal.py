@@ -113,11 +113,15 @@ class Player:
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
+    def work(self) -> Done:
+        done = loop.run(self.training)
+        self.training.keeper.wait()
+        self.training.reporter.flush(done.step)
+        return done
+
     def _run(self) -> None:
         try:
-            self.done = loop.run(self.training)
-            self.training.keeper.wait()
-            self.training.reporter.flush(self.done.step)
+            self.done = self.work()
         except BaseException as error:  # noqa: BLE001  (join raises it)
             self.error = error
 
@@ -134,12 +138,18 @@ class Player:
 class Stage:
     """Plays the agent for `ranks` ranks of `job` (or one per device); use it in a `with`."""
 
-    def __init__(self, job: Job, folder: Path, ranks: int | Sequence[str]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        folder: Path,
+        ranks: int | Sequence[str],
+        make: Callable[..., Player] = Player,
+    ) -> None:
         self.job = job
         self.run = RunDir(folder)
         self.run.create()
         devices = ["cpu"] * ranks if isinstance(ranks, int) else ranks
-        self.players = [Player(job, i, self.run, d) for i, d in enumerate(devices)]
+        self.players = [make(job, i, self.run, d) for i, d in enumerate(devices)]
         self._number = 0
         for player in self.players:
             player.link.on_broken = self._break

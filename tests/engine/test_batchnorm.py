@@ -15,6 +15,7 @@ from evener.config.schema import Job
 from evener.engine import batchnorm
 from evener.engine.batchnorm import Meeting, spared, synchronise
 from evener.engine.step import forward
+from evener.engine.task import Piece
 from evener.errors import BadCombination, CodeReturnedWrong
 from evener.rank.group import Group, GroupBroken
 from evener.shape import Shape
@@ -266,7 +267,7 @@ def test_a_sample_alone_is_spared_in_a_compiled_model_too(
         worker = stage.players[0].training.worker
         monkeypatch.setattr(worker, "forward", None)  # nobody may call it
         batch = stage.players[0].training.data.train.fetch(torch.tensor([3]).numpy(), 0)
-        assert forward(worker, batch).count == 1
+        assert forward(worker, Piece(batch, 1, 0, 0, 0, 1)).count == 1
 
 
 def test_what_it_sees_is_noted_once(tmp_path: Path) -> None:

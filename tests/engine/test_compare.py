@@ -131,7 +131,7 @@ def train_perturbed(
     real = place.take_step
 
     def perturbed(worker: Worker, *rest: Any) -> Any:
-        outcome = real(worker, *rest)
+        outcome = yield from real(worker, *rest)
         hurt = stage.players[victim].training.worker
         if by and worker is hurt and worker.progress.step == 6:
             with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 from pathlib import Path
@@ -97,16 +98,28 @@ def break_after(
     """Let `player` hear of a break right after `name` worked at `step`, which the others keep."""
     real, broke = getattr(where, name), threading.Event()
 
-    def wrapped(worker: Any, *rest: Any) -> Any:
-        before = worker.snapshot() if worker is player.training.worker else None
-        result = real(worker, *rest)
-        if before is not None and before.step == step and not broke.is_set():
-            worker.restore(before)
+    def before(worker: Any) -> Any:
+        return worker.snapshot() if worker is player.training.worker else None
+
+    def after(worker: Any, snapshot: Any) -> None:
+        if snapshot is not None and snapshot.step == step and not broke.is_set():
+            worker.restore(snapshot)
             broke.set()
             raise GroupBroken("in the last moment")
+
+    def called(worker: Any, *rest: Any) -> Any:
+        snapshot = before(worker)
+        result = real(worker, *rest)
+        after(worker, snapshot)
         return result
 
-    monkeypatch.setattr(where, name, wrapped)
+    def driven(worker: Any, *rest: Any) -> Any:
+        snapshot = before(worker)
+        result = yield from real(worker, *rest)
+        after(worker, snapshot)
+        return result
+
+    monkeypatch.setattr(where, name, driven if inspect.isgeneratorfunction(real) else called)
     return broke
 
 

@@ -59,7 +59,7 @@ def _run(env: AgentEnv, programs: Programs | None) -> int:
         return 0
     job = job_from_json(run.job_file.read_text(encoding="utf-8"))
     plan = _plan(run)
-    if job.is_torchrun:
+    if job.script.path:
         courier.follow(job.script.stays)
     place = [a.agent for a in plan.agents].index(env.agent)
     with (

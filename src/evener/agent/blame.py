@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evener import errors
+from evener import errors, usercode
 from evener.errors import EvenerError
 
 _ABORTED = -getattr(signal, "SIGABRT", 6)  # how NCCL's watchdog ends a process
@@ -91,13 +91,7 @@ def _raised(word: dict[str, Any], log: Path) -> EvenerError:
     first = text.strip().splitlines()[0] if text.strip() else ""
     said = f"{kind}: {first}" if first else kind
     if module := str(word.get("module") or ""):
-        package = module.partition(".")[0]
-        return errors.CodeNotImportable(
-            f"the script needs {package!r}, which is not installed where it ran",
-            where=where,
-            fix=f"here: pip install {package}; in containers: requirements.txt beside the script, "
-            f'or image.pip = ["{package}"], by the name that pip knows it by',
-        )
+        return usercode.not_installed(module, where)
     if _NO_NCCL.search(text):
         return errors.DeviceMissing(
             "the script asks for the backend nccl, which works between NVIDIA GPUs only, and this "

@@ -171,7 +171,8 @@ class Crew:
             case Report(records):
                 for record in records:
                     self._voice.forward(record)
-            case Built():
+            case Built(_, _, batch):
+                self._losses.batch = batch or self._losses.batch
                 self._built(process)
             case Done():
                 self._done(process, process.slot, order)
@@ -237,6 +238,8 @@ class Crew:
             case Progress(step, samples):
                 slot.samples = samples
                 self._progress(step, now)
+            case orders.Afterwards():
+                process.afterwards = True
             case orders.Pulse(beats, resting):
                 process.heart.heard(beats, resting, now)
         meaning = translate.to_input(order, slot.plan.rank, slot.life)

@@ -126,7 +126,7 @@ class Listener:
 
     def _commit(self, step: int, loss: float, now: float) -> None:
         told = self._told
-        if told is None and step < self.step:
+        if told is None and 0 < self.step >= step:  # the same one again: it went back to before
             self._number += 1
             self.step, self._form_at = step, now
         if now >= self._form_at:

@@ -29,7 +29,7 @@ class Losses:
 
     def __init__(self, me: str, job: Job, ranks: Ranks, voice: Voice) -> None:
         self._me, self._ranks, self._voice = me, ranks, voice
-        self._batch, self._bounded = job.train.global_batch, job.balance.bounded
+        self.batch, self._bounded = job.train.global_batch, job.balance.bounded
         self._max_restarts = job.membership.max_restarts
         self._deaths = 0  # since the last step
         self._failures: dict[tuple[str, str], EvenerError | None] = {}  # None: another agent's
@@ -84,7 +84,7 @@ class Losses:
         match relapse.sentence(may_have_less=may_have_less, may_be_out=others_train):
             case Sentence.LESS:
                 slot.samples //= 2
-                slot.most = slot.samples / self._batch
+                slot.most = slot.samples / self.batch
                 text = f"it takes {slot.samples} samples at most from now on"
                 self._voice.emit(Alert("warning", f"rank {rank}: {relapse.story}; {text}", rank))
                 relapse.forgive()

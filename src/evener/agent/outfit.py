@@ -51,7 +51,7 @@ class Place:
 
 def programs_of(job: Job) -> Programs:
     """A script prepares its data itself."""
-    return Programs(prepare=()) if job.is_torchrun else Programs()
+    return Programs(prepare=()) if job.script.path else Programs()
 
 
 def crew_of(job: Job, place: Place, voice: Voice) -> Crew:

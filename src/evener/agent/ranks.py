@@ -61,6 +61,7 @@ class RankProcess:
     slot: Slot | None = None  # the number it has
     training: bool = False  # its group stands, as far as it has told
     joined_s: float | None = None  # when the first one did
+    afterwards: bool = False  # its script has ended its loop, not itself
     parked: bool = False  # it stands aside, and has no work to end
     left: bool = False  # its connection has ended
     down: bool = False  # membership knows that it is gone

@@ -110,7 +110,8 @@ def _late(process: RankProcess, view: View, *, others_move: bool) -> str:
         return f"did not end within {ASIDE_S:g} s of the run, though it was parked"
     if view.over and working and not process.training and not aside:
         return "had no work left"
-    if process.lasts("late", view.over and working, now) > TOGETHER_S:
+    late = view.over and working and not process.afterwards
+    if process.lasts("late", late, now) > TOGETHER_S:
         return f"did not end within {TOGETHER_S:g} s of the others"
     if process.lasts("winding", view.stopping and working, now) > WIND_S + halt_s:
         return f"did not stop within {WIND_S + halt_s:.0f} s"

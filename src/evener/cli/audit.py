@@ -24,7 +24,7 @@ def audit(
 ) -> None:
     """Prove from the ledgers of its ranks that a run lost nothing and did nothing twice."""
     found = runs.resolve(run, root)
-    if watch.present(found, launcher_of(found)).is_script:
+    if watch.present(found, launcher_of(found)).is_torchrun:
         raise BadCommand(
             f"{found.name} is a torchrun script: of its steps only what it prints is known",
             where="evener audit",

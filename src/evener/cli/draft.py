@@ -27,7 +27,7 @@ def job_file(script: Path, target: Path, machine: Machine) -> str:
     kind = kind_of(source)
     blocks = (
         _heading(script, target, kind),
-        _script(script, target, source, machine),
+        _script(script, target, source, machine if kind == "torchrun" else None),
         _image(requirements.found(script.parent)),
         _env(source),
     )
@@ -39,19 +39,25 @@ def _heading(script: Path, target: Path, kind: str) -> Iterator[str]:
     yield f"# evener run {target.name} -- --its --own args: those take the place of args below."
 
 
-def _script(script: Path, target: Path, source: str, machine: Machine) -> Iterator[str]:
+def _script(script: Path, target: Path, source: str, machine: Machine | None) -> Iterator[str]:
+    """`machine`: where torchrun's way is the script's, which has keys of its own."""
     yield "[script]"
     yield f"path = {_quoted(_relative(script, target.parent))}"
     yield "args = []  # what it is given"
-    gpus = sum(1 for device in machine.devices if device.kind == "cuda")
-    seen = f"{gpus} here" if gpus else "none here: one process"
-    yield f"# nproc = {max(gpus, 1)}  # processes on each machine, if not one per GPU ({seen})"
+    if machine is not None:
+        yield from _as_torchrun(machine)
     data = _data(source, script.parent)
     if data:
         yield f"reads = {_listed(data)}  # data outside of its folder, named in the script"
     else:
         yield '# reads = ["/data"]  # data outside of its folder, for containers to see'
     yield '# stays = ["data/"]  # what it writes that is not brought to other machines of a Swarm'
+
+
+def _as_torchrun(machine: Machine) -> Iterator[str]:
+    gpus = sum(1 for device in machine.devices if device.kind == "cuda")
+    seen = f"{gpus} here" if gpus else "none here: one process"
+    yield f"# nproc = {max(gpus, 1)}  # processes on each machine, if not one per GPU ({seen})"
     yield "# pattern = 'loss (?P<loss>\\S+)'  # how numbers for the charts stand in its lines"
     yield '# quiet_s = "5m"  # without a printed line: then you are told where its ranks stand'
 

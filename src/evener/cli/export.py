@@ -159,11 +159,11 @@ def _target(kind: str, job: str, output: Path | None) -> Path:
 
 
 def _ready_to_write(ready: api.Ready) -> folder.Export:
-    if ready.job.is_torchrun:
+    if ready.job.script.path:
         raise BadCommand(
-            "a torchrun script cannot be exported: its code would not come along",
-            where="evener export",
-            fix="evener run SCRIPT --on docker, or --on swarm, brings it along",
+            "a script cannot be exported: its code travels in a run's folder",
+            where=ready.job.script.path,
+            fix="evener run SCRIPT --on docker, or --on swarm, brings its code along",
         )
     return folder.Export(ready.name, ready.job, ready.plan, api.image_content(ready))
 

@@ -19,8 +19,9 @@ from evener.units import show_count, show_interval
 
 app = options.verb_app()
 USUAL = Path("profiles.json")
-OWN = "how its work is shared is the script's own affair"
+OF_TORCHRUN = "how its work is shared is the script's own affair"
 UNKNOWN = "how fast the ranks are is not known: `evener bench {job}` measures it"
+OF_LOOP = "how fast the ranks are at a script is measured while it trains, and not before"
 
 
 @app.command()
@@ -44,7 +45,9 @@ def plan(
         typer.echo(json.dumps(as_dict(ready, found, note), indent=2))
         return
     screen = console.out()
-    unknown = OWN if ready.job.is_torchrun else UNKNOWN.format(job=job)
+    unknown = UNKNOWN.format(job=job)
+    if ready.job.script.path:
+        unknown = OF_TORCHRUN if ready.job.is_torchrun else OF_LOOP
     for line in _lines(ready, found, note or unknown):
         screen.print(line, soft_wrap=True)
 
@@ -63,7 +66,7 @@ def _ready(request: api.RunRequest) -> tuple[api.Ready, str]:
 def as_dict(ready: api.Ready, found: Forecast | None, note: str) -> dict[str, Any]:
     return {
         "job": ready.job.name or ready.name,
-        "global_batch": ready.job.train.global_batch,
+        "global_batch": ready.job.train.global_batch if ready.job.batch_known else None,
         "plan": placement.to_dict(ready.plan),
         "notes": [*ready.notes, *filter(None, [note])],
         "forecast": asdict(found) if found else None,

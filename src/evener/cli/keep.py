@@ -19,7 +19,7 @@ from evener.cli.progress import shown
 from evener.config.load import job_from_json
 from evener.contract import HeadEnv
 from evener.errors import DataMissing, EvenerError
-from evener.launch import stack
+from evener.launch import belongings, stack
 from evener.launch.begin import Begun, begin
 from evener.rundir import cargo, layout
 from evener.rundir.layout import RunDir
@@ -62,16 +62,16 @@ def _lay(decided: Path, run: RunDir) -> None:
     for name in stack.CONFIGS:
         text = (decided / name).read_text(encoding="utf-8")
         layout.write_atomic(run.configs / name, text)
-    data = job_from_json(run.job_file.read_text(encoding="utf-8")).data
-    if getattr(data, "ship", False):
-        path = Path(getattr(data, "path", ""))
+    ships = belongings.shipped(job_from_json(run.job_file.read_text(encoding="utf-8")))
+    for path in map(Path, ships):
         if not path.exists():
             raise DataMissing(
                 "the data that machines are to get from here are not here",
                 where=str(path),
                 fix="bring them to every manager, or say where they are: EVENER_DATA=/some/path",
             )
-        cargo.pack(run, (), (str(path),))
+    if ships:
+        cargo.pack(run, (), ships)
 
 
 def _show(run: RunDir) -> None:

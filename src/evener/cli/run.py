@@ -37,7 +37,8 @@ def run(
 ) -> None:
     """Train a job: a job file, a recipe (evener recipes), or a script of your own.
 
-    A script runs unchanged, as torchrun would run it: `evener run train.py -- --its --own args`.
+    A script has a loop over evener.training, or is one for torchrun and runs unchanged:
+    `evener run train.py -- --its --own args`.
 
     It trains in processes of its own and goes on when this terminal is closed. Ctrl-C stops it
     with a checkpoint; `evener resume` goes on from there.

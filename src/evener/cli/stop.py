@@ -36,7 +36,7 @@ def stop(
         return
     launcher.stop(found, now=now)
     how = " at once" if now else ", with a checkpoint"
-    own = watch.present(found, launcher).is_script and not now
+    own = watch.present(found, launcher).is_torchrun and not now
     typer.echo(f"{found.name} is asked to stop{'' if own else how}")
     if not _gone(found, launcher):
         typer.echo(f"it is still busy; look with: evener status {reference(found)}")

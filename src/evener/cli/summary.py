@@ -48,7 +48,7 @@ def _reached(state: RunState) -> Iterable[Text]:
     if best is not None and last is not None and best.step != last.step:
         yield text(f"  best        loss {words.number(best.loss)} at step {best.step}")
     kept = max((c.step for c in state.checkpoints), default=0)
-    if state.is_script:
+    if state.is_torchrun:
         return
     if state.phase != "finished" and kept < state.step:
         where = f"step {kept}, the last checkpoint" if kept else "the beginning: no checkpoint yet"

@@ -125,7 +125,7 @@ class UserData(Loading):
 
 
 class ScriptData(Loading):
-    """What a script reads ([script]); it need not be written down."""
+    """What your script reads: it comes with [script]; only how it is loaded is to be written."""
 
     name: Literal["script"] = "script"
 

@@ -48,7 +48,6 @@ def read(source: str, cwd: Path) -> Document:
         return Document(f"recipe {chosen.name}", chosen.name, cwd.absolute(), values, lines)
     path = cwd / source
     if path.suffix.lower() in scripted.SUFFIXES:
-        scripted.read(path, source)
         script = {"script": {"path": path.name}}
         return Document(source, path.stem, path.parent.absolute(), script, {})
     parse = _json if path.suffix.lower() == ".json" else _toml

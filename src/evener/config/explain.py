@@ -18,6 +18,7 @@ from evener.config import keys, meant
 from evener.config.locate import Path
 from evener.config.origin import Origin, dotted, shown
 from evener.config.overrides import Override
+from evener.config.script import NAME
 from evener.config.section import kind_of
 from evener.errors import BadCombination, JobError, UnknownKey, WrongValue
 
@@ -166,7 +167,7 @@ def _switched(path: Path, owners: Sequence[str], origin: Origin) -> str:
 def _unknown_kind(section: str, raw: dict[str, Any]) -> _Problem:
     value = raw[section]
     path: Path = (section, "name")
-    names = [k for k in keys.kinds(section) if ":" not in k]
+    names = [k for k in keys.kinds(section) if ":" not in k and k != NAME]
     families = dict.fromkeys(_family(k) for k in keys.kinds(section) if ":" in k)
     listed = keys.either([*names, *families])
     name = value.get("name")

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evener.config.schema_json import json_schema
-from evener.config.script import NAME
 
 NODE = dict[str, Any]
 
@@ -97,8 +96,6 @@ def _tables(schema: NODE) -> Iterator[Table]:
     for section, node in schema["properties"].items():
         for body in _tables_in(node, schema):
             several = section in ("model", "data")
-            if several and _words(body["properties"]["name"]) == (NAME,):
-                continue  # nobody writes it
             yield Table(
                 name=section,
                 kinds=_words(body["properties"]["name"]) if several else (),

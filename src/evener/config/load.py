@@ -38,8 +38,12 @@ __all__ = [
 
 VERSION = 1
 _PATHS = (
-    *(("data", "path"), ("model", "weights"), ("image", "wheels"), ("image", "dockerfile")),
-    *(("script", "path"), ("script", "folder")),
+    ("script", "path"),
+    ("script", "folder"),
+    ("data", "path"),
+    ("model", "weights"),
+    ("image", "wheels"),
+    ("image", "dockerfile"),
 )
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -69,6 +73,8 @@ def load_job(source: str, overrides: Sequence[str] = (), cwd: Path = Path()) -> 
 def job_to_json(job: Job) -> str:
     """Every key, defaults included: what a run did stays readable when defaults change."""
     values = {"version": VERSION, **job.model_dump()}
+    if job.script.path:  # of [train] only what was said: what was not is the script's to say
+        values["train"] = job.train.model_dump(exclude_unset=True)
     return json.dumps(values, indent=2, ensure_ascii=False, default=str) + "\n"
 
 

@@ -91,7 +91,7 @@ class UserModel(Section):
 
 
 class ScriptModel(Section):
-    """What a script makes ([script]); it need not be written down."""
+    """What your script builds: it comes with [script], and is not to be written."""
 
     name: Literal["script"] = "script"
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from evener.config import script_keys
 from evener.config.data import (
     Cifar,
     Data,
@@ -33,13 +34,14 @@ from evener.config.models import (
     Mlp,
     Model,
     Resnet,
+    ScriptModel,
     SimpleCnn,
     Torchvision,
     UserModel,
 )
-from evener.config.script import NAME, ScriptConfig
+from evener.config.script import ScriptConfig
 from evener.config.section import Fraction, Positive, Seconds, Section, conflict
-from evener.config.train import Train
+from evener.config.train import LENGTHS, Train
 
 __all__ = [
     "METRICS",
@@ -71,6 +73,7 @@ __all__ = [
     "Sample",
     "ScriptConfig",
     "ScriptData",
+    "ScriptModel",
     "Seconds",
     "Section",
     "SimpleCnn",
@@ -294,6 +297,7 @@ class Job(Section):
     model: Model
     data: Data
     train: Train
+    script: ScriptConfig = Field(default_factory=ScriptConfig)
     validation: Validation = Validation()
     early_stopping: EarlyStopping | None = Field(
         None, description="When to end early; without this table: never."
@@ -307,7 +311,6 @@ class Job(Section):
     local: Local = Local()
     machines: tuple[MachineWish, ...] = ()
     image: Image = Image()
-    script: ScriptConfig = Field(default_factory=ScriptConfig)
     env: Env = Env({})
 
     @property
@@ -315,19 +318,25 @@ class Job(Section):
         """Whether a script of the user's does all of the training itself."""
         return bool(self.script.path) and self.script.kind == "torchrun"
 
-    @model_validator(mode="after")
-    def _scripted(self) -> Job:
-        names = (self.model.name, self.data.name)
-        if NAME in names and not self.script.path:
-            what = "model and data 'script' are what a script makes, and there is none"
-            raise conflict(what, ("script.path",), "name it: script.path = 'train.py'")
-        if self.is_torchrun and names != (NAME, NAME):
-            what = "a torchrun script makes its own model and data, and [model] or [data] says more"
-            raise conflict(what, ("script.path",), "leave out one or the other")
-        return self
+    @property
+    def is_own_loop(self) -> bool:
+        """Whether a script of the user's brings the loop, and evener's engine trains."""
+        return bool(self.script.path) and self.script.kind == "training"
+
+    @property
+    def batch_known(self) -> bool:
+        """Whether the job says how many samples a step takes; if not, its script will."""
+        return not self.script.path or "global_batch" in self.train.model_fields_set
 
     @model_validator(mode="after")
     def _fits(self) -> Job:
+        if script_keys.brings(self.script, self.model, self.data):
+            script_keys.check(
+                self.script, {name: getattr(self, name) for name in script_keys.TABLES}
+            )
+            return self
+        if self.train.steps is None and self.train.epochs is None:
+            raise conflict(*LENGTHS)
         text_model = isinstance(self.model, Gpt | Bigram)
         text_data = isinstance(self.data, Text | Tokens)
         user = isinstance(self.model, UserModel) or isinstance(self.data, UserData)

@@ -10,26 +10,31 @@ from pydantic import Field, model_validator
 
 from evener.config.section import Positive, Seconds, Section, conflict
 
-DOOR = "evener.training"
-NAME = "script"  # of the model and the data of a job whose script makes both
+API = "evener.training"
+NAME = "script"  # of the model and the data of a job whose script brings both
 
 
 class ScriptConfig(Section):
-    """A script of your own instead of [model], [data] and [train]."""
+    """A script of your own: it brings the model and the data, and no other table is needed."""
 
-    path: str = Field("", description="The file, relative to the job file. Empty: no script.")
+    path: str = Field(
+        "",
+        examples=["train.py"],
+        description="The file, relative to the job file. Empty: no script.",
+    )
     args: tuple[str, ...] = Field(
         (), description="What it is given; on the command line, all that stands after `--`."
     )
     kind: Literal["auto", "training", "torchrun"] = Field(
         "auto",
-        description="How it is run: auto takes training if it imports evener.training, else "
-        "torchrun: one process per rank, which find each other by what torchrun would tell them.",
+        description="How it is run: training by evener's engine, if it has a loop over "
+        "evener.training; torchrun as torchrun would run it. auto looks whether it imports "
+        "evener.training.",
     )
     nproc: Positive | None = Field(
         None,
-        description="Processes on each machine; one per GPU, or one where there is none, if not "
-        "given.",
+        description="Of kind torchrun: processes on each machine; one per GPU, or one where there "
+        "is none, if not given.",
     )
     folder: str = Field(
         "",
@@ -48,17 +53,20 @@ class ScriptConfig(Section):
     )
     pattern: str = Field(
         "",
-        description="How numbers are found in the lines it prints, as a regular expression: its "
-        "groups `name` and `value`, or groups named like the numbers (step, epoch, loss, lr, ...). "
+        description="Of kind torchrun: how numbers are found in the lines it prints, as a regular "
+        "expression: its groups `name` and `value`, or groups named like the numbers (step, epoch, "
+        "loss, lr, ...). "
         "If not given: names followed by numbers, as in `step 10: loss 2.3` and `loss=1.23`.",
     )
     stop_s: Seconds = Field(
-        30.0, description="From the signal (SIGTERM) that asks it to stop until it is killed."
+        30.0,
+        description="Of kind torchrun: from the signal (SIGTERM) that asks it to stop until it is "
+        "killed.",
     )
     quiet_s: Seconds = Field(
         300.0,
-        description="When no rank has printed anything for so long, you are told where each "
-        "stands; nothing else is done about it.",
+        description="Of kind torchrun: when no rank has printed anything for so long, you are told "
+        "where each stands; nothing else is done about it.",
     )
 
     @model_validator(mode="after")
@@ -82,9 +90,9 @@ def kind_of(source: str) -> Literal["training", "torchrun"]:
     """How the script with this text wants to be run. Raises SyntaxError for what is no Python."""
     for node in ast.walk(ast.parse(source)):
         match node:
-            case ast.Import(names) if any(_is_door(n.name) for n in names):
+            case ast.Import(names) if any(_is_api(n.name) for n in names):
                 return "training"
-            case ast.ImportFrom(module=str(module), level=0) if _is_door(module):
+            case ast.ImportFrom(module=str(module), level=0) if _is_api(module):
                 return "training"
             case ast.ImportFrom(module="evener", names=names, level=0) if any(
                 n.name == "training" for n in names
@@ -93,5 +101,5 @@ def kind_of(source: str) -> Literal["training", "torchrun"]:
     return "torchrun"
 
 
-def _is_door(module: str) -> bool:
-    return module == DOOR or module.startswith(f"{DOOR}.")
+def _is_api(module: str) -> bool:
+    return module == API or module.startswith(f"{API}.")

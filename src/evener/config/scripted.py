@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +49,20 @@ def _meant(path: Path) -> str:
 
 
 def completed(raw: dict[str, Any], cwd: Path) -> dict[str, Any]:
-    """A job with a script, made whole: its kind is found out, and what it makes itself is said.
+    """A job with a script, made whole: its kind is found out, and it has what its script brings.
 
-    Paths in `raw` are absolute.
+    `raw` has absolute paths by now, and is not validated yet. Raises ScriptUnfit.
     """
     script = raw.get("script")
-    if not isinstance(script, dict) or not script.get("path"):
+    if not isinstance(script, dict) or not isinstance(script.get("path"), str):
         return raw
-    path = Path(str(script["path"]))
-    script = {"folder": str(cwd), **script}
+    if not script["path"]:
+        return raw
+    path = Path(script["path"])
+    kind = kind_of(read(path, path.name))
     if script.get("kind", "auto") == "auto":
-        with contextlib.suppress(ScriptUnfit):  # who starts the run says so
-            script["kind"] = kind_of(read(path, path.name))
-    made: dict[str, Any] = {table: {"name": NAME} for table in ("model", "data")}
-    return {**made, "train": {"steps": 1}, **raw, "script": script}
+        script = {**script, "kind": kind}
+    own, data = {"name": NAME}, raw.get("data", {})
+    loading = {**own, **data} if isinstance(data, dict) else data
+    told = {"folder": str(cwd), **script}
+    return {"model": own, "train": {}, **raw, "data": loading, "script": told}

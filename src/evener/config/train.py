@@ -8,18 +8,11 @@ from pydantic import Field, model_validator
 
 from evener.config.section import USER_CODE, Fraction, Positive, Section, conflict
 
-_LENGTHS = {
-    True: (
-        "the run has no length",
-        ("steps", "epochs"),
-        "give [train] either steps = 1000 or epochs = 10",
-    ),
-    False: (
-        "steps and epochs are both given, and they contradict each other",
-        ("steps", "epochs"),
-        "keep one; on the command line, -o train.epochs= takes a key out",
-    ),
-}
+LENGTHS = (
+    "the run has no length",
+    ("train",),
+    "give [train] either steps = 1000 or epochs = 10",
+)
 
 
 class Train(Section):
@@ -91,8 +84,12 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _length(self) -> Train:
-        if (self.steps is None) == (self.epochs is None):
-            raise conflict(*_LENGTHS[self.steps is None])
+        if self.steps is not None and self.epochs is not None:
+            raise conflict(
+                "steps and epochs are both given, and they contradict each other",
+                ("steps", "epochs"),
+                "keep one; on the command line, -o train.epochs= takes a key out",
+            )
         if self.nesterov and not self.momentum:
             raise conflict(
                 "nesterov needs momentum above 0",

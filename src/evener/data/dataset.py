@@ -37,11 +37,17 @@ class Codec(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DataSet:
-    """An opened data set. `codec` only where there is text to read and write."""
+class Sources:
+    """What is learned from, and what it is measured on."""
 
     train: Source
     validation: Source | None
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet(Sources):
+    """An opened data set. `codec` only where there is text to read and write."""
+
     shape: Shape
     codec: Codec | None = None
 

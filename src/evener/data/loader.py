@@ -24,10 +24,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from evener.config.schema import Loading
+from evener.data import nested
 from evener.data.dataset import Ids, Source
 from evener.errors import CodeReturnedWrong, DiskFull, EvenerError, OutOfMemory, RankFailed
 
-Batch = tuple[torch.Tensor, ...]
+Batch = Any  # what a source fetches; of built-in ones a tuple of tensors
 _OR_INLINE = "or set data.workers = 0"
 
 
@@ -104,7 +105,7 @@ class Stream:
             raise
         if isinstance(found, EvenerError):
             raise found
-        return found  # type: ignore[no-any-return]  # what _Fetcher returned
+        return found
 
     def _start(self) -> Any:
         loader: DataLoader[Any] = DataLoader(
@@ -154,9 +155,13 @@ def _fetch(source: Source, request: Request) -> Batch | None:
 def _shared(batch: Batch) -> Batch | EvenerError:
     """Put it into shared memory here: in the queue's own thread a failure would be lost."""
     try:
-        return tuple(part.share_memory_() for part in batch)
+        return nested.mapped(batch, _share)
     except RuntimeError as error:
         return _no_shared_memory(str(error))
+
+
+def _share(leaf: Any) -> Any:
+    return leaf.share_memory_() if isinstance(leaf, torch.Tensor) else leaf
 
 
 def _no_shared_memory(reason: str) -> DiskFull:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,17 @@ class Batch:
         return self.stop - self.start
 
 
+class Ordering(Protocol):
+    """What training goes by: `Order`, or an order that only reading tells."""
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    def batch(self, cursor: int) -> Batch: ...
+
+    def ids(self, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """The order of all samples for ever. The last batch of an epoch is what is left of it."""
@@ -44,6 +56,7 @@ class Order:
     samples: int
     global_batch: int
     seed: int
+    shuffled: bool = True
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.global_batch < 1:
@@ -67,6 +80,8 @@ class Order:
         """The samples at positions `start` to `stop` of `epoch`."""
         if not 0 <= start <= stop <= self.samples:
             raise ValueError(f"positions {start} to {stop} of {self.samples}")
+        if not self.shuffled:
+            return np.arange(start, stop)
         out = np.empty(stop - start, np.int64)
         for chunk in range(start // _CHUNK, -(-stop // _CHUNK)):
             first = chunk * _CHUNK

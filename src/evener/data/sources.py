@@ -7,10 +7,10 @@ from pathlib import Path
 from evener import contract
 from evener.config import schema
 from evener.data import cache, cifar, imagenet, mnist, synthetic, text, tokens, user
-from evener.data.dataset import Codec, DataSet, Report, Source, silent
+from evener.data.dataset import Codec, DataSet, Report, Source, Sources, silent
 from evener.errors import BadCombination
 
-__all__ = ["Codec", "DataSet", "Source", "open_data"]
+__all__ = ["Codec", "DataSet", "Source", "Sources", "open_data"]
 
 
 def open_data(job: schema.Job, report: Report = silent) -> DataSet:
@@ -40,7 +40,7 @@ def _open(job: schema.Job, report: Report) -> DataSet:
             return user.open_user(data)
         case schema.ScriptData():
             raise BadCombination(
-                "a script reads its data itself: nobody else can open it",
-                where="data.name",
-                fix="let the script do what is to be done with it",
+                "a script trained this run, and it alone can open its data",
+                where=job.script.path,
+                fix="do it in the script, after its loop",
             )

@@ -27,7 +27,9 @@ from evener.data.sources import open_data
 from evener.engine import memory
 from evener.engine.keeper import Keeper
 from evener.engine.loop import run as run_generations
+from evener.engine.optimizer import learning_rate
 from evener.engine.report import Reporter
+from evener.engine.seat import Seat
 from evener.engine.task import build_task
 from evener.engine.training import Training
 from evener.engine.worker import build_worker
@@ -66,10 +68,8 @@ def main() -> None:
     store = StoreHost(split_address(environment.agent_address)[0])
     link.say(Hello(os.getpid(), store.port))
     _warm_up()
-    take = link.await_take()
     run = RunDir(Path(environment.run_dir))
-    _own_log(run.rank_log(take.rank))
-    failure = _guarded(lambda: _train(link, store.port, run, take))
+    failure = _guarded(lambda: _work(link, store.port, run))
     if failure is not None:
         link.say(Failed(failure.to_dict()))
     link.close()
@@ -78,8 +78,22 @@ def main() -> None:
     os._exit(0 if failure is None else failure.exit_status)
 
 
-def _train(link: Link, store_port: int, run: RunDir, take: Take) -> None:
+def _work(link: Link, store_port: int, run: RunDir) -> None:
+    """The job's own task, once there is a number; its script at once, up to where it trains."""
+
+    def numbered(take: Take) -> None:
+        _own_log(run.rank_log(take.rank))
+
     job = job_from_json(run.job_file.read_text(encoding="utf-8"))
+    if job.is_own_loop:
+        Seat(job, link, store_port, run, numbered).run_script()
+        return
+    take = link.await_take()
+    numbered(take)
+    _train(link, store_port, run, take, job)
+
+
+def _train(link: Link, store_port: int, run: RunDir, take: Take, job: Job) -> None:
     reporter = Reporter(take.rank, take.life, job.log.every_s, link.say)
     training = build(job, take, link, store_port, run, reporter)
     reporter.emit(
@@ -113,16 +127,20 @@ def build(
     )
     task = build_task(job.train, data.shape)
     order = Order(len(data.train), job.train.global_batch, job.train.seed)
-    epochs = job.train.epochs
+    total_steps = job.train.steps or (job.train.epochs or 0) * order.steps_per_epoch
+
+    def rate(step: int) -> float:
+        return learning_rate(job.train, step, total_steps)
+
     return Training(
         job=job,
         rank=take.rank,
         link=link,
         store_port=store_port,
-        worker=build_worker(job, model, task, device),
+        worker=build_worker(job, model, task, device, rate),
         data=data,
         order=order,
-        total_steps=job.train.steps or (epochs or 0) * order.steps_per_epoch,
+        total_steps=total_steps,
         reporter=reporter,
         keeper=Keeper(run, job.checkpoint, reporter.emit),
         ledger=Ledger(

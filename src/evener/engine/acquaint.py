@@ -38,7 +38,8 @@ def acquaint(training: Training, group: Group, known: Knowledge) -> Roll:
     limits = _tell_own(training, group, known, ranks)
     policy = training.job.balance.policy
     strangers = [r for r in ranks if r not in known.speeds]
-    if group.size > 1 and strangers and policy not in ("equal", "fixed"):
+    asked = training.rehearses and policy not in ("equal", "fixed")
+    if group.size > 1 and strangers and asked:
         _rehearse(training, group, known, ranks)
     known.parked -= {*ranks}
     return Roll(known, limits)

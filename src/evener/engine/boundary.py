@@ -11,19 +11,15 @@ from time import perf_counter
 
 import torch
 
-from evener import checkpoint
 from evener.data.loader import Request
+from evener.data.sources import DataSet
 from evener.engine import compare, validation
-from evener.engine.keeper import Keeper
 from evener.engine.step import Asks
 from evener.engine.task import Batch
 from evener.engine.training import Training
-from evener.engine.worker import Worker
-from evener.errors import NoCheckpoint
-from evener.events import Alert, TextSampled, Validated
+from evener.events import TextSampled, Validated
 from evener.models.generate import generate
 from evener.rank.group import Group
-from evener.rundir import checkpoints
 
 Loaded = tuple[Request, Batch | None]
 
@@ -31,13 +27,13 @@ Loaded = tuple[Request, Batch | None]
 def attend(training: Training, group: Group, weights: tuple[int, ...], asks: Asks) -> None:
     """Do what is due at this step, on all ranks alike; the lead also writes and publishes."""
     progress, job = training.worker.progress, training.job
-    at_end = progress.step >= training.total_steps
+    at_end = training.at_end
     best, metric = False, None
     per_epoch = training.order.steps_per_epoch
     if group.size > 1 and compare.due(job.train.compare_every_steps, progress.step):
         compare.compare(training, group)
     if training.data.validation is not None and validation.due(
-        job.validation, progress, per_epoch, training.total_steps
+        job.validation, progress, per_epoch, at_end
     ):
         best, metric = _validate(training, group, weights)
     if _sample_due(training, at_end):
@@ -88,11 +84,12 @@ def _sample_due(training: Training, at_end: bool) -> bool:
 
 def _sample(training: Training, group: Group) -> None:
     """The lead writes; the others wait for it in their next sum."""
-    wanted, worker, codec = training.job.sample, training.worker, training.data.codec
+    wanted, worker, data = training.job.sample, training.worker, training.data
     assert wanted is not None
     worker.progress.sampled_step = worker.progress.step
-    if group.index != 0 or codec is None:
+    if group.index != 0 or not isinstance(data, DataSet) or data.codec is None:
         return
+    codec = data.codec
     generator = torch.Generator().manual_seed(training.job.train.seed + worker.progress.step)
     ids = generate(
         worker.model,
@@ -101,7 +98,7 @@ def _sample(training: Training, group: Group) -> None:
         wanted.temperature,
         wanted.top_k,
         generator,
-        training.data.shape.input[0],
+        data.shape.input[0],
     )
     training.reporter.emit(TextSampled(worker.progress.step, wanted.prompt, codec.decode(ids)))
 
@@ -117,23 +114,10 @@ def _save(training: Training, group: Group, metric: float | None, best: bool) ->
 
 
 def restore(training: Training) -> None:
-    """A source's first state, noted in its ledger: what it goes on from was there before."""
-    _restore(training.worker, training.keeper)
-    training.ledger.restored(time.time(), training.worker.progress.step)
-
-
-def _restore(worker: Worker, keeper: Keeper) -> None:
-    """The newest checkpoint that verifies, else what it has: fresh weights, or those it parked."""
-    snapshot, damaged = checkpoint.newest(keeper.run.checkpoints)
-    if snapshot is None:
-        if checkpoints.aside(keeper.run.checkpoints):
-            raise NoCheckpoint(
-                "every checkpoint of the run is damaged",
-                where=str(keeper.run.checkpoints),
-                fix="begin a new run; the damaged ones are kept beside, under .damaged-*",
-            )
-        return
-    worker.restore(snapshot)
-    worker.progress.balance = {}  # whoever wrote it may have been on other machines
-    for path in damaged:
-        keeper.emit(Alert("warning", f"{path.name} does not match its manifest and was set aside"))
+    """A source's first state, noted in its ledger: what it goes on from was there before. The
+    newest checkpoint, else what it has: fresh weights, or those it parked."""
+    worker, snapshot = training.worker, training.keeper.newest()
+    if snapshot is not None:
+        worker.restore(snapshot)
+        worker.progress.balance = {}  # whoever wrote it may have been on other machines
+    training.ledger.restored(time.time(), worker.progress.step)

@@ -9,7 +9,8 @@ copies it there while it computes on, and it is sent off once it has arrived.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -134,6 +135,19 @@ class Exchange:
                 self.began = perf_counter()
             self._waits.append(self.group.sum_async(self.buckets[self._next].staged))
             self._next += 1
+
+
+@contextmanager
+def open_exchanges(
+    group: Group, movings: Sequence[Sequence[nn.Parameter]]
+) -> Iterator[list[Exchange]]:
+    """One for the parameters of each optimizer."""
+    exchanges = [open_exchange(group, parameters) for parameters in movings]
+    try:
+        yield exchanges
+    finally:
+        for exchange in exchanges:
+            exchange.close()
 
 
 def open_exchange(group: Group, parameters: Sequence[nn.Parameter]) -> Exchange:

@@ -14,7 +14,9 @@ from time import perf_counter
 from evener import checkpoint
 from evener.checkpoint import Snapshot
 from evener.config import schema
-from evener.errors import MachineError
+from evener.engine import export
+from evener.engine.worker import Worker
+from evener.errors import MachineError, NoCheckpoint
 from evener.events import Alert, CheckpointDropped, CheckpointWritten, Event
 from evener.rundir import checkpoints
 from evener.rundir.checkpoints import Entry
@@ -38,6 +40,20 @@ class Keeper:
         under_way = self._thread is not None and self._thread.is_alive()
         return max(found[-1].step if found else -1, self._writing if under_way else -1)
 
+    def newest(self) -> Snapshot | None:
+        """The newest checkpoint that verifies; None where the run has none yet."""
+        snapshot, damaged = checkpoint.newest(self.run.checkpoints)
+        if snapshot is None and checkpoints.aside(self.run.checkpoints):
+            raise NoCheckpoint(
+                "every checkpoint of the run is damaged",
+                where=str(self.run.checkpoints),
+                fix="begin a new run; the damaged ones are kept beside, under .damaged-*",
+            )
+        for path in damaged if snapshot is not None else ():
+            text = f"{path.name} does not match its manifest and was set aside"
+            self.emit(Alert("warning", text))
+        return snapshot
+
     def save(self, snapshot: Snapshot, metric: float | None, best: bool) -> None:
         """Write `snapshot`; waits for the one before it, never for its own."""
         self.wait()
@@ -51,6 +67,10 @@ class Keeper:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    def export(self, worker: Worker) -> None:
+        """The trained model, beside the record."""
+        self.emit(export.final(self.run, worker))
 
     def _write(self, snapshot: Snapshot, metric: float | None, best: bool) -> None:
         began = perf_counter()

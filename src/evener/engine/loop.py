@@ -12,12 +12,14 @@ from evener.data.loader import ahead
 from evener.engine import boundary, memory, parking, profile
 from evener.engine.acquaint import Roll, acquaint
 from evener.engine.balance import Balance
-from evener.engine.exchange import open_exchange
+from evener.engine.exchange import open_exchanges
 from evener.engine.knowledge import knowledge_from
 from evener.engine.level import level
 from evener.engine.muster import Muster
 from evener.engine.pieces import describe
 from evener.engine.round import Round
+from evener.engine.step import forward
+from evener.engine.task import Work, drive
 from evener.engine.training import Training
 from evener.events import Alert, GenerationFormed
 from evener.membership.generation import Generation
@@ -27,13 +29,18 @@ from evener.rank.group import Group, GroupBroken, form
 
 
 def run(training: Training) -> Done:
-    """Generation after generation, until the run is over."""
+    """Train the job's own task, from the first generation to the last."""
+    return drive(work(training), lambda piece: forward(training.worker, piece))
+
+
+def work(training: Training) -> Work[Done]:
+    """Generation after generation, until the run is over. Every piece is asked of the driver."""
     while True:
         generation = parking.await_work(training)
         if generation is None:
             return Done("stopped", training.worker.progress.step)
         try:
-            done = _generation(training, generation)
+            done = yield from _generation(training, generation)
         except GroupBroken as broken:
             training.link.say(Broken(generation.ballot, str(broken)))
             continue
@@ -47,7 +54,7 @@ def run(training: Training) -> Done:
             return done
 
 
-def _generation(training: Training, generation: Generation) -> Done | None:
+def _generation(training: Training, generation: Generation) -> Work[Done | None]:
     index = [m.rank for m in generation.members].index(training.rank)
     timeout_s = training.job.membership.form_s
     link, port = training.link, training.store_port
@@ -66,11 +73,8 @@ def _generation(training: Training, generation: Generation) -> Done | None:
             parking.park(training, group, roll.known, partings)
             return None
         balance = _open_balance(training, group, roll)
-        exchange = open_exchange(group, training.worker.parameters)
-        try:
-            return Round(training, group, exchange, balance, muster).steps()
-        finally:
-            exchange.close()
+        with open_exchanges(group, [m.parameters for m in training.worker.moving]) as exchanges:
+            return (yield from Round(training, group, exchanges, balance, muster).steps())
     finally:
         group.close()
 
@@ -86,10 +90,14 @@ def _announce(training: Training, group: Group) -> None:
     ranks = tuple(m.rank for m in generation.members)
     if group.index == 0:
         number, per_epoch = generation.ballot.number, training.order.steps_per_epoch
+        of_step = training.job.train.global_batch
         training.reporter.emit(
-            GenerationFormed(number, ranks, step, training.rank, training.total_steps, per_epoch)
+            GenerationFormed(
+                number, ranks, step, training.rank, training.total_steps, per_epoch, of_step
+            )
         )
-        _say_once(training, describe(training.cutting(group.size)))
+        if training.worker.normed:
+            _say_once(training, describe(training.cutting(group.size)))
 
 
 def _say_once(training: Training, text: str) -> None:

@@ -84,7 +84,7 @@ def await_work(training: Training) -> Generation | None:
 def _look(training: Training, aside: Aside) -> None:
     """Measure anew, with few samples, and ask to come back where that pays."""
     size = training.cutting(len(aside.others) + 1).size
-    for _ in range(PROBES):
+    for _ in range(PROBES if training.rehearses else 0):
         samples = max(1, min(int(PROBE_TAKES_S / aside.own.per_sample_s), aside.total))
         taken_s = rehearse(training.worker, training.data.train, samples, size)
         if not shares.departs(aside.own, samples, taken_s):

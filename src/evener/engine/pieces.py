@@ -31,11 +31,13 @@ class Pieces:
 @dataclass(frozen=True, slots=True)
 class Cutting:
     """`size`: the most samples at once, all if None. `paired`: a sample alone has no statistics.
-    `together`: every rank takes exactly one piece in a step, and one without samples a ghost."""
+    `together`: every rank takes exactly one piece in a step. `ghosts`: one without samples takes a
+    sample that counts nothing."""
 
     size: int | None = None
     paired: bool = False
     together: bool = False
+    ghosts: bool = False
 
     def of(self, batch: Batch, shares: Sequence[int], index: int) -> Pieces:
         """The pieces of rank `index`; a single empty one if it has no samples."""
@@ -44,7 +46,7 @@ class Cutting:
         stop = start + parts[index]
         if start == stop:
             ghost = (batch.start, batch.start + 1)
-            return Pieces((ghost,), ghost=True) if self.together else Pieces(((start, stop),))
+            return Pieces((ghost,), ghost=True) if self.ghosts else Pieces(((start, stop),))
         size = self.size or stop - start
         if self.paired:
             return Pieces(_even(start, stop, size))
@@ -64,7 +66,7 @@ def cutting(train: Train, normed: bool, ranks: int) -> Cutting:
     if not normed:
         return Cutting(train.micro_batch)
     if train.batchnorm == "sync":
-        return Cutting(together=True)
+        return Cutting(together=True, ghosts=True)
     return Cutting(train.micro_batch or ghost_size(train.global_batch, ranks), paired=True)
 
 

@@ -150,13 +150,14 @@ class Bench:
         worker = self.training.worker
         for parameter in worker.parameters:
             parameter.grad = torch.zeros_like(parameter)
-        for group in worker.optimizer.param_groups:
+        (moving,) = worker.moving
+        for group in moving.optimizer.param_groups:
             group["lr"] = 0.0
         times = []
         for _ in range(OPTIMIZER_STEPS + 1):
             began = perf_counter()
             torch.nn.utils.get_total_norm([p.grad for p in worker.parameters if p.grad is not None])
-            worker.optimizer.step()
+            moving.optimizer.step()
             devices.synchronize(worker.device)
             times.append(perf_counter() - began)
         return statistics.median(times[1:])

@@ -16,6 +16,7 @@ class Progress:
 
     step: int = 0  # committed steps
     cursor: int = 0  # samples they consumed
+    moves: int = 0  # optimizers that have moved in the step that is not committed yet
     skipped: int = 0  # steps whose gradients were not finite
     skipped_in_a_row: int = 0
     scale: float = 65536.0  # of an fp16 loss

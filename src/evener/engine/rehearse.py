@@ -12,6 +12,7 @@ import numpy as np
 from evener.data.loader import Request, Stream
 from evener.data.sources import Source
 from evener.engine.step import forward
+from evener.engine.task import Piece
 from evener.engine.worker import Worker
 from evener.rank import device as devices
 
@@ -32,9 +33,11 @@ def rehearse(worker: Worker, source: Source, samples: int, micro_batch: int | No
             with Stream(source, iter([Request(0, REHEARSAL, ids)]), 0, 1) as stream:
                 batch = next(stream)[1]
             assert batch is not None
-            forward(worker, batch).sum.backward()
+            worker.last_piece = len(ids)
+            piece = Piece(batch, len(ids), 0, REHEARSAL, start, samples)
+            forward(worker, piece).sum.backward()
         devices.synchronize(worker.device)
         return perf_counter() - began
     finally:
         undo()
-        worker.optimizer.zero_grad(set_to_none=True)
+        worker.zero_grad()

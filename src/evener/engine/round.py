@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from evener.data.loader import Request, Stream
 from evener.data.order import Batch
-from evener.engine import boundary, export, parking, task
+from evener.engine import boundary, parking
 from evener.engine.balance import Balance, Look
 from evener.engine.exchange import Exchange
 from evener.engine.muster import Muster, Parting
 from evener.engine.pieces import Pieces
 from evener.engine.step import Asks, Outcome, Part, Spent, take_step
+from evener.engine.task import Moved, Piece, Work
 from evener.engine.training import Training
 from evener.errors import Diverged
 from evener.events import SharesChanged, SpeedsFitted, StepCommitted
@@ -46,7 +47,7 @@ class Round:
 
     training: Training
     group: Group
-    exchange: Exchange
+    exchanges: Sequence[Exchange]  # of each optimizer
     balance: Balance
     muster: Muster
     asks: Asks = field(default_factory=Asks)  # what all ranks heard in the last step
@@ -54,7 +55,7 @@ class Round:
     before_s: float = 0.0  # and how long it took; 0: there was none yet
     pace: Pace = field(default_factory=Pace)  # of the run, since the last look at the speeds
 
-    def steps(self) -> Done | None:
+    def steps(self) -> Work[Done | None]:
         """Step by step, until the run is over (Done), or all pause at one boundary (None)."""
         training, loading = self.training, self.training.job.data
         self._tell_shares(training.worker.progress.step, self.balance.current, "a new generation")
@@ -69,7 +70,11 @@ class Round:
                 if done is not None or self.asks.pause:
                     self._tell_time()
                     return done
-                if partings := self._rebalance(self._commit(batches)):
+                outcome = yield from self._commit(batches)
+                began = time.perf_counter()
+                yield Moved(committed=True)
+                self.before.forward_s += time.perf_counter() - began  # the script's own afterwards
+                if partings := self._rebalance(outcome):
                     self._tell_time()
                     parking.park(training, self.group, self.balance.known, partings)
                     return None
@@ -78,7 +83,7 @@ class Round:
         """What this rank is to load, from the next step on, by the shares in force then."""
         order, progress = self.training.order, self.training.worker.progress
         step, cursor = progress.step, progress.cursor
-        while step < self.training.total_steps:
+        while not self.training.over(step, cursor):
             batch = order.batch(cursor)
             for start, stop in self._pieces(step, batch).spans:
                 yield Request(step, batch.epoch, order.ids(batch.epoch, start, stop))
@@ -89,19 +94,39 @@ class Round:
         way = self.training.cutting(self.group.size)
         return way.of(batch, self.balance.at(step), self.group.index)
 
-    def _commit(self, batches: Iterator[boundary.Loaded]) -> Outcome:
-        """One step; when this returns it has happened, on this rank."""
+    def _commit(self, batches: Iterator[boundary.Loaded]) -> Work[Outcome]:
+        """One step; when this ends it has happened, on this rank."""
         began = time.perf_counter()
         training, progress = self.training, self.training.worker.progress
         batch = training.order.batch(progress.cursor)
         pieces = self._pieces(progress.step, batch)
+        spans = iter(pieces.spans)
+
+        def fetch() -> Piece | None:
+            self.group.pulse.beat()
+            request, loaded = next(batches)
+            start = next(spans)[0]
+            if loaded is None:
+                return None
+            return Piece(
+                loaded, len(request.ids), progress.step, batch.epoch, start - batch.start,
+                batch.size, pieces.ghost,
+            )  # fmt: skip
+
         part = Part(
-            lambda: self._next(batches), len(pieces.spans), pieces.spans[0][0], self._own_asks(),
-            self.before, pieces.ghost,
+            fetch, len(pieces.spans), pieces.spans[0][0], self._own_asks(), self.before,
+            pieces.ghost,
         )  # fmt: skip
-        outcome = take_step(training.worker, self.exchange, part, training.total_steps)
+        outcome = yield from take_step(training.worker, self.exchanges, part)
+        self._take_in(outcome, batch, began)
+        return outcome
+
+    def _take_in(self, outcome: Outcome, batch: Batch, began: float) -> None:
+        """The step is committed: counters move, and it is told."""
+        training, progress = self.training, self.training.worker.progress
         progress.step += 1
         progress.cursor += batch.stop - batch.start
+        training.worker.committed()
         training.worker.samples_since_merge += outcome.spent.samples
         self.before.settle_wait(max(outcome.measured.seconds))
         self._tell_time()
@@ -112,7 +137,6 @@ class Round:
         self._enter(outcome, batch)
         self._publish(outcome, batch)
         self._check_sanity()
-        return outcome
 
     def _enter(self, outcome: Outcome, batch: Batch) -> None:
         """What was computed, into this rank's ledger."""
@@ -129,10 +153,6 @@ class Round:
             loss=outcome.loss,
         )
         self.training.ledger.write(line)
-
-    def _next(self, batches: Iterator[boundary.Loaded]) -> task.Batch | None:
-        self.group.pulse.beat()
-        return next(batches)[1]
 
     def _tell_time(self) -> None:
         """Where the time of the step before went: who was waited for is known one step later."""
@@ -163,7 +183,7 @@ class Round:
             grad_norm=outcome.grad_norm,
             seconds=self.before_s,
             generation=self.group.generation.ballot.number,
-            metrics=outcome.metrics,
+            metrics=training.worker.read(outcome.metrics),
             skipped=outcome.skipped,
         )
         if progress.step % training.job.log.every_steps == 0:
@@ -181,14 +201,14 @@ class Round:
     def _over(self) -> Done | None:
         """The end, with everything on disk before any rank leaves."""
         training, progress = self.training, self.training.worker.progress
-        finished = training.stopping_early or progress.step >= training.total_steps
+        finished = training.stopping_early or training.at_end
         if not (finished or self.asks.stop):
             return None
         if self.group.index == 0:
             with self.group.pulse.rest():
                 training.keeper.wait()
                 if finished:
-                    training.reporter.emit(export.final(training.keeper.run, training.worker))
+                    training.keeper.export(training.worker)
         self.group.sum(torch.zeros(1))  # nobody is done before the lead has written
         return Done("finished" if finished else "stopped", progress.step)
 

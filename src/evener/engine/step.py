@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import torch
@@ -17,9 +17,8 @@ import torch
 from evener.engine.balance import Measured
 from evener.engine.batchnorm import spared
 from evener.engine.exchange import Exchange
-from evener.engine.optimizer import learning_rate
-from evener.engine.task import Batch, Loss, move
-from evener.engine.worker import Worker
+from evener.engine.task import Loss, Moved, Piece, Work, move
+from evener.engine.worker import Moving, Worker
 from evener.rank import device as devices
 
 GROWTH_STEPS, GROWTH, BACKOFF = 2000, 2.0, 0.5  # of the fp16 scale, as is customary
@@ -77,9 +76,9 @@ class Outcome:
 
 @dataclass(slots=True)
 class Part:
-    """One rank's part of one step: `fetch` yields its micro-batches (None: it has none)."""
+    """One rank's part of one step: `fetch` gives its micro-batches (None: it has none)."""
 
-    fetch: Callable[[], Batch | None]
+    fetch: Callable[[], Piece | None]
     pieces: int
     start: int  # its first position in the epoch: seeds dropout
     asks: Asks
@@ -87,67 +86,142 @@ class Part:
     ghost: bool = False  # its samples count nothing: it only keeps the others' layers company
 
 
-def take_step(worker: Worker, exchange: Exchange, part: Part, total_steps: int) -> Outcome:
-    """Compute, reduce, and commit by moving the optimizer; raises GroupBroken with no effect."""
-    progress, train = worker.progress, worker.job.train
-    rate = learning_rate(train, progress.step, total_steps)
-    scale = progress.scale if train.precision == "fp16" else 1.0
-    torch.manual_seed(_seed(train.seed, progress.step, part.start))
-    worker.optimizer.zero_grad(set_to_none=True)
-    spent = Spent()
+def take_step(worker: Worker, exchanges: Sequence[Exchange], part: Part) -> Work[Outcome]:
+    """Compute, reduce, and commit by moving the optimizer; raises GroupBroken with no effect.
+
+    With several optimizers the samples stay until every one has had its loss: what has moved
+    before a break has moved for all, and is not moved again.
+    """
+    seed = _seed(worker.job.train.seed, worker.progress.step, part.start)
+    devices.seed(worker.device, seed)
+    worker.zero_grad()
+    turn = Turn(worker, part, Spent(), Sums(worker.task.metrics))
     undo = worker.remember_buffers()
     try:
-        with worker.among(exchange.group, part.ghost):
-            control = _accumulate(worker, exchange, part, scale, spent)
-        began = perf_counter()
-        exchange.finish()
-        spent.exchange_s += perf_counter() - began
+        if len(worker.moving) > 1:
+            outcome = yield from _several(turn, exchanges)
+        else:
+            yield from _pieces(turn, exchanges[0])
+            outcome = turn.finish(exchanges[0], 0)
     except BaseException:
         undo()
         raise
-    numbers = control.tolist()
-    began = perf_counter()
-    norm = _apply(worker, numbers[0] * scale, rate)
-    if progress.skipped_in_a_row:
+    if outcome.skipped:
         undo()
-    devices.synchronize(worker.device)
-    spent.optimizer_s = perf_counter() - began
-    return _outcome(worker, numbers, norm, rate, exchange.group.size, spent)
+    return outcome
 
 
-def _accumulate(
-    worker: Worker, exchange: Exchange, part: Part, scale: float, spent: Spent
-) -> torch.Tensor:
-    """Forward and backward over all pieces; the last one's backward overlaps the exchange.
+def _pieces(turn: Turn, exchange: Exchange) -> Work[None]:
+    """All pieces of one optimizer's step; the last one's backward overlaps the exchange."""
+    for number in range(turn.part.pieces):
+        piece, last = turn.fetch(), number == turn.part.pieces - 1
+        if piece is None:
+            turn.begin(exchange)
+            continue
+        with turn.worker.among(exchange.group, turn.part.ghost):
+            loss = yield from turn.ask(piece)
+            turn.learn(loss, exchange if last else None)
+        if not last:
+            yield Moved(committed=False)
 
-    Not where layers meet: there, what all ranks sum in backward must come in one order.
-    """
-    total, early = _Sums(worker.task.metrics), worker.meeting is None
-    for piece in range(part.pieces):
+
+def _several(turn: Turn, exchanges: Sequence[Exchange]) -> Work[Outcome]:
+    """One optimizer after the other, in the order that the answers come in."""
+    progress, piece, done = turn.worker.progress, turn.fetch(), 0
+    assert piece is not None, "a rank without samples gets a ghost"
+    outcome: Outcome | None = None
+    loss: Loss | None = yield from turn.ask(piece)
+    while loss is not None:
+        done += 1
+        if done > progress.moves:
+            exchange = exchanges[loss.optimizer]
+            with turn.worker.among(exchange.group, turn.part.ghost):
+                turn.learn(loss, exchange)
+            outcome = joined(outcome, turn.finish(exchange, loss.optimizer))
+            turn.sums = Sums(turn.worker.task.metrics)
+            turn.worker.zero_grad()
+            progress.moves = done
         began = perf_counter()
-        batch = part.fetch()
-        spent.data_s += perf_counter() - began
-        last = piece == part.pieces - 1
-        if batch is None:
-            exchange.begin(total.control(exchange, part))
-            break
+        loss = yield Moved(committed=True)
+        turn.spent.forward_s += perf_counter() - began
+    assert outcome is not None, "the driver sees to it that every step has an answer"
+    progress.moves = 0
+    return outcome
+
+
+@dataclass(slots=True)
+class Turn:
+    """The work of one step on this rank, for one optimizer or one after the other."""
+
+    worker: Worker
+    part: Part
+    spent: Spent
+    sums: Sums
+    scale: float = 1.0  # of the loss, for fp16
+
+    def __post_init__(self) -> None:
+        if self.worker.job.train.precision == "fp16":
+            self.scale = self.worker.progress.scale
+
+    def fetch(self) -> Piece | None:
         began = perf_counter()
-        loss = forward(worker, batch)
-        if not part.ghost:
-            total.add(loss)
-            spent.samples += len(batch[0])
-        forwarded = perf_counter()
-        spent.forward_s += forwarded - began - _met(worker, spent)
-        if last:
-            exchange.begin(total.control(exchange, part), early)
-        (loss.sum * scale if scale != 1.0 else loss.sum).backward()
+        piece = self.part.fetch()
+        self.spent.data_s += perf_counter() - began
+        self.spent.samples += 0 if piece is None or piece.ghost else piece.samples
+        return piece
+
+    def ask(self, piece: Piece) -> Work[Loss]:
+        """The loss of `piece`, by whoever drives."""
+        began = perf_counter()
+        self.worker.last_piece = piece.samples
+        loss = yield piece
+        assert loss is not None, "a driver answers a piece with its loss"
+        self.spent.forward_s += perf_counter() - began - _met(self.worker, self.spent)
+        return loss
+
+    def learn(self, loss: Loss, exchange: Exchange | None) -> None:
+        """Backward; with the last piece's the exchange begins, unless layers meet: there, what all
+        ranks sum in backward must come in one order."""
+        began = perf_counter()
+        if not self.part.ghost:
+            self.sums.add(loss)
+        if exchange is not None:
+            self.begin(exchange)
+        if loss.sum.requires_grad:
+            (loss.sum * self.scale if self.scale != 1.0 else loss.sum).backward()
+        devices.synchronize(self.worker.device)
+        self.spent.backward_s += perf_counter() - began - _met(self.worker, self.spent)
+
+    def begin(self, exchange: Exchange) -> None:
+        early = self.worker.meeting is None and not self.part.ghost
+        exchange.begin(self.sums.control(exchange, self.part), early)
+
+    def finish(self, exchange: Exchange, place: int) -> Outcome:
+        """The sums of all ranks, and what the optimizer makes of them."""
+        worker, spent = self.worker, self.spent
+        if self.part.ghost:
+            worker.zero_grad()
+        exchange.close_backward()
+        spent.hidden_s += exchange.under_way_s if worker.meeting is None else 0.0
+        began = perf_counter()
+        exchange.finish()
+        spent.exchange_s += perf_counter() - began
+        numbers = self.sums.sent.tolist()
+        began = perf_counter()
+        rate = _rate(worker, worker.moving[place])
+        norm = _apply(worker, worker.moving[place], numbers[0] * self.scale)
         devices.synchronize(worker.device)
-        spent.backward_s += perf_counter() - forwarded - _met(worker, spent)
-    if part.ghost:
-        worker.optimizer.zero_grad(set_to_none=True)
-    exchange.close_backward()
-    spent.hidden_s = exchange.under_way_s if early else 0.0
-    return total.sent
+        spent.optimizer_s += perf_counter() - began
+        return _outcome(worker, numbers, norm, rate, exchange.group.size, spent)
+
+
+def joined(one: Outcome | None, other: Outcome) -> Outcome:
+    """Of two optimizers' turns in one step: what was asked in either is asked."""
+    if one is None:
+        return other
+    a, b = one.asks, other.asks
+    asks = Asks(a.pause or b.pause, a.stop or b.stop, a.save or b.save)
+    return replace(other, asks=asks, skipped=one.skipped or other.skipped)
 
 
 def _met(worker: Worker, spent: Spent) -> float:
@@ -157,19 +231,18 @@ def _met(worker: Worker, spent: Spent) -> float:
     return waited_s
 
 
-def forward(worker: Worker, batch: Batch) -> Loss:
-    """The loss of a piece. A sample alone goes through the plain model, spared by hooks that a
-    compiled one would not see."""
-    worker.last_piece = len(batch[0])
-    batch = move(batch, worker.device, worker.dtype)
+def forward(worker: Worker, piece: Piece) -> Loss:
+    """The loss of a piece, by the worker's own task. A sample alone goes through the plain model,
+    spared by hooks that a compiled one would not see."""
+    batch = move(piece.batch, worker.device, worker.dtype)
     with devices.autocast(worker.job.train.precision, worker.device):
-        if len(batch[0]) > 1 or not worker.normed or worker.meeting is not None:
+        if piece.samples > 1 or not worker.normed or worker.meeting is not None:
             return worker.task.loss(worker.forward, batch, training=True)
         with spared(worker.model):
             return worker.task.loss(worker.model, batch, training=True)
 
 
-class _Sums:
+class Sums:
     """The step's small numbers: count, loss, asks, metrics, and every rank's last timing."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -195,17 +268,25 @@ class _Sums:
         return self.sent
 
 
-def _apply(worker: Worker, divisor: float, rate: float) -> float:
+def _rate(worker: Worker, moving: Moving) -> float:
+    """The learning rate of this step, set where the job says it."""
+    groups = moving.optimizer.param_groups
+    if worker.rate is not None:
+        for group in groups:
+            group["lr"] = worker.rate(worker.progress.step)
+    return float(groups[0]["lr"])
+
+
+def _apply(worker: Worker, moving: Moving, divisor: float) -> float:
     """Divide, clip and step, in one pass over the gradients; returns the norm, divided.
 
     A norm that is not finite moves nothing: the batch is consumed, the weights stay.
     """
     train, progress = worker.job.train, worker.progress
-    parameters = worker.parameters
-    for parameter in parameters:
+    for parameter in moving.parameters:
         if parameter.grad is None:  # nobody's samples reached it: zero, however many ranks
             parameter.grad = torch.zeros_like(parameter)
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = [p.grad for p in moving.parameters if p.grad is not None]
     norm = float(torch.nn.utils.get_total_norm(gradients)) / divisor if divisor else float("nan")
     finite = norm == norm and norm not in (float("inf"), float("-inf"))
     _rescale(worker, finite)
@@ -218,9 +299,7 @@ def _apply(worker: Worker, divisor: float, rate: float) -> float:
     if train.clip_norm is not None and norm > train.clip_norm:
         factor *= train.clip_norm / (norm + 1e-6)
     torch._foreach_mul_(gradients, factor)
-    for group in worker.optimizer.param_groups:
-        group["lr"] = rate
-    worker.optimizer.step()
+    moving.optimizer.step()
     return norm
 
 

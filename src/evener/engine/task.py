@@ -1,15 +1,16 @@
 """What is learned: a loss as a sum over samples and its count, never a mean.
 
 Sums are what makes a step exact: they add up over micro-batches and over ranks of any share,
-and a rank with nothing to do adds zero.
+and a rank with nothing to do adds zero. The engine asks for the loss of one piece of samples after
+another; who answers, a task of ours or the loop of a script, is the driver.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,19 +18,69 @@ from torch.nn import functional
 
 from evener import usercode
 from evener.config.schema import Train
+from evener.data import nested
 from evener.errors import CodeReturnedWrong
 from evener.shape import Shape
 
-Batch = tuple[Tensor, ...]
+Batch = Any  # what a collate function makes; of built-in data a tuple of tensors
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """`sum` over what `count` counts (samples, tokens); `metrics` are sums over the same."""
+    """`sum` over what `count` counts (samples, tokens); `metrics` are sums over the same. A sum
+    that was differentiated before needs no gradient. It is for the `optimizer` of that place."""
 
     sum: Tensor
     count: float
-    metrics: dict[str, Tensor] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    optimizer: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Samples that go through the model at once, as loaded. Their loss is to be answered."""
+
+    batch: Batch
+    samples: int
+    step: int
+    epoch: int
+    start: int  # the first one's position in the global batch
+    whole: int  # samples in that batch
+    ghost: bool = False  # they count nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The answer was taken in. `committed`: with it an optimizer has moved, on all ranks alike.
+
+    What is sent next is None, or, where a step has several optimizers, the loss for another.
+    """
+
+    committed: bool
+
+
+T = TypeVar("T")
+Work = Generator[Piece | Moved, Loss | None, T]
+
+
+def drive(work: Work[T], answer: Callable[[Piece], Loss]) -> T:
+    """The driver of built-in tasks. What `answer` raises, the engine has to hear: it may be that
+    memory was full."""
+    try:
+        asked: Piece | Moved = next(work)
+        while True:
+            if isinstance(asked, Moved):
+                asked = work.send(None)
+                continue
+            try:
+                loss = answer(asked)
+            except Exception as error:  # noqa: BLE001  (the engine raises what it cannot mend)
+                asked = work.throw(error)
+            else:
+                asked = work.send(loss)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 class Task(Protocol):
@@ -138,8 +189,14 @@ def build_task(train: Train, shape: Shape) -> Task:
     return NextToken(train.label_smoothing)
 
 
-def move(batch: Batch, device: torch.device, dtype: torch.dtype) -> Batch:
-    """To the device; real numbers in the training's precision, whole numbers as they are."""
-    return tuple(
-        t.to(device, dtype if t.is_floating_point() else t.dtype, non_blocking=True) for t in batch
-    )
+def move(batch: Batch, device: torch.device, dtype: torch.dtype | None) -> Batch:
+    """To the device; real numbers in the training's precision if it has one, whole numbers as they
+    are."""
+
+    def moved(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf.to(device) if callable(getattr(leaf, "to", None)) else leaf
+        real = leaf.is_floating_point() and dtype is not None
+        return leaf.to(device, dtype if real else leaf.dtype, non_blocking=True)
+
+    return nested.mapped(batch, moved)

@@ -7,11 +7,9 @@ script failed of. What it computes with is the script's own affair.
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import faulthandler
 import json
-import os
 import signal
 import sys
 import traceback
@@ -19,7 +17,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-from evener import contract
+from evener import contract, usercode
 from evener.lifeline import die_with_parent
 
 
@@ -30,9 +28,7 @@ def main() -> None:
         faulthandler.register(getattr(signal, contract.STACK_SIGNAL))
     word, folder, script, *arguments = sys.argv[1:]
     try:
-        os.chdir(folder)
-        code = compile(Path(script).read_bytes(), script, "exec")
-        _run(code, script, arguments)
+        usercode.run_as_main(Path(script), arguments, Path(folder))
     except SystemExit:
         raise
     except KeyboardInterrupt:
@@ -42,17 +38,6 @@ def main() -> None:
         sys.excepthook(type(error), error, trace)
         _leave_word(Path(word), error, script)
         sys.exit(1)
-
-
-def _run(code: types.CodeType, script: str, arguments: list[str]) -> None:
-    """In the module that is called so, for good: pickle and spawned processes look there."""
-    sys.argv = [script, *arguments]
-    sys.path.insert(0, str(Path(script).parent))
-    module = types.ModuleType("__main__")
-    module.__file__ = script
-    module.__dict__["__builtins__"] = builtins
-    sys.modules["__main__"] = module
-    exec(code, module.__dict__)
 
 
 def _of_script(trace: types.TracebackType | None, script: str) -> types.TracebackType | None:

@@ -3,23 +3,53 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from evener.config.schema import Job
-from evener.data.order import Order
-from evener.data.sources import DataSet
+from evener.data.order import Ordering
+from evener.data.sources import Sources
 from evener.engine.keeper import Keeper
 from evener.engine.pieces import Cutting, cutting
 from evener.engine.report import Reporter
 from evener.engine.worker import Worker
+from evener.membership.generation import Generation
+from evener.orders import Order as Word
 from evener.placement import TRAIN
-from evener.rank.link import Link
+from evener.rank.pulse import Pulse
 from evener.rundir.ledger import Ledger
 from evener.shares import Speed
 
 if TYPE_CHECKING:
     from evener.engine.parking import Aside
+
+
+class Agent(Protocol):
+    """Who says with whom to train, and hears of it: `rank.link.Link`, or nobody."""
+
+    pulse: Pulse
+
+    @property
+    def halt_asked(self) -> bool: ...
+
+    @property
+    def stop_asked(self) -> str | None: ...
+
+    @property
+    def save_asked(self) -> bool: ...
+
+    def say(self, order: Word, /) -> None: ...
+
+    def await_form(self, step: int, patience_s: float | None = None) -> Generation | None: ...
+
+    def stand_aside(self) -> None: ...
+
+    def return_to_work(self) -> None: ...
+
+    def on_break(self, breaker: Callable[[], None], /) -> None: ...
+
+    def saved(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -28,15 +58,18 @@ class Training:
 
     job: Job
     rank: int
-    link: Link
+    link: Agent
     store_port: int
     worker: Worker
-    data: DataSet
-    order: Order
-    total_steps: int
+    data: Sources
+    order: Ordering
+    total_steps: int  # 0: when its epochs are over, which only the end of a stream tells
     reporter: Reporter
     keeper: Keeper
     ledger: Ledger
+    epochs: int | None = None  # where there are no total steps
+    rehearses: bool = True  # a rank may be timed on samples of which nothing remains
+    ghosts: bool = False  # a rank without samples computes one that counts nothing
     purpose: str = TRAIN
     profiled: dict[int, Speed] = field(default_factory=dict)  # what is known besides the record
     part: tuple[float, float] = (0.0, 1.0)  # of the batch that this rank may take
@@ -49,10 +82,24 @@ class Training:
 
     def cutting(self, ranks: int) -> Cutting:
         """How one of `ranks` puts its part of a batch through the model."""
-        way = cutting(self.job.train, self.worker.normed, ranks)
+        worker = self.worker
+        way = cutting(self.job.train, worker.normed, ranks)
+        if len(worker.moving) > 1:
+            way = Cutting(together=True)
+        way = replace(way, ghosts=way.together or self.ghosts)
         if self.fits is None or way.together:
             return way
         return replace(way, size=min(self.fits, way.size or self.fits))
+
+    def over(self, step: int, cursor: int) -> bool:
+        """Whether nothing is left to do after `step` steps, and so many samples."""
+        if self.total_steps:
+            return step >= self.total_steps
+        return self.order.batch(cursor).epoch >= (self.epochs or 0)
+
+    @property
+    def at_end(self) -> bool:
+        return self.over(self.worker.progress.step, self.worker.progress.cursor)
 
     @property
     def stopping_early(self) -> bool:

@@ -46,8 +46,8 @@ def validate(
     totals = _pass(worker, source, requests, group.pulse.beat)
     group.sum(totals)
     loss, count, *metrics = totals.tolist()
-    means = {n: v / count for n, v in zip(worker.task.metrics, metrics, strict=True)}
-    if isinstance(worker.task, NextToken):
+    means = {n: v / count for n, v in zip(worker.exam.metrics, metrics, strict=True)}
+    if isinstance(worker.exam, NextToken):
         means["perplexity"] = math.exp(min(loss / count, 700.0))
     return Result(loss / count, count, means)
 
@@ -62,18 +62,18 @@ def _pass(
 ) -> torch.Tensor:
     """Sums of loss, count and metrics over this rank's part."""
     data = worker.job.data
-    totals = torch.zeros(2 + len(worker.task.metrics), dtype=torch.float64)
+    totals = torch.zeros(2 + len(worker.exam.metrics), dtype=torch.float64)
     worker.model.eval()
     try:
         with torch.no_grad(), Stream(source, requests, data.workers, data.prefetch) as stream:
-            for _, batch in stream:
+            for request, batch in stream:
                 assert batch is not None
                 beat()
-                worker.last_piece = len(batch[0])
+                worker.last_piece = len(request.ids)
                 with devices.autocast(worker.job.train.precision, worker.device):
                     moved = move(batch, worker.device, worker.dtype)
-                    loss = worker.task.loss(worker.forward, moved, training=False)
-                metrics = [float(loss.metrics[n]) for n in worker.task.metrics]
+                    loss = worker.exam.loss(worker.forward, moved, training=False)
+                metrics = [float(loss.metrics[n]) for n in worker.exam.metrics]
                 sums = [float(loss.sum), loss.count, *metrics]
                 totals += torch.tensor(sums, dtype=torch.float64)
     finally:
@@ -81,12 +81,12 @@ def _pass(
     return totals
 
 
-def due(config: schema.Validation, progress: Progress, per_epoch: int, total: int) -> bool:
+def due(config: schema.Validation, progress: Progress, per_epoch: int, at_end: bool) -> bool:
     """A function of the step alone, so that all ranks agree and a resumed run does too."""
     step = progress.step
     if step == 0 or progress.validated_step == step:
         return False
-    if step >= total:
+    if at_end:
         return config.at_end
     every = config.every_steps or (config.every_epochs or 0) * per_epoch
     return every > 0 and step % every == 0

@@ -76,8 +76,9 @@ class GenerationFormed:
     ranks: tuple[int, ...]
     step: int  # the last one committed before; -1: not known, of a script's processes
     lead: int  # the rank that publishes: metrics, checkpoints
-    total_steps: int
-    steps_per_epoch: int
+    total_steps: int  # 0: not known before the end
+    steps_per_epoch: int  # likewise
+    global_batch: int = 0  # samples of a step; 0: as the run's start said
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evener import errors
+from evener.config.data import OnDisk
 from evener.config.schema import Job
 from evener.config.section import kind_of
 
@@ -33,3 +34,9 @@ def read_paths(job: Job) -> tuple[str, ...]:
     named = (getattr(job.data, "path", None), getattr(job.model, "weights", None))
     data = (path for path in named if path and not path.startswith("builtin:"))
     return (*data, *job.script.reads)
+
+
+def shipped(job: Job) -> tuple[str, ...]:
+    """Of the data, what machines of a Swarm get from here."""
+    data = job.data
+    return (str(getattr(data, "path", "")),) if isinstance(data, OnDisk) and data.ship else ()

@@ -22,16 +22,17 @@ def record(run: RunDir, event: RunStarted | RunEnded) -> None:
 
 
 def started(run: RunDir, job: Job, plan: Plan, *, resumed: bool) -> RunStarted:
-    """Of a torchrun script its name is all that is known."""
-    scripted = job.is_torchrun
+    """Of a script its name is known, and of what it learns from that it has it by itself; of a
+    torchrun script not even that."""
+    script = PurePath(job.script.path).name
     return RunStarted(
         run=run.name,
         job=job.name or run.name,
-        model=PurePath(job.script.path).name if scripted else job.model.name,
-        data="" if scripted else job.data.name,
+        model=script or job.model.name,
+        data="" if job.is_torchrun else "its own data" if script else job.data.name,
         ranks=len(plan.ranks),
         agents=len(plan.agents),
-        global_batch=0 if scripted else job.train.global_batch,
+        global_batch=job.train.global_batch if job.batch_known else 0,
         resumed=resumed,
         place=plan.place,
     )

@@ -78,7 +78,7 @@ def shipment(job: Job, leave_out: Path) -> Shipment:
 def provided_for(job: Job, run: RunDir) -> tuple[Job, tuple[str, ...]]:
     """The job with what its script needs in the image, and what a person should know of that and
     of its code."""
-    if is_aboard(job, run):
+    if not job.script.path or is_aboard(job, run):
         return job, ()
     script, folder = Path(job.script.path), Path(job.script.folder)
     beside = requirements.found(script.parent)
@@ -93,6 +93,8 @@ def provided_for(job: Job, run: RunDir) -> tuple[Job, tuple[str, ...]]:
 
 def shipped(job: Job, run: RunDir) -> Job:
     """The job as its processes read it, once the script's code is in the run's folder."""
+    if not job.script.path:
+        return job
     if is_aboard(job, run):
         return _aboard(job, os.path.relpath(job.script.path, job.script.folder))
     what = shipment(job, run.path.parent)

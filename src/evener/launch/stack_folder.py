@@ -7,9 +7,8 @@ from pathlib import Path
 
 from evener import contract, placement
 from evener.config.load import job_to_json
-from evener.config.schema import Job
 from evener.image import build
-from evener.launch import compose, project, stack
+from evener.launch import belongings, compose, project, stack
 from evener.launch import folder as folders
 from evener.launch.compose import Read
 from evener.launch.folder import README, Export
@@ -26,7 +25,7 @@ def fill(folder: Path, export: Export) -> tuple[Read, ...]:
     registry = export.content.image.registry
     image = f"{registry}/{what.tag}" if registry else what.tag
     plan = replace(export.plan, place=project.STACK, code=(contract.IMAGE_CODE,))
-    ships = tuple(r for r in reads if r.variable == compose.DATA) if _ships(job) else ()
+    ships = tuple(r for r in reads if r.variable == compose.DATA) if belongings.shipped(job) else ()
     own = Stack(export.name, image, tuple(r for r in reads if r not in ships), ships)
     folders.lay_image(folder, what)
     layout.write_atomic(folder / contract.JOB_NAME, job_to_json(job))
@@ -35,10 +34,6 @@ def fill(folder: Path, export: Export) -> tuple[Read, ...]:
     layout.write_atomic(folder / README, _readme(export.name, image))
     layout.write_atomic(folder / STACK, stack.render(plan, own))
     return reads
-
-
-def _ships(job: Job) -> bool:
-    return getattr(job.data, "ship", False)
 
 
 def _readme(name: str, image: str) -> str:

@@ -42,7 +42,7 @@ def shared_gpus(used: Sequence[str]) -> list[str]:
 
 
 def idle_ranks(job: Job, ranks: Sequence[RankPlan]) -> str:
-    if job.is_torchrun or len(ranks) <= job.train.global_batch:
+    if len(ranks) <= job.train.global_batch or not job.batch_known:
         return ""
     return (
         f"a global batch of {counted(job.train.global_batch, 'sample')} cannot occupy "

@@ -24,9 +24,10 @@ def of_rank(job: Job, wish: MachineWish | None = None) -> tuple[float, float]:
 
 
 def check(job: Job, ranks: Sequence[RankPlan]) -> None:
-    """Raises BadCombination where no cut of the batch would keep all of them."""
-    if job.is_torchrun:
-        return  # how its ranks part their work is the script's own affair
+    """Raises BadCombination where no cut of the batch would keep all of them, as far as it is
+    known how large that is."""
+    if not job.batch_known:
+        return
     total, count = job.train.global_batch, counted(len(ranks), "rank")
     for rank in ranks:
         least, most = rank.part

@@ -52,6 +52,16 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
     return nullcontext()
 
 
+def seed(device: torch.device, number: int) -> None:
+    """Of what is drawn on a processor and on `device`: to seed all kinds of device, as
+    torch.manual_seed does, costs half a millisecond where they are not in use."""
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
+    elif device.type == "mps":
+        torch.mps.manual_seed(number)
+
+
 def threads() -> int:
     """How many this process computes with."""
     return torch.get_num_threads()

@@ -136,11 +136,17 @@ CAUSES: dict[str, Cause] = {
         "the message names the file and, where Python objects to one, the line.",
     ),
     "E305": Cause(
-        "A script that evener ran as torchrun would has ended with a status of its own, without an "
-        "exception: `sys.exit(3)`, or a library that ends the process. The message has its last "
-        "lines.",
+        "A script has ended with a status of its own, without an exception: `sys.exit(3)`, or a "
+        "library that ends the process. Of a torchrun script the message has the last lines.",
         "the log of the rank has all that was printed: `evener logs RUN`. A script that ends by a "
         "signal (`kill -9`, for want of memory) is not met here: it is started again.",
+    ),
+    "E306": Cause(
+        "A script called `evener.training` where or how that cannot work: a loop without "
+        "`run.step`, an optimizer that the script itself moves, a loss that is no single number, "
+        "data that can be read only once, code beside the main guard with loader processes.",
+        "the message has the line of the script, and what to write there; [your "
+        "script](../tutorial/your-script.md) has a loop that works.",
     ),
     "E401": Cause(
         "There is no run of that name, or no run at all, in the folder where runs live "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evener.reference import commands, environment, error_codes, events, job_file
+from evener.reference import commands, environment, error_codes, events, job_file, training
 
 _PAGES = {
     "job-file.md": job_file.page,
@@ -12,6 +12,7 @@ _PAGES = {
     "events.md": events.page,
     "errors.md": error_codes.page,
     "environment.md": environment.page,
+    "training.md": training.page,
 }
 
 

@@ -234,6 +234,7 @@ def _generation_formed(draft: RunState, event: events.GenerationFormed, time: fl
         lead=event.lead,
         total_steps=event.total_steps,
         steps_per_epoch=event.steps_per_epoch,
+        global_batch=event.global_batch or draft.global_batch,
     )
     _train(draft)
 

@@ -198,7 +198,7 @@ class RunState:
         return self.phase in ENDED
 
     @property
-    def is_script(self) -> bool:
+    def is_torchrun(self) -> bool:
         """Whether a script does all of it, its checkpoints too: nothing is known of its data."""
         return bool(self.model) and not self.data
 
