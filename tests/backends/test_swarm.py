@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from evener.docker import Engine
-from evener.events import CheckpointHome, GenerationFormed, RankLost, RankStarted, RunEnded
+from evener.events import CheckpointHome, GenerationFormed, RankStarted
 from evener.image import build
 from evener.rundir import checkpoints
 from tests.backends import shell as shells
@@ -47,23 +46,7 @@ def test_a_run_goes_to_its_end_and_all_of_it_comes_home(shell: Shell) -> None:
     assert shell.place.left(shell.folder) == []
 
 
-def test_a_run_is_stopped_and_goes_on_from_what_came_home(shell: Shell) -> None:
-    run = shell.detach(shell.write_job(steps=LONG))
-    shell.await_step(run, 20)
-    [row] = json.loads(shell.evener("ps", "--json").stdout)
-    assert row["phase"] == "training"
-    stopped = shell.evener("stop")
-    assert stopped.returncode == 0, said(stopped)
-    shell.await_nothing_left()
-    last = events(run, RunEnded)[-1]
-    assert last.outcome == "stopped"
-    assert checkpoints.entries(run.checkpoints)[-1].step == last.step
-    resumed = shell.evener("resume", "job", "-o", f"train.steps={last.step + 40}")
-    assert resumed.returncode == 0, said(resumed)
-    check_steps(run, last.step + 40)
-
-
-def test_a_machine_that_dies_is_cut_off_or_drained_is_left_behind_and_comes_back(
+def test_a_machine_that_is_cut_off_or_drained_is_left_behind_and_comes_back(
     shell: Shell, machines: lab.Swarm
 ) -> None:
     run = shell.detach(shell.write_job(steps=LONG))
@@ -73,9 +56,6 @@ def test_a_machine_that_dies_is_cut_off_or_drained_is_left_behind_and_comes_back
         until(lambda: events(run, GenerationFormed)[-1].ranks == ranks, f"not only {ranks} train")
         shell.await_step(run, shells.last_step(run) + 20)
 
-    shell.place.strike(run)
-    until(lambda: bool(events(run, RankLost)), "nobody misses it")
-    train(0, 1, 2)
     machines.cut(2)
     train(0, 1)
     machines.heal(2)
