@@ -38,7 +38,7 @@ class Listener:
         self._course = Course()
         self._log: Path | None = None
         self._at, self._rest = 0, b""
-        self._look_at = 0.0
+        self._look_at = self._looked_at = 0.0
         self._told: tuple[int, float] | None = None  # the step told last in this generation, when
         self._metrics: dict[str, float] = {}
         self._lr = math.nan
@@ -52,6 +52,7 @@ class Listener:
         self._log = self._run.rank_log(generation.ranks[0])
         self._at = self._log.stat().st_size if self._log.exists() else 0
         self._rest, self._course, self._told = b"", Course(), None
+        self._looked_at = now
         # Even: the group stands. Odd: it has gone back to a checkpoint of its own.
         self._number, self._form_at = 2 * generation.ballot.number, now + FORMED_S
 
@@ -63,8 +64,10 @@ class Listener:
             self._formed()
         lines = self._lines()
         read = [line for text in lines if (line := numbers.read(text, self._wanted))]
-        for line in read[-MOST_EVENTS:]:
-            self._hear(line, now)
+        before, self._looked_at = self._looked_at, now
+        for number, line in enumerate(read, 1):  # when each was printed nobody knows: evenly
+            if number > len(read) - MOST_EVENTS:
+                self._hear(line, before + (now - before) * number / len(read))
 
     def finish(self, now: float) -> None:
         """Nothing more will be printed."""

@@ -28,7 +28,16 @@ export class Curves {
   ask() {
     const measures = measuresOf(this._page.series.names);
     for (const measure of measures) if (!this._charts.has(measure)) this._add(measure);
-    for (const chart of this._charts.values()) chart.ask();
+    for (const [measure, chart] of this._charts) {
+      chart.element.hidden = LAST.includes(measure) && this._isEmpty(measure);
+      chart.ask();
+    }
+  }
+
+  /** Scripts say nothing of some of it: there are curves, and no values. */
+  _isEmpty(measure) {
+    const curve = this._page.series.get(measure);
+    return curve !== undefined && !curve.mean.some(Boolean);
   }
 
   _add(measure) {

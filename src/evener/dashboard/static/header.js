@@ -3,31 +3,32 @@
 import * as clock from "./clock.js";
 import { byId, el, mark, put, visible } from "./dom.js";
 import { painted } from "./frame.js";
-import { oneRankEach, ofOwnSpeeds, ofPossible, speedOf, speedUp } from "./speed.js";
+import { countsSamples, oneRankEach, ofOwnSpeeds, ofPossible, speedOf, speedUp } from "./speed.js";
 import * as words from "./words.js";
 import { DASH } from "./words.js";
 
 export const ENDED = ["finished", "stopped", "failed"];
 
+// Those of `samples` are not known of a script that does all by itself.
 const FIGURES = [
   { title: "Time left", main: (s) => words.duration(s.eta_s), sub: endsAt },
   {
-    title: "Speed", main: (s) => words.speed(s.samples_per_s),
+    title: "Speed", samples: true, main: (s) => words.speed(s.samples_per_s),
     sub: (s) => `${words.interval(s.step_s)} a step`,
     hint: "Samples per second, over the last steps",
   },
   {
-    title: "Speed-up", main: times,
+    title: "Speed-up", samples: true, main: times,
     sub: (s) => `the fastest ${oneRankEach(s) ? "machine" : "rank"} alone`,
     hint: "The run's speed over that of the fastest one, were it to do the whole batch alone",
   },
   {
-    title: "Of the possible", main: (s) => words.percent(ofPossible(s)),
+    title: "Of the possible", samples: true, main: (s) => words.percent(ofPossible(s)),
     sub: (s) => `of ${words.speed(s.possible_samples_per_s)}`,
     hint: "Measured speed against that of the best shares",
   },
   {
-    title: "Of own speeds", main: (s) => words.percent(ofOwnSpeeds(s)),
+    title: "Of own speeds", samples: true, main: (s) => words.percent(ofOwnSpeeds(s)),
     sub: (s) => `of ${words.speed(s.alone_samples_per_s)}`,
     hint: "Measured speed against what the ranks do by themselves, added up",
   },
@@ -38,7 +39,7 @@ const FIGURES = [
   { title: "Validation", main: (s) => words.number(s.validation?.loss), sub: best },
   { title: "Ranks", main: atWork, sub: machinesOf },
   {
-    title: "Batch", main: (s) => words.whole(s.global_batch || null),
+    title: "Batch", samples: true, main: (s) => words.whole(s.global_batch || null),
     sub: (s) => `learning rate ${words.number(s.lr, 3)}`,
   },
   { title: "Running for", main: lasted, sub: (s) => `since ${words.clock(s.started_at)}` },
@@ -65,11 +66,12 @@ export function header(name) {
   };
 }
 
-function figureOf({ title: name, hint, main, sub }) {
+function figureOf({ title: name, hint, samples, main, sub }) {
   const value = el("dd");
   const more = el("dd", { class: "soft small" });
   const element = el("div", { title: hint }, el("dt", {}, name), value, more);
   const draw = (state) => {
+    element.hidden = samples === true && !countsSamples(state);
     put(value, main(state));
     const said = sub(state);
     put(more, said.includes(DASH) ? "" : said); // half a sentence is none

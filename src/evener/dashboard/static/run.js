@@ -17,6 +17,7 @@ import { notices } from "./notices.js";
 import { ranks } from "./ranks.js";
 import { Ruler } from "./ruler.js";
 import { Series } from "./series.js";
+import { countsSamples } from "./speed.js";
 import { spending } from "./spending.js";
 import { Stream } from "./stream.js";
 import { texts } from "./texts.js";
@@ -99,6 +100,7 @@ class Page {
     this.series.batch = this.ruler.batch = state.global_batch || 1;
     this.ruler.start_s = state.started_at;
     this.timings.expected = state.ranks.length;
+    for (const id of ["time", "nav-time"]) byId(id).hidden = !countsSamples(state);
     for (const view of this._views) view.show(state);
     if (before?.started_at !== state.started_at) this._ask();
     if (before !== null) this._speak(before, state);

@@ -32,3 +32,6 @@ export function oneRankEach(state) {
 function ratio(part, all) {
   return part > 0 && all > 0 ? part / all : null;
 }
+
+/** A torchrun script does all by itself: of its samples nothing is known. */
+export const countsSamples = (state) => state.model === "" || state.data !== "";
