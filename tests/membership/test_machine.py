@@ -75,6 +75,17 @@ def test_ballots_go_on_from_those_of_the_past() -> None:
     assert generation.ballot == Ballot(8, "a")
 
 
+def test_what_was_opened_before_the_past_was_known_is_opened_above_it() -> None:
+    bench = Bench("ab", ranks=2)
+    bench.wait(1.0)
+    bench.up(B1)  # who leads has a ballot open, and waits for ranks of its own
+    bench.tell("a", words.Past(7))
+    bench.up(A0)
+
+    assert bench.members() == (A0, B1)
+    assert bench.generation.ballot.number > 7
+
+
 def test_two_agents_start_as_one_generation() -> None:
     bench = Bench("ab", ranks=2)
     bench.wait(1.0)

@@ -120,6 +120,8 @@ class Membership:
                 self._start.turn_away(agent, ranks)
             case words.Past(number):
                 self._highest = max(self._highest, number)
+                if self._round is not None and self._round.ballot.number <= number:
+                    self._lead(self._round.urgent)  # above those that we had not known of
             case words.RankUp(member):
                 self._ranks.up(member, self._now)
                 self._start.rank_is_up(self._now)
