@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 from tests.agent.rehearsal import Rehearsal
 
@@ -43,6 +44,11 @@ def stepped(run: Rehearsal, step: int) -> None:
     run.until(StepCommitted, lambda s: s.step >= step)
 
 
+def _has_called(pid: int) -> bool:
+    """Its agent has answered it: it is not only a process."""
+    return any(c.status == "ESTABLISHED" for c in psutil.Process(pid).net_connections())
+
+
 def gone(pids: list[int]) -> bool:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
@@ -74,6 +80,8 @@ def test_a_killed_rank_is_replaced_by_the_standby(tmp_path: Path) -> None:
         while len(run.pids()) < 4 and time.monotonic() < deadline:
             time.sleep(0.05)  # the standby
         (standby,) = set(run.pids()) - {pid_of(run, r) for r in range(3)}
+        while not _has_called(standby) and time.monotonic() < deadline:
+            time.sleep(0.05)
         os.kill(pid_of(run, 1), signal.SIGKILL)
         lost = run.until(RankLost)
         assert (lost.rank, lost.reason) == (1, "killed by SIGKILL")

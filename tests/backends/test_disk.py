@@ -12,7 +12,7 @@ import pytest
 
 from evener import checkpoint, contract
 from evener.events import RunEnded
-from tests.backends.shell import Shell, events, said
+from tests.backends.shell import Shell, events, need_new_images, said
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -65,6 +65,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 def test_a_full_disk_ends_the_run_in_words_and_damages_nothing(
     small_disk: Path, shell: Shell
 ) -> None:
+    need_new_images(shell.place)
     (shell.folder / "mine.py").write_text(GREEDY)
     run = shell.run()
     model = f'[model]\nname = "mine:build"\nargs = {{{{ folder = "{run.path}" }}}}\n'

@@ -23,7 +23,7 @@ from evener.rundir import checkpoints
 from evener.rundir.layout import RunDir
 from tests.backends import shell as shells
 from tests.backends.places import Place
-from tests.backends.shell import Shell, check_steps, events, said, until
+from tests.backends.shell import Shell, check_steps, events, need_new_images, said, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -220,8 +220,7 @@ MINE = '[model]\nname = "mine:build"\n'
 
 
 def test_user_code_that_raises_ends_the_run_with_its_error(shell: Shell) -> None:
-    if not shell.place.has_new_images:
-        pytest.skip("an image with the user's code would have to be brought to every machine")
+    need_new_images(shell.place)
     (shell.folder / "mine.py").write_text(RAISES)
     done = shell.train(shell.write_job(steps=STEPS, model=MINE))
     assert "enough of it" in done.stderr, said(done)

@@ -143,7 +143,8 @@ def _switch() -> Iterator[int]:
     ) as holder:
         try:
             assert holder.stdout is not None
-            holder.stdout.readline()
+            with holder.stdout as up:
+                up.readline()
             yield holder.pid
         finally:
             holder.kill()
