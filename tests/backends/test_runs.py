@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ddp_with_checkpoints.py"
 STEPS = 60
 LONG = 100_000
-LASTING = 2000  # seconds, so that the shell goes before the run
+LASTING = 800  # seconds, so that the shell goes before the run
 MORE = 30
 
 

@@ -64,7 +64,8 @@ def wait_for_alert(run: RunDir, level: str, words: str, after: int = 0) -> int:
 def test_a_rank_slowed_down_by_other_programs_is_named_with_the_cause(tmp_path: Path) -> None:
     """That it is named once is tested where nothing else disturbs it: in engine/straggler."""
     job = runs.write_job(tmp_path, workers=2, steps=1_000_000)
-    wanted = ("log.every_s=0.5", "model.hidden=[600, 600]", "balance.policy=equal")
+    # a model that computes long: else fetching the samples takes a part of a crowded step too
+    wanted = ("log.every_s=0.5", "model.hidden=[1500, 1500]", "balance.policy=equal")
     words = [word for override in wanted for word in ("-o", override)]
     run = runs.run_of(tmp_path)
     cpu = max(os.sched_getaffinity(0))
