@@ -40,6 +40,7 @@ from trial import Trials
 
 AGENTS, RANKS_EACH = 125, 8
 SECRET = "of the benchmark"
+OF_CROWD = ("cores", "memory", "lost", "intake-p99", "update", "first-paint")
 SPAN_S, QUICK_SPAN_S = 60.0, 15.0
 WARM_S = 3.0
 CORE, MEMORY_MB, INTAKE_S, PAINT_S, UPDATE_S = 1.0, 300.0, 0.05, 1.0, 0.1
@@ -52,7 +53,16 @@ Headers = dict[str, str]
 
 
 def measure(settings: Settings) -> Iterator[Case]:
-    with crowd(QUICK_SPAN_S if settings.quick else SPAN_S) as seen:
+    if any(map(settings.wants, OF_CROWD)):
+        yield from _crowded(QUICK_SPAN_S if settings.quick else SPAN_S)
+    if settings.wants("cost"):
+        yield _cost(QUICK_TURNS if settings.quick else TURNS)
+    if settings.wants("open"):
+        yield _opening(QUICK_STEPS if settings.quick else STEPS)
+
+
+def _crowded(span_s: float) -> Iterator[Case]:
+    with crowd(span_s) as seen:
         notes = {"agents": AGENTS, "ranks": AGENTS * RANKS_EACH, "posts": len(seen.intakes_s)}
         yield Case("cores", seen.cores, CORE, "cores", notes=notes)
         yield Case("memory", seen.memory_mb, MEMORY_MB, "MB")
@@ -64,8 +74,6 @@ def measure(settings: Settings) -> Iterator[Case]:
         if seen.paints_s:
             sides = {"s": harness.spread(seen.paints_s)}
             yield Case("first-paint", sides["s"].median, PAINT_S, "s", sides=sides)
-    yield _cost(QUICK_TURNS if settings.quick else TURNS)
-    yield _opening(QUICK_STEPS if settings.quick else STEPS)
 
 
 # ----------------------------------------------------------------------- a thousand ranks
