@@ -18,11 +18,11 @@ from types import FrameType
 from evener import contract, errors
 from evener.contract import HeadEnv
 from evener.dashboard.app import build as pages
-from evener.dashboard.server import Server
 from evener.events import RunEnded
 from evener.head import app
 from evener.head.exhibit import Exhibit
 from evener.head.keeper import Keeper
+from evener.web import Server
 
 log = logging.getLogger("evener.head")
 

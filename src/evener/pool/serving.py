@@ -6,14 +6,10 @@ After the latter, or a crash, `evener up` starts it again into the same pool.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
-
-import uvicorn
 
 from evener import contract
 from evener.pool import house, mesh, paths, server
@@ -21,21 +17,15 @@ from evener.pool.attendance import Attendance
 from evener.pool.house import Pool
 from evener.pool.mesh import Authority
 from evener.pool.roll import Roll
+from evener.web import Server
 from evener.wire import tls
 
 log = logging.getLogger("evener.pool")
 
 PARTING_S = 20.0  # for members to leave, when the pool ends
 BACKLOG = 512
+GOODBYE_S = 2
 _LOOK_S = 0.1
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handling, which ends the process by the signal it got."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class PoolServer:
@@ -44,22 +34,7 @@ class PoolServer:
     def __init__(self, pool: Pool, roll: Roll, authority: Authority | None = None) -> None:
         self._roll, self._attendance, self._ends = roll, Attendance(), False
         desk = server.Desk(roll, self._attendance, pool, authority, self._down)
-        config = uvicorn.Config(
-            server.build(desk),
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=2,
-        )
-        config.load()
-        config.ssl = tls.serving(pool.secret)
-        self._server = _Server(config)
+        self._server = Server(server.build(desk), GOODBYE_S, tls.serving(pool.secret))
 
     def stop(self, *_: object) -> None:
         self._server.should_exit = True

@@ -10,8 +10,8 @@ import socket
 
 from evener import errors
 from evener.dashboard.app import build
-from evener.dashboard.server import Server
 from evener.viewer.folder import Folder
+from evener.web import Server
 
 TRIED = 20  # ports, where no certain one is wanted
 GOODBYE_S = 1  # for requests under way; a page's stream does not end by itself
