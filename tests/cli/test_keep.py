@@ -11,6 +11,7 @@ import pytest
 
 from evener import placement
 from evener.cli import keep
+from evener.cli.begin import sentence
 from evener.config.load import job_to_json
 from evener.contract import HeadEnv, to_environ
 from evener.events import Record, RunEnded
@@ -57,4 +58,4 @@ def test_a_run_that_has_finished_is_told_to_whoever_comes_and_then_it_ends(
     ],
 )
 def test_how_it_begins(begun: Begun, words: str) -> None:
-    assert words in keep._sentence("tiny", begun, EMPTY)
+    assert words in sentence("tiny", begun, EMPTY)

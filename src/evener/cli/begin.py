@@ -21,24 +21,25 @@ def main(run: RunDir) -> int:
     except EvenerError as error:
         console.print_error(error)
         return error.exit_status
-    typer.echo(_sentence(run.name, begun, before))
+    model = f"experiments/{run.name}/{before.exported}" if before.exported else ""
+    typer.echo(sentence(run.name, begun, before, model))
     return 0
 
 
-def _sentence(name: str, begun: Begun, before: RunState) -> str:
-    """What a person reads who typed `docker compose up`."""
+def sentence(name: str, begun: Begun, before: RunState, model: str = "") -> str:
+    """What a person reads who typed `docker compose up`, or `docker stack deploy`."""
     match begun:
         case Begun.new:
             return f"{name} begins"
         case Begun.resumed:
             return f"{name} goes on: it was at step {before.step}"
-        case Begun.going | Begun.found:
+        case Begun.going:
             return f"{name} is training already"
+        case Begun.found:
+            return f"{name} is training already; its record was elsewhere, and begins anew here"
         case Begun.finished:
-            model = (
-                f"; the model is experiments/{name}/{before.exported}" if before.exported else ""
-            )
-            return f"{name} has finished, at step {before.step}: nothing is left to do{model}"
+            where = f"; the model is {model}" if model else ""
+            return f"{name} has finished, at step {before.step}: nothing is left to do{where}"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import typer
 
 from evener import contract
 from evener.cli import console
+from evener.cli.begin import sentence
 from evener.cli.progress import shown
 from evener.config.load import job_from_json
 from evener.contract import HeadEnv
@@ -23,7 +24,6 @@ from evener.launch import belongings, stack
 from evener.launch.begin import Begun, begin
 from evener.rundir import cargo, layout
 from evener.rundir.layout import RunDir
-from evener.state import RunState
 
 _HERE = f"MANAGER:{contract.HEAD_PORT}"  # which address that has, no container knows
 LAST_WORDS_S = 3.0
@@ -38,7 +38,7 @@ def main(run: RunDir, decided: Path = Path(stack.DECIDED)) -> int:
     except EvenerError as error:
         console.print_error(error)
         return error.exit_status
-    typer.echo(_sentence(run.name, begun, before))
+    typer.echo(sentence(run.name, begun, before))
     typer.echo(f"its page is {contract.page_address(_HERE, contract.from_environ(HeadEnv).secret)}")
     head = subprocess.Popen([sys.executable, "-P", "-m", "evener.head"])
 
@@ -82,20 +82,6 @@ def _show(run: RunDir) -> None:
         return
     if state.ended:
         typer.echo(f"{run.name} is over: {state.phase} at step {state.step}")
-
-
-def _sentence(name: str, begun: Begun, before: RunState) -> str:
-    match begun:
-        case Begun.new:
-            return f"{name} begins"
-        case Begun.resumed:
-            return f"{name} goes on: it was at step {before.step}"
-        case Begun.going:
-            return f"{name} is training already"
-        case Begun.found:
-            return f"{name} is training already; its record was elsewhere, and begins anew here"
-        case Begun.finished:
-            return f"{name} has finished, at step {before.step}: nothing is left to do"
 
 
 if __name__ == "__main__":
