@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
+from tests.agent.rehearsal import SECRET, Intake
 
 from evener.agent import door as doors
 from evener.agent import revival
@@ -39,31 +41,34 @@ def test_a_head_that_nobody_knows_is_waited_for_and_then_named(
         asyncio.run(door(told(":7071", "no-such-host.invalid:1")))
 
 
-def test_a_head_that_cannot_say_is_asked_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revival, "KNOWN_S", 0.1)
-    monkeypatch.setattr(revival, "AGAIN_S", 0.05)
-    company = Company("a00", (), 0.0)
-    looking = revival.look_back("127.0.0.1:1", "secret", company, lambda event: None)
+def test_a_head_that_cannot_say_is_asked_for_a_while_only() -> None:
+    company, pace = Company("a00", (), 0.0), revival.Pace(again_s=0.05, known_s=0.1)
+    looking = revival.look_back("127.0.0.1:1", "secret", company, lambda event: None, pace)
     assert asyncio.run(looking) is None
 
 
-def test_who_meets_nobody_is_held_while_others_train(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_meets_nobody_is_held_while_others_train() -> None:
     """A firewall may be between them: it must not train beside them, as if it were alone."""
     told: list[Event] = []
-    company, steps = Company("a01", ("a00",), 0.0), iter(range(100))
+    company, pace = Company("a01", ("a00",), 0.0), revival.Pace(again_s=0.01, alone_s=0.0)
+    intake = Intake()
+    intake.state = {"phase": "training", "generation": 3, "step": 0}
 
-    def ask(head: str, secret: str) -> revival.Past:
-        step = next(steps)
-        if step == 5:
-            company.seen("a00", True)
-        return revival.Past(False, 3, step)
+    async def look() -> revival.Past | None:
+        looking = asyncio.create_task(
+            revival.look_back(intake.address, SECRET, company, told.append, pace)
+        )
+        while len(told) == 0:
+            intake.state = {**intake.state, "step": intake.state["step"] + 1}
+            await asyncio.sleep(0.01)
+        assert not looking.done()
+        company.seen("a00", True)
+        return await looking
 
-    monkeypatch.setattr(revival, "AGAIN_S", 0.01)
-    monkeypatch.setattr(revival, "ALONE_S", 0.0)
-    monkeypatch.setattr(revival, "_ask", ask)
-    past = asyncio.run(revival.look_back("", "", company, told.append))
+    with contextlib.closing(intake):
+        past = asyncio.run(look())
     assert past is not None
-    assert past.step == 5
+    assert past.step > 0
     assert ["firewall" in str(event) for event in told] == [True]
 
 

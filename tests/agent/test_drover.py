@@ -43,14 +43,13 @@ class FakeChild:
 class Stage:
     """An agent with two ranks, whose clock the test moves; a01 with one rank is played by it."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path) -> None:
         (folder / "train.py").write_text("")
         self.run = RunDir(folder / "run")
         self.run.create()
         self.now, self.told = 100.0, list[Mapping[str, str]]()
         self.events, self.inputs = list[Event](), list[words.Input]()
         self.ends, self.letters = list[Over](), list[Letter]()
-        monkeypatch.setattr("evener.agent.drover.time.monotonic", lambda: self.now)
         voice = Voice(
             self.events.append, lambda _: None, self.inputs.append, self.ends.append,
             self.letters.append,
@@ -58,7 +57,7 @@ class Stage:
         ranks = (RankPlan(0, "cpu", 1, ""), RankPlan(1, "cpu", 1, ""))
         plan = AgentPlan("a00", "here", ranks)
         setting = Setting(plan, "127.0.0.1", self.run, self._start, lambda fetch: lambda: True)
-        self.drover = Drover(load_job("train.py", (), folder).job, setting, voice)
+        self.drover = Drover(load_job("train.py", (), folder).job, setting, voice, lambda: self.now)
         self.drover.data_ready()
         self.mine = [cast("words.RankUp", up).member for up in self.inputs]
         self.children: dict[int, FakeChild] = {}
@@ -91,8 +90,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    made = Stage(tmp_path, monkeypatch)
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path)
     made.form(1)
     yield made
     made.drover.kill()

@@ -8,12 +8,12 @@ STACKS = """\
 step 3: loss 1.0
 Thread 0x00007f1 (most recent call first):
   File "/usr/lib/python3.11/threading.py", line 324 in wait
-  File "/work/train.py", line 3 in background
+  File "train.py", line 3 in background
 
 Current thread 0x00007f2 (most recent call first):
   File "/venv/lib/python3.11/site-packages/torch/distributed/distributed_c10d.py", line 9 in barrier
-  File "/work/train.py", line 41 in save
-  File "/work/train.py", line 60 in <module>
+  File "train.py", line 41 in save
+  File "train.py", line 60 in <module>
   File "/site/evener/engine/torchrun.py", line 55 in _run
 """
 

@@ -43,10 +43,11 @@ def machines(
     built = shell.evener("image", "build", shell.write_job())
     assert built.returncode == 0, said(built)
     try:
-        with lab.swarm(daemon, others=2) as made:
-            yield made
+        lab.need_overlay()
     except NoLab as reason:
         pytest.skip(str(reason))
+    with lab.swarm(daemon, others=2) as made:  # where it can be, it has to be
+        yield made
 
 
 @pytest.fixture(params=PLACES)

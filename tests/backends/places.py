@@ -25,6 +25,7 @@ from evener.rundir.store import Store
 from tests.lab import swarm as lab
 
 PROC = Path("/proc")
+BUILDS = ("local", "docker")  # where an image that was built for a run is where it runs
 SOON_S = 10.0
 _ASK = f"""
 import http.client, sys
@@ -42,7 +43,6 @@ class Place(ABC):
     name: str
     job = ""  # what a job says only here
     environ: dict[str, str]
-    has_new_images = True  # what is built for a run is where it runs
     inside: tuple[str, ...] = ()  # before a command, where it is to run in the place's network
 
     @abstractmethod
@@ -158,7 +158,6 @@ class Swarm(Docker):
     """Containers on the engines of a Swarm, started on its manager."""
 
     name = "swarm"
-    has_new_images = False
 
     def __init__(self, swarm: lab.Swarm, wheels: Path, workers: int | None = None) -> None:
         """On all machines unless there are to be `workers`."""

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
-
 from evener import contract
 from evener.events import StepCommitted
 from evener.rundir import layout
@@ -174,12 +172,6 @@ def check_steps(run: RunDir, last: int | None = None) -> int:
         seen += samples
         assert cursor == seen  # no sample was left out, none taken twice
     return len(told)
-
-
-def need_new_images(place: Place) -> None:
-    """For code of the user's own."""
-    if not place.has_new_images:
-        pytest.skip("an image with the user's code would have to be brought to every machine")
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:

@@ -12,7 +12,8 @@ import pytest
 
 from evener import checkpoint, contract
 from evener.events import RunEnded
-from tests.backends.shell import Shell, events, need_new_images, said
+from tests.backends.places import BUILDS
+from tests.backends.shell import Shell, events, said
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -62,10 +63,10 @@ def small_disk(folder: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
+@pytest.mark.parametrize("place", BUILDS, indirect=True)
 def test_a_full_disk_ends_the_run_in_words_and_damages_nothing(
     small_disk: Path, shell: Shell
 ) -> None:
-    need_new_images(shell.place)
     (shell.folder / "mine.py").write_text(GREEDY)
     run = shell.run()
     model = f'[model]\nname = "mine:build"\nargs = {{{{ folder = "{run.path}" }}}}\n'

@@ -22,8 +22,8 @@ from evener.events import (
 from evener.rundir import checkpoints
 from evener.rundir.layout import RunDir
 from tests.backends import shell as shells
-from tests.backends.places import Place
-from tests.backends.shell import Shell, check_steps, events, need_new_images, said, until
+from tests.backends.places import BUILDS, Place
+from tests.backends.shell import Shell, check_steps, events, said, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -219,8 +219,8 @@ def build(shape):
 MINE = '[model]\nname = "mine:build"\n'
 
 
+@pytest.mark.parametrize("place", BUILDS, indirect=True)
 def test_user_code_that_raises_ends_the_run_with_its_error(shell: Shell) -> None:
-    need_new_images(shell.place)
     (shell.folder / "mine.py").write_text(RAISES)
     done = shell.train(shell.write_job(steps=STEPS, model=MINE))
     assert "enough of it" in done.stderr, said(done)

@@ -65,6 +65,12 @@ class Swarm:
         _in_network(self.switch, "ip", "link", "set", f"port{number}", "up")
 
 
+def need_overlay() -> None:
+    """Raises NoLab where this system has nothing that networks of a Swarm are made of."""
+    of_one = "ip link add of-one type vxlan id 7 dstport 4789 dev lo"
+    _run(["unshare", "--net", "sh", "-c", f"ip link set lo up && {of_one}"], limit_s=10)
+
+
 @contextlib.contextmanager
 def swarm(manager: Daemon, others: int) -> Iterator[Swarm]:
     with contextlib.ExitStack() as stack:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evener import ignored
+from evener import contract, ignored
 from evener.config.load import load_job
 from evener.errors import BadCombination
 from evener.launch import shipment
@@ -60,7 +60,8 @@ def test_code_goes_into_the_run_and_the_job_finds_it_there(tmp_path: Path) -> No
     assert notes[0].startswith("code: 5 files of ")
     assert notes[1] == "requirements.txt adds einops; passed over: torch"
     shipped = shipment.shipped(job, run)
-    assert (shipped.script.folder, shipped.script.path) == ("../work", "../work/deep/train.py")
+    home = f"../{contract.WORK}"
+    assert (shipped.script.folder, shipped.script.path) == (home, f"{home}/deep/train.py")
     names = {p.relative_to(run.work).as_posix() for p in run.work.rglob("*") if p.is_file()}
     assert names == {
         *(".gitignore", "deep/.gitignore", "deep/part.py", "deep/train.py", "requirements.txt")

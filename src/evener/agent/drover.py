@@ -72,7 +72,10 @@ class Setting:
 class Drover:
     """The script's processes of one agent, from the first start to the end."""
 
-    def __init__(self, job: Job, setting: Setting, voice: Voice) -> None:
+    def __init__(
+        self, job: Job, setting: Setting, voice: Voice, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self._me, self._setting, self._voice = setting.agent.agent, setting, voice
         self._most_deaths, self._stop_s = job.membership.max_restarts, job.script.stop_s
         self._team = team(setting.agent, setting.host)
@@ -109,7 +112,7 @@ class Drover:
                 driven.child.kill()
             else:
                 driven.child.terminate()
-                driven.kill_at = time.monotonic() + self._stop_s
+                driven.kill_at = self._clock() + self._stop_s
         self._stand()
 
     def _stand(self) -> None:
@@ -119,7 +122,7 @@ class Drover:
 
     def _send(self, then: Callable[[], None], *, fetch: bool) -> None:
         done = self._setting.exchange(fetch=fetch)
-        self._errand = Errand(done, time.monotonic() + EXCHANGE_S, then)
+        self._errand = Errand(done, self._clock() + EXCHANGE_S, then)
 
     def _say_halted(self) -> None:
         self._said += [driven.halted() for driven in self._team if driven.halting]
@@ -143,9 +146,9 @@ class Drover:
             if driven.member in generation.members:
                 self._start(driven, generation)
         self._starts += 1
-        self._stillness.begin(time.monotonic())
+        self._stillness.begin(self._clock())
         self._leads = generation.members[0].agent == self._me
-        self._listener.begin(generation if self._leads else None, time.monotonic())
+        self._listener.begin(generation if self._leads else None, self._clock())
 
     def _start(self, driven: Driven, generation: Generation) -> None:
         run, number = self._setting.run, driven.plan.rank
@@ -155,7 +158,7 @@ class Drover:
             rank, world = told["RANK"], told["WORLD_SIZE"]
             driven.note(run.rank_log(number), f"started again, as rank {rank} of {world}")
         child = self._setting.start(driven, told)
-        driven.begin(child, time.monotonic())
+        driven.begin(child, self._clock())
         self._voice.emit(RankStarted(self._me, number, self._starts, child.pid))
         self._voice.emit(RankBuilt(number, driven.plan.device, driven.plan.threads, 0))
 
@@ -167,12 +170,12 @@ class Drover:
             case Reached(_, step) if not self._leads:
                 self._listener.step = step
             case Still():
-                self._stillness.ask(self._team, time.monotonic())
+                self._stillness.ask(self._team, self._clock())
 
     def wind(self, reason: str) -> None:
         """The run stops: scripts hear SIGTERM, and have their time."""
         if not self._stop_reason:
-            self._stop_reason, self._stop_by = reason, time.monotonic() + self._stop_s
+            self._stop_reason, self._stop_by = reason, self._clock() + self._stop_s
             for driven in self._team:
                 if driven.child is not None:
                     driven.child.terminate()
@@ -234,7 +237,7 @@ class Drover:
             self._lost(driven, *self._inquest.of_child(child))
         else:
             failure = blame.of(child.status, word, child.tail(TAIL_LINES), child.log)
-            driven.fail(failure, time.monotonic())
+            driven.fail(failure, self._clock())
 
     def tick(self, now: float, generation: Generation | None, alive: Collection[str]) -> None:
         if self._errand is not None and (self._errand.done() or now >= self._errand.until):
@@ -288,7 +291,7 @@ class Drover:
             self._fail(failure.error)
 
     def _lost(self, driven: Driven, reason: str, out_of_memory: bool) -> None:
-        rank, now = driven.plan.rank, time.monotonic()
+        rank, now = driven.plan.rank, self._clock()
         log.warning("rank %d is lost: %s", rank, reason)
         self._voice.emit(RankLost(self._me, rank, reason))
         if now - driven.began_at > FORGIVEN_S:
@@ -319,7 +322,7 @@ class Drover:
 
     def _settle(self) -> None:
         """The end, once nothing runs any more. Told again and again: others may have to come."""
-        now = time.monotonic()
+        now = self._clock()
         if not self.empty:
             if now >= self._stop_by:
                 for driven in self._team:
@@ -336,5 +339,5 @@ class Drover:
             self._voice.end(Over(self._me, "stopped", self.step, self._stop_reason))
 
     def _fail(self, error: EvenerError) -> None:
-        self._listener.finish(time.monotonic())
+        self._listener.finish(self._clock())
         self._voice.end(ending.failed(self._me, self.step, error))

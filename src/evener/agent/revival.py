@@ -22,13 +22,22 @@ from evener.wire.asking import Asking, understood
 log = logging.getLogger(__name__)
 
 ASK_S = 2.0
-AGAIN_S = 0.5
 ALONE = "reaches none of those that train, nor they it: it waits (a firewall on its machine?)"
-ALONE_S = 10.0  # that is no passing state
 STILL_S = 10.0  # without a step: nobody trains
 LONE_S = 90.0  # at the start of a run: others begin without those that are missing before that
-KNOWN_S = 10.0  # for a head that starts when we do to have read its record
 STATE_PATH = "/v1/state"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a head is asked, and how long until more is made of what it says."""
+
+    again_s: float = 0.5
+    known_s: float = 10.0  # for a head that starts when we do to have read its record
+    alone_s: float = 10.0  # that is no passing state
+
+
+USUAL = Pace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +62,24 @@ def has_ended(run: RunDir) -> bool:
 
 
 async def look_back(
-    head: str, secret: str, company: Company, say: Callable[[Event], None]
+    head: str, secret: str, company: Company, say: Callable[[Event], None], pace: Pace = USUAL
 ) -> Past | None:
     """None where the head does not say: then the run is taken for one that goes on.
 
     Who has met nobody must not train beside others that do: a firewall may be between them.
     It is held here, and says so, for as long as the head takes in steps.
     """
-    past = await _known(head, secret)
+    past = await _known(head, secret, pace)
     began = since = time.monotonic()
     told = False
     while past is not None and not past.over and not company.met:
-        await asyncio.sleep(AGAIN_S)
+        await asyncio.sleep(pace.again_s)
         now = await asyncio.to_thread(_ask, head, secret)
         trains = now is not None and now.generation >= 0 and now.step > past.step
         limit_s = LONE_S if past.generation < 0 else STILL_S
         if trains:
             since = time.monotonic()
-            if not told and since - began > ALONE_S:
+            if not told and since - began > pace.alone_s:
                 told = True
                 say(Alert("warning", f"agent {company.me} {ALONE}"))
         elif time.monotonic() - since > limit_s:
@@ -79,13 +88,13 @@ async def look_back(
     return past
 
 
-async def _known(head: str, secret: str) -> Past | None:
-    deadline = time.monotonic() + KNOWN_S
+async def _known(head: str, secret: str, pace: Pace) -> Past | None:
+    deadline = time.monotonic() + pace.known_s
     while True:
         past = await asyncio.to_thread(_ask, head, secret)
         if past is not None or time.monotonic() > deadline:
             return past
-        await asyncio.sleep(AGAIN_S)
+        await asyncio.sleep(pace.again_s)
 
 
 def _ask(head: str, secret: str) -> Past | None:
