@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import logging
+import signal
 import socket
 
 from evener import errors
@@ -38,8 +38,11 @@ def listening(host: str, port: int, *, exactly: bool) -> socket.socket:
 
 
 def serve(folder: Folder, key: str, door: socket.socket) -> None:
-    """Until KeyboardInterrupt."""
+    """Until Ctrl-C, which lets requests under way be answered; a second one does not."""
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     server = Server(build(folder, key), GOODBYE_S)
-    with contextlib.suppress(KeyboardInterrupt):
+    before = signal.signal(signal.SIGINT, server.handle_exit)
+    try:
         asyncio.run(server.serve(sockets=[door]))
+    finally:
+        signal.signal(signal.SIGINT, before)
