@@ -3,8 +3,8 @@
 Four containers with processor quotas of 0.8, 0.4, 0.2 and 0.2, one thread each, train together:
 by evener's balance, by equal shares, and by plain torchrun with DistributedDataParallel. What each
 does by itself, alone on its own share, is measured in turns of some seconds with what they do
-together: who waits is frozen. (Only torchrun is measured by itself, afterwards.) Beside it stands
-the ceiling: what the best shares would come to by the speeds that evener fitted.
+together: who waits is frozen. (Equal shares and torchrun are measured by themselves, afterwards.)
+Beside it stands the ceiling: what the best shares would come to by the speeds evener fitted.
 
 Then the fastest is slowed down in mid-run, a fifth of 0.02 joins and has to be left out, and the
 weights of a run whose shares move are held against those of a single process.
@@ -50,10 +50,14 @@ WARM_STEPS = 12  # after which shares stand, and every rank has what it needs in
 BATCH, QUICK_BATCH = 192, 96  # of gpt: steps of half a second and more
 # Of the sums: what the exchange costs is the same for a small batch and a large one, and a machine
 # that has a fifth of a processor pays it with that fifth.
-SUM_BATCHES = {"gpt": 512, "resnet18": 64}
-TORCHRUN_STEPS, TORCHRUNS = 14, 2
+SUM_BATCHES = {"gpt": 512, "resnet18": 256}
+TYPICAL_STEPS = {"gpt": 14, "resnet18": 6}  # of what is measured beside the turns: half count
+TORCHRUNS = 2
 FULL = turns.Pattern(turns=8, span_s=10.0, warm_steps=WARM_STEPS)
-SUMS = turns.Pattern(turns=5, span_s=20.0, warm_steps=WARM_STEPS)
+SUMS = {
+    "gpt": turns.Pattern(turns=5, span_s=20.0, warm_steps=WARM_STEPS),
+    "resnet18": turns.Pattern(turns=3, span_s=20.0, warm_steps=WARM_STEPS // 2),  # of 20 s each
+}
 QUICK = turns.Pattern(turns=3, span_s=5.0, warm_steps=WARM_STEPS, at_once=True)
 ENDLESS = "train.steps=1000000"  # of a run that is ended when it has been measured
 PARKED_S = 1200.0  # importing torch is minutes of such a quota
@@ -112,18 +116,17 @@ def measure(settings: Settings) -> Iterator[Case]:
 
 
 def _together(bench: Bench, model: str) -> Case:
-    batch, pattern = (QUICK_BATCH, QUICK) if bench.quick else (SUM_BATCHES[model], SUMS)
-    trainings: dict[str, Training] = {"evener": Training(QUOTAS, batch)}
+    batch, pattern = (SUM_BATCHES[model], SUMS[model])
+    if bench.quick:
+        batch, pattern = QUICK_BATCH, QUICK
+    trainings = {"evener": Training(QUOTAS, batch)}
     for quota in QUOTAS:
         trainings[f"alone {quota}"] = Training((quota,), round(batch * quota / sum(QUOTAS)))
-    if not bench.quick:
-        trainings["equal"] = Training(QUOTAS, batch, ("balance.policy=equal",))
     runs: dict[str, RunDir] = {}
 
     def start(side: str) -> RunDir:
         what = trainings[side]
-        batch = f"train.global_batch={what.batch}"
-        runs[side] = bench.start(model, what.quotas, batch, *what.more)
+        runs[side] = bench.start(model, what.quotas, f"train.global_batch={what.batch}")
         return runs[side]
 
     sides = {side: functools.partial(start, side) for side in trainings}
@@ -132,6 +135,7 @@ def _together(bench: Bench, model: str) -> Case:
     possible = look(runs["evener"]).events(SpeedsFitted)[-1].possible_samples_per_s
     beside = {"ceiling": [possible]}
     if not bench.quick:
+        beside["equal"] = [_equal(bench, model, batch)]
         beside["torchrun"] = [_torchrun(bench, model, batch) for _ in range(TORCHRUNS)]
     notes = {"quotas": QUOTAS, "batch": batch, "turn_s": pattern.span_s}
     return sum_case(f"{model}-sum", rates, beside, notes)
@@ -143,7 +147,6 @@ class Training:
 
     quotas: Sequence[float]
     batch: int
-    more: Sequence[str] = ()
 
 
 def sum_case(
@@ -168,7 +171,18 @@ def sum_case(
     return Case(name, figure, SUM_TARGET, "x", at_most=False, sides=sides, notes=notes)
 
 
-# ------------------------------------------------------------------------------ torchrun
+# ------------------------------------------------------------------- equal shares, torchrun
+
+
+def _equal(bench: Bench, model: str, batch: int) -> float:
+    """Samples per second of the same run with shares that are equal."""
+    steps = f"train.steps={TYPICAL_STEPS[model]}"
+    words = (f"train.global_batch={batch}", steps, "balance.policy=equal")
+    return batch / _typical(bench.train(model, QUOTAS, *words).step_s)
+
+
+def _typical(step_s: Sequence[float]) -> float:
+    return statistics.median(step_s[len(step_s) // 2 :])
 
 
 def _torchrun(bench: Bench, model: str, batch: int) -> float:
@@ -186,18 +200,12 @@ def _torchrun(bench: Bench, model: str, batch: int) -> float:
                 *("--volume", f"{folder}:/baselines:ro", "--env=OMP_NUM_THREADS=1", bench.tag),
                 *("python", "-m", "torch.distributed.run", f"--nnodes={len(QUOTAS)}"),
                 *(f"--node-rank={i}", f"--master-addr={names[0]}", "--master-port=29400"),
-                *(
-                    "/baselines/loop.py",
-                    model,
-                    "--steps",
-                    str(TORCHRUN_STEPS),
-                    "--batch",
-                    str(batch),
-                ),
+                *("/baselines/loop.py", model, f"--steps={TYPICAL_STEPS[model]}"),
+                f"--batch={batch}",
             )
         docker("wait", names[0])
         step_s: list[float] = harness.last_json(docker("logs", names[0]))["step_s"]
-        return batch / statistics.median(step_s[len(step_s) // 2 :])
+        return batch / _typical(step_s)
     finally:
         docker("rm", "--force", *names)
         docker("network", "rm", name)
