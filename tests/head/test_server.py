@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -272,6 +273,14 @@ def test_a_damaged_record_ends_the_head_with_its_status(run: RunDir) -> None:
     )
     assert done.returncode == 5
     assert "E407" in run.head_log.read_text()
+
+
+def test_a_second_head_finds_the_port_taken(run: RunDir) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        place = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(errors.PortTaken, match="cannot listen there") as refused:
+            server.listening_socket(HeadEnv(str(run.path), serving.SECRET, listen=place))
+    assert refused.value.where == place
 
 
 def test_the_head_starts_without_the_heavy_ones() -> None:

@@ -149,8 +149,16 @@ def run(head: Head, listening: socket.socket) -> None:
 
 
 def listening_socket(env: HeadEnv) -> socket.socket:
-    """The inherited socket, or a new one on `env.listen`."""
+    """The inherited socket, or a new one on `env.listen`. Of two agents that start a head at once
+    one finds the port taken."""
     if env.fd != -1:
         return socket.socket(fileno=env.fd)
     host, _, port = env.listen.rpartition(":")
-    return socket.create_server((host.strip("[]"), int(port)), backlog=128)
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), backlog=128)
+    except OSError as error:
+        raise errors.PortTaken(
+            f"the head cannot listen there: {error.strerror or error}",
+            where=env.listen,
+            fix="nothing, if the run's head listens there; else free the port, or name another",
+        ) from error
