@@ -145,7 +145,7 @@ def test_another_version_is_refused_with_both_and_what_to_do(
     secret = str(owner(pool).mint(60.0, 1)["secret"])
     here = Server(LOOPBACK, pool.port, pin=pool.pin)
     with pytest.raises(VersionsDiffer) as refused:
-        entry._first((here,), secret, {**TOLD, "evener": "0.0.9"})
+        entry.first(pool.pin, (here,), secret, {**TOLD, "evener": "0.0.9"})
     assert EVENER in refused.value.what
     assert "pip install" in refused.value.fix
     assert owner(pool).tokens()[0]["uses"] == 1
@@ -156,7 +156,7 @@ def test_who_has_another_certificate_hears_nothing(pool: Pool, tmp_path: Path) -
     with pytest.raises(WrongCertificateError):
         caller(pool, "x").server.__class__(LOOPBACK, pool.port, pin=other).connection(5.0).connect()
     with pytest.raises(CodeRefused, match="in between"):
-        entry._first((Server(LOOPBACK, pool.port, pin=other),), "x", TOLD)
+        entry.first(other, (Server(LOOPBACK, pool.port, pin=other),), "x", TOLD)
 
 
 def test_agents_reach_the_head_of_their_run_through_the_pool(pool: Pool, tmp_path: Path) -> None:

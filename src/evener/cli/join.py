@@ -27,7 +27,7 @@ def join(
     at: Annotated[
         str | None,
         typer.Option(
-            "--at", metavar="HOST:PORT", help="Where the pool is, if not as the code says."
+            "--at", metavar="HOST[:PORT]", help="Where the pool is, if not as the code says."
         ),
     ] = None,
     foreground: Annotated[

@@ -32,6 +32,14 @@ def up(
     network: Annotated[
         Network, typer.Option("--network", help="By which machines of a run speak with each other.")
     ] = Network.auto,
+    announce: Annotated[
+        bool | None,
+        typer.Option(
+            "--announce/--no-announce",
+            help="Tell the LAN where the pool is: then it may change its address.",
+            show_default="announce, or as it was",
+        ),
+    ] = None,
     expires: options.Expires = "1h",
     uses: options.Uses = 10,
     image: options.ForDocker = None,
@@ -44,7 +52,7 @@ def up(
     lasts_s = options.seconds(expires)
     known = house.read_pool()
     entry.check_free(known.pin if known else "")
-    pool, before = founding.found(address, port, network.value)
+    pool, before = founding.found(address, port, network.value, announce)
     by = client.owner()
     if not roll.own_works():
         entry.work_detached(entry.join_own(pool))

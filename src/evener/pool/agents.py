@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +225,7 @@ class Agents:
 def _environment(
     wish: dict[str, Any], run: RunDir, server: Server, sock: socket.socket
 ) -> dict[str, str]:
-    head = Server(server.host, server.port, f"/runs/{wish['run']}", server.pin).text
+    head = replace(server, path=f"/runs/{wish['run']}").text
     fd = -1 if sys.platform == "win32" else sock.fileno()
     env = environment(from_dict(wish["told"]), str(run.path), head, fd)
     code = contract.module_path((str(run.path / contract.CODE),))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evener import cluster, errors, versions
-from evener.pool import code, detached, house, mesh, server
+from evener.pool import code, detached, house, mesh, server, whereabouts
 from evener.pool.client import AnsweredError, Client
 from evener.pool.house import Joined, Pool
+from evener.pool.way import Search
 from evener.probe import probe
 from evener.wire import calls
 from evener.wire.calls import Server, WrongCertificateError
@@ -36,13 +39,33 @@ def join(typed: str | None, at: str | None = None) -> Joined:
                 fix="`evener up` on another machine prints the line to type here, with a code",
             )
         servers, secret = tuple(map(calls.parse, known.servers)), known.secret
+        pin, port = known.pin, servers[0].port
     else:
         told = code.decode(typed)
         check_free(told.pin)
-        addresses = [split_address(at)] if at else [(a, told.port) for a in told.addresses]
-        servers = tuple(Server(host, port, pin=told.pin) for host, port in addresses)
+        pin, port = told.pin, told.port
+        servers = tuple(Server(host, port, pin=pin) for host in told.addresses)
         secret = known.secret if known else told.secret
-    return _entered(folder, servers, secret)
+    if at:
+        return _entered(folder, pin, (Server(*_named(at, port), pin=pin),), secret, _nowhere)
+    return _entered(folder, pin, servers, secret)
+
+
+def _named(at: str, port: int) -> tuple[str, int]:
+    """`HOST`, with the pool's port, or `HOST:PORT`."""
+    if at.count(":") == 1 or "]:" in at:
+        try:
+            return split_address(at)
+        except errors.StartFailed:
+            raise errors.BadCommand(
+                f"{at!r} is no address", where="evener join --at", fix="write HOST or HOST:PORT"
+            ) from None
+    return at.strip("[]"), port
+
+
+def _nowhere(pin: str) -> Sequence[Server]:
+    """Nobody else is asked where somebody has said where it is."""
+    return ()
 
 
 def check_free(pin: str) -> None:
@@ -64,34 +87,47 @@ def join_own(pool: Pool) -> Joined:
     known = house.read_joined(folder)
     if known is not None:
         with contextlib.suppress(errors.CodeRefused):
-            return _entered(folder, servers, known.secret)
-    return _entered(folder, servers, pool.owner)
+            return _entered(folder, pool.pin, servers, known.secret, _nowhere)
+    return _entered(folder, pool.pin, servers, pool.owner, _nowhere)
 
 
-def _entered(folder: Path, servers: tuple[Server, ...], secret: str) -> Joined:
+def _entered(
+    folder: Path,
+    pin: str,
+    servers: Sequence[Server],
+    secret: str,
+    search: Search = whereabouts.elsewhere,
+) -> Joined:
     key = mesh.public_key(house.mesh_folder(folder))
     told = {"machine": cluster.to_dict(probe()), "evener": versions.EVENER, "mesh": key}
-    reached, answer = _first(servers, secret, told)
-    pin = reached.pin
-    ordered = (reached, *(s for s in servers if s is not reached))
+    reached, answer = first(pin, servers, secret, told, search)
+    ordered = (reached, *(s for s in servers if s != reached))
     joined = Joined(
-        servers=tuple(Server(s.host, s.port, pin=pin).text for s in ordered),
+        servers=tuple(server_.text for server_ in ordered),
         member=str(answer["member"]),
         name=str(answer["name"]),
         secret=str(answer["secret"]),
     )
+    known = house.read_joined(folder)
+    if known is not None and known.works:  # and goes on with what is written here
+        joined = replace(joined, pid=known.pid, birth=known.birth)
     house.write_joined(folder, joined)
     if "mesh" in answer:
         mesh.settle(house.mesh_folder(folder), answer["mesh"], [s.host for s in ordered])
     return joined
 
 
-def _first(
-    servers: tuple[Server, ...], secret: str, told: dict[str, Any]
+def first(
+    pin: str,
+    servers: Sequence[Server],
+    secret: str,
+    told: dict[str, Any],
+    search: Search = _nowhere,
 ) -> tuple[Server, dict[str, Any]]:
-    """The first that answers, and what it says."""
-    failures = []
-    for server_ in servers:
+    """The first that answers, and what it says; `search` is asked for others when none does."""
+    failures: list[str] = []
+    stranger: WrongCertificateError | None = None
+    for server_ in _candidates(pin, servers, search, failures):
         where = join_address(server_.host, server_.port)
         try:
             client = Client(server_, secret)
@@ -99,19 +135,41 @@ def _first(
         except AnsweredError as error:
             raise _refused(error, where) from error
         except WrongCertificateError as error:
-            raise errors.CodeRefused(
-                f"{error}: it is not the pool of this code, or somebody is in between",
-                where=where,
-                fix="take a new code from the machine of the pool: `evener token new`",
-            ) from error
+            stranger = error
+            failures.append(f"{where} (another certificate)")
         except OSError as error:
-            failures.append(f"{where} ({error})")
+            failures.append(f"{where} ({error.strerror or error})")
+    tried = ", ".join(failures)
+    if stranger is not None:
+        raise errors.CodeRefused(
+            f"{stranger}: it is not the pool of this code, or somebody is in between; tried: "
+            + tried,
+            where="evener join",
+            fix="take a new code from the machine of the pool: `evener token new`",
+        ) from stranger
     raise errors.PoolAway(
-        "no pool answers; tried: " + ", ".join(failures or ["nothing: the code has no address"]),
+        f"no pool answers; tried: {tried}",
         where="evener join",
         fix="look whether `evener up` still runs there and its firewall lets the port in; where "
-        "it has another address: evener join CODE --at HOST:PORT",
+        "it has another address: evener join CODE --at HOST[:PORT]",
     )
+
+
+def _candidates(
+    pin: str, servers: Sequence[Server], search: Search, failures: list[str]
+) -> Iterator[Server]:
+    """Those that are known, then those that are found."""
+    yield from servers
+    if search is _nowhere:
+        return
+    try:
+        found = search(pin)
+    except OSError as error:
+        failures.append(f"the LAN (it could not be asked: {error})")
+        return
+    if not found:
+        failures.append("the LAN (nobody there knows this pool)")
+    yield from (server_ for server_ in found if server_ not in servers)
 
 
 def _refused(error: AnsweredError, where: str) -> errors.EvenerError:

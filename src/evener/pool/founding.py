@@ -9,28 +9,31 @@ import time
 from dataclasses import replace
 
 from evener import contract, errors
-from evener.pool import code, detached, house, mesh, paths
+from evener.pool import code, detached, house, mesh, paths, whereabouts
 from evener.pool.client import Owner, owner
 from evener.pool.code import Code
 from evener.pool.house import Pool
-from evener.probe import probe
 
 SECRET_BYTES = 32
 START_S = 30.0
 DOWN_S = 40.0
 _POLL_S = 0.05
 _TRIED_PORTS = 20
-_OF_CONTAINERS = ("172.17.", "172.18.", "169.254.")
 
 
-def found(bind: str, port: int | None, network: str) -> tuple[Pool, bool]:
-    """The pool of this machine, with its server up; and whether it was up before."""
+def found(bind: str, port: int | None, network: str, announced: bool | None) -> tuple[Pool, bool]:
+    """The pool of this machine, with its server up; and whether it was up before. `announced`: None
+    for as it was."""
     pool = house.read_pool()
     if pool is None:
         pool = _made(bind, port, network)
     else:
         _check_same(pool, bind, port)
-    pool = replace(pool, addresses=_addresses(pool.bind, pool.pin))  # they may have changed
+    pool = replace(
+        pool,
+        addresses=whereabouts.addresses(pool.bind, pool.pin),  # they may have changed
+        announced=pool.announced if announced is None else announced,
+    )
     house.write_pool(pool)
     if pool.runs:
         return pool, True
@@ -77,7 +80,8 @@ def new_code(pool: Pool, by: Owner, lasts_s: float, uses: int) -> tuple[dict[str
     """A token, and the code that is typed on another machine."""
     token = by.mint(lasts_s, uses)
     pin = pool.pin[: 2 * code.PIN_BYTES]
-    made = Code(pool.addresses, pool.port, str(token["secret"]), pin)
+    addresses = whereabouts.addresses(pool.bind, pool.pin)
+    made = Code(addresses, pool.port, str(token["secret"]), pin)
     return token, code.encode(made)
 
 
@@ -117,24 +121,3 @@ def _check_same(pool: Pool, bind: str, port: int | None) -> None:
             where="evener up",
             fix="evener up, without --port and --address; or `evener down` first",
         )
-
-
-def _addresses(bind: str, pin: str) -> tuple[str, ...]:
-    """By which others may reach us: that of the way out first, those of container engines last."""
-    if bind:
-        return (bind,)
-    own = mesh.address(pin, mesh.FIRST)
-    known = [address for address in probe().addresses if ":" not in address and address != own]
-    ranked = sorted(known, key=lambda a: (a != _way_out(), a.startswith(_OF_CONTAINERS)))
-    chosen = [a for a in ranked if not a.startswith(_OF_CONTAINERS)] or ranked
-    return tuple(chosen[: code.MOST_ADDRESSES]) or (contract.LOOPBACK,)
-
-
-def _way_out() -> str:
-    """Nothing is sent: the route is looked up."""
-    from evener.probe import address_facing
-
-    try:
-        return address_facing("192.0.2.1", 9)
-    except OSError:
-        return ""

@@ -39,6 +39,7 @@ class Pool:
     bind: str = ""
     addresses: tuple[str, ...] = ()
     network: str = paths.AUTO
+    announced: bool = True  # on the LAN
     pid: int = 0
     birth: str = ""
 

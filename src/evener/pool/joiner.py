@@ -10,29 +10,33 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import itertools
 import logging
 import random
 import shutil
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evener import errors
-from evener.pool import house
+from evener.pool import house, whereabouts
 from evener.pool.agents import Agents, Door, facing
 from evener.pool.attendance import GRACE_S, HOLD_S
 from evener.pool.client import AnsweredError, Client
 from evener.pool.house import Joined
 from evener.pool.mesh import Mesh
+from evener.pool.way import Way
+from evener.rundir import layout
 from evener.wire import calls
 from evener.wire.calls import Server
+from evener.wire.frames import join_address
 
 log = logging.getLogger("evener.pool")
 
 TICK_S = 0.1
 REACH_S = 1.0
+CONNECT_S = 5.0
 AGAIN_S, AGAIN_MOST_S = 0.3, 5.0
 GONE = (404,)  # the server does not know us any more
 UNKNOWN = "the pool does not know us"
@@ -46,8 +50,8 @@ class Joiner:
         self._door, self._mesh_door = Door(), Door()
         self._mesh = Mesh(house.mesh_folder(folder))
         self._agents = Agents(folder / "runs", (self._door, self._mesh_door))
-        self._servers = itertools.cycle(map(calls.parse, joined.servers))
-        self._server = next(self._servers)
+        self._head_file = folder / "runs" / "head"  # where agents read that the pool has moved
+        self._way = Way([*map(calls.parse, joined.servers)], self._elsewhere)
         self._ending = threading.Event()
         # Between the threads, under `_lock`:
         self._lock = threading.Lock()
@@ -59,6 +63,7 @@ class Joiner:
     def run(self) -> None:
         """Until it is told to leave, or to end."""
         shutil.rmtree(self._folder / "runs", ignore_errors=True)  # of an earlier life
+        self._settle()
         self._look()
         self._note()
         threads = [
@@ -96,7 +101,7 @@ class Joiner:
             if self._leaves or left.exists():
                 self._leaves = self._leaves or "asked to leave"
                 return
-            changed = self._agents.tend(self._server)
+            changed = self._agents.tend(replace(self._way.home, moves=str(self._head_file)))
             if self._look() or changed:
                 self._note()
                 self._news.set()
@@ -106,7 +111,7 @@ class Joiner:
         self._mesh.tend()
         before = self._door.address, self._mesh_door.address
         return before != (
-            self._door.look(facing(self._server)),
+            self._door.look(facing(self._way.home)),
             self._mesh_door.look(self._mesh.host),
         )
 
@@ -125,7 +130,7 @@ class Joiner:
         log.info("leaving: %s", self._leaves)
         if self._leaves != UNKNOWN:
             with contextlib.suppress(OSError, AnsweredError):
-                Client(self._server, self._joined.secret).call("POST", "leave")
+                Client(self._way.home, self._joined.secret).call("POST", "leave")
         shutil.rmtree(self._folder, ignore_errors=True)
 
     # ------------------------------------------------------------------- the other threads
@@ -135,24 +140,56 @@ class Joiner:
         seen, tries = "", 0
         connection: http.client.HTTPConnection | None = None
         while not (self._ending.is_set() or self._leaves):
-            server = self._server
-            connection = connection or server.connection(HOLD_S + GRACE_S)
+            server = self._way.trying
             try:
+                connection = connection or _opened(server)
                 answer = self._said(server, {"seen": seen}, connection)
                 seen, tries = str(answer["stamp"]), 0
+                if self._way.answered():
+                    self._moved()
                 self._heard(answer)
             except AnsweredError as error:
                 tries = self._refused(error, tries)
             except OSError as error:
-                connection.close()
+                if connection is not None:
+                    connection.close()
                 connection, seen = None, ""
                 if tries == 0:
                     log.info("the pool does not answer: %s", error)
                 tries += 1
-                self._server = next(self._servers)
+                self._way.missed()
                 self._ending.wait(min(AGAIN_MOST_S, AGAIN_S * 2**tries) * random.uniform(0.5, 1))
         if connection is not None:
             connection.close()
+
+    def _elsewhere(self, pin: str) -> list[Server]:
+        """As somebody has said here meanwhile (`evener join --at`), or the LAN."""
+        joined = house.read_joined(self._folder) or self._joined
+        known = [*map(calls.parse, joined.servers)]
+        try:
+            return [*known, *whereabouts.elsewhere(pin)]
+        except OSError as error:
+            log.info("the LAN cannot be asked where the pool is: %s", error)
+            return known
+
+    def _moved(self) -> None:
+        where = join_address(self._way.home.host, self._way.home.port)
+        log.info("the pool answers at %s now", where)
+        try:
+            self._settle()
+            joined = house.read_joined(self._folder)
+            if joined is not None:
+                servers = tuple(server.text for server in self._way.known)
+                house.write_joined(self._folder, replace(joined, servers=servers))
+            self._mesh.move([server.host for server in self._way.known])
+        except errors.EvenerError as error:  # of the disk
+            log.error("it will not be known after a restart: %s", error)
+
+    def _settle(self) -> None:
+        """Agents that run are told where the pool is."""
+        home = self._way.home
+        self._head_file.parent.mkdir(parents=True, exist_ok=True, mode=house.FOLDER_MODE)
+        layout.write_atomic(self._head_file, join_address(home.host, home.port))
 
     def _refused(self, error: AnsweredError, tries: int) -> int:
         if error.status in GONE:
@@ -173,7 +210,7 @@ class Joiner:
             self._news.clear()
             if self._ending.is_set():
                 return
-            server = self._server
+            server = self._way.home
             with (
                 contextlib.suppress(OSError, AnsweredError),
                 contextlib.closing(server.connection(GRACE_S)) as connection,
@@ -193,6 +230,15 @@ class Joiner:
             self._wishes = list(answer["wishes"])
         if answer["leave"]:
             self._leaves = "the pool has ended"
+
+
+def _opened(server: Server) -> http.client.HTTPConnection:
+    """An address at which nobody is takes less time than a question that is held."""
+    made = server.connection(CONNECT_S)
+    made.connect()
+    made.timeout = HOLD_S + GRACE_S
+    made.sock.settimeout(made.timeout)
+    return made
 
 
 def main(folder: Path) -> None:

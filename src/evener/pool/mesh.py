@@ -159,6 +159,18 @@ class Mesh:
                 start_new_session=True,
             )  # fmt: skip
 
+    def move(self, hosts: Sequence[str]) -> None:
+        """The first is reached at these from now on."""
+        file = self._folder / CONFIG_NAME
+        found = layout.read_json(file) if file.is_file() else {}
+        if not found.get("static_host_map"):
+            return
+        for first, places in found["static_host_map"].items():
+            port = places[0].rpartition(":")[2]
+            found["static_host_map"][first] = [f"{host}:{port}" for host in hosts]
+        layout.write_json(file, found, PRIVATE)
+        self._restart()
+
     @property
     def host(self) -> str:
         """This machine's address in the mesh, where it has it and reaches the first by it."""
@@ -181,6 +193,12 @@ class Mesh:
             self._reached = False
             return
         self._reached = True
+
+    def _restart(self) -> None:
+        """nebula reads its file; it is started again by who tends it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._not_before = 0.0
 
     def close(self) -> None:
         if self._process is not None:

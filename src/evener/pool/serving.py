@@ -12,9 +12,10 @@ import signal
 import socket
 
 from evener import contract
-from evener.pool import house, mesh, paths, server
+from evener.pool import house, lan, mesh, paths, server, whereabouts
 from evener.pool.attendance import Attendance
 from evener.pool.house import Pool
+from evener.pool.lan import Place
 from evener.pool.mesh import Authority
 from evener.pool.roll import Roll
 from evener.web import Server
@@ -72,10 +73,20 @@ def main(pool: Pool) -> None:
     served = PoolServer(pool, Roll(house.roll_file()), _authority(pool))
     signal.signal(signal.SIGTERM, served.stop)
     signal.signal(signal.SIGINT, served.stop)
-    with listening:
+    with listening, lan.announced(_place):
         over = asyncio.run(served.serve(listening))
     if over:
         shutil.rmtree(house.pool_folder(), ignore_errors=True)
+
+
+def _place() -> Place | None:
+    """As it is now: addresses change. None where nobody is to know, or nobody else could come."""
+    pool = house.read_pool()
+    if pool is None or not pool.announced:
+        return None
+    found = whereabouts.addresses(pool.bind, pool.pin)
+    reached = tuple(a for a in found if ":" not in a and not a.startswith("127."))
+    return Place(pool.pin, reached, pool.port) if reached else None
 
 
 def _authority(pool: Pool) -> Authority | None:

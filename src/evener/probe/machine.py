@@ -50,7 +50,7 @@ def probe(folder: Path = Path()) -> Machine:
         python=platform.python_version(),
         torch=_torch_version(),
         devices=(*read("CUDA devices", _cuda_devices, nothing), *_apple_devices(memory)),
-        addresses=read("addresses", _addresses, ()),
+        addresses=read("addresses", addresses, ()),
         notes=tuple(notes),
     )
 
@@ -112,7 +112,7 @@ def _apple_devices(memory_bytes: int) -> tuple[Device, ...]:
     return (Device("mps", 0, "Apple GPU", memory_bytes),)
 
 
-def _addresses() -> tuple[str, ...]:
+def addresses() -> tuple[str, ...]:
     """Where other machines may reach us: neither loopback nor link-local."""
     found = (i.address for i in interfaces())
     return tuple(str(a) for a in found if not a.is_loopback and not a.is_link_local)

@@ -3,17 +3,20 @@
 `host:port` is plain HTTP, for loopback and networks of one engine. `https://host:port/path#HEX` is
 TLS with whoever shows a certificate whose SHA-256 begins with HEX: no authority is asked and no
 clock is looked at, so a machine whose clock is wrong gets in as well, and one in between does not.
+A server that may move has the name of a file after its path: `https://host:port/path?FILE#HEX`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import http.client
 import ssl
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 from evener import errors
 from evener.wire.calling import Calling
@@ -29,23 +32,34 @@ class WrongCertificateError(ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """`path` comes before that of every request; without a `pin` it is spoken to in the clear."""
+    """`path` comes before that of every request; without a `pin` it is spoken to in the clear.
+
+    `moves` is a file that says where it answers now, for who outlives its address.
+    """
 
     host: str
     port: int
     path: str = ""
     pin: str = ""
+    moves: str = ""
 
     @property
     def text(self) -> str:
         """What `parse` reads back."""
         where = join_address(self.host, self.port)
-        return f"{SECURE}{where}{self.path}#{self.pin}" if self.pin else where
+        moves = f"?{quote(self.moves, safe='')}" if self.moves else ""
+        return f"{SECURE}{where}{self.path}{moves}#{self.pin}" if self.pin else where
 
     def connection(self, timeout_s: float) -> http.client.HTTPConnection:
         if not self.pin:
             return Calling(self.host, self.port, timeout=timeout_s)
-        return _Pinned(self.host, self.port, self.pin, timeout_s)
+        return _Pinned(*self._now(), self.pin, timeout_s)
+
+    def _now(self) -> tuple[str, int]:
+        if self.moves:
+            with contextlib.suppress(OSError, errors.StartFailed):
+                return split_address(Path(self.moves).read_text(encoding="utf-8"))
+        return self.host, self.port
 
 
 def parse(text: str) -> Server:
@@ -55,7 +69,7 @@ def parse(text: str) -> Server:
     parts = urlsplit(text)
     if len(parts.fragment) < LEAST_DIGITS:
         raise errors.StartFailed(f"{text!r} names no certificate", fix="this is a defect of evener")
-    return Server(*split_address(parts.netloc), parts.path, parts.fragment)
+    return Server(*split_address(parts.netloc), parts.path, parts.fragment, unquote(parts.query))
 
 
 class _Pinned(http.client.HTTPSConnection):
