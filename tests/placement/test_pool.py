@@ -52,3 +52,10 @@ def test_who_joins_later_is_numbered_after_the_others() -> None:
     assert [(r.rank, r.device) for r in grown.agents[1].ranks] == [(2, "cuda:0"), (3, "cuda:1")]
     assert with_newcomers(before, job(), [Joined("2", BIG)]) is before
     assert with_newcomers(before, job("local.workers=1"), [Joined("1", LAB)]) is before
+
+
+def test_who_has_moved_gets_an_agent_anew_however_many_there_are_to_be() -> None:
+    joined = [Joined("2", BIG), Joined("1", LAB)]
+    before = plan_pool(job("local.workers=1"), joined)
+    grown = with_newcomers(before, job("local.workers=1"), joined, {"2"})
+    assert [(agent.agent, agent.node) for agent in grown.agents] == [("a00", "2"), ("a01", "2")]

@@ -37,7 +37,7 @@ from evener.placement import POOL, AgentPlan, Joined, Plan
 from evener.placement.words import counted
 from evener.pool import client, paths, wish
 from evener.pool.paths import Ways
-from evener.pool.wish import Told
+from evener.pool.wish import MOVED, Told
 from evener.rundir import cargo, layout
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
@@ -212,15 +212,18 @@ class PoolLauncher:
         return handle
 
     def _let_in(self, run: RunDir, handle: Handle) -> None:
-        """A machine that has joined the pool gets an agent of its own."""
+        """A machine that has joined the pool gets an agent of its own, and one that has moved."""
         plan = placement.from_dict(layout.read_json(run.plan_file))
         by = client.owner()
         there = {str(member["id"]) for member in by.members() if member["door"]}
         known = by.run(identity(run))
-        if there <= {agent.node for agent in plan.agents} or known is None or _has_ended(run):
+        if known is None:
+            return
+        moved = _moved(known["wishes"]) & there
+        if (there <= {agent.node for agent in plan.agents} and not moved) or _has_ended(run):
             return
         job = job_from_json(run.job_file.read_text(encoding="utf-8"))
-        grown = placement.with_newcomers(plan, job, members(str(known["network"])))
+        grown = placement.with_newcomers(plan, job, members(str(known["network"])), moved)
         if grown is plan:
             return
         layout.write_json(run.plan_file, placement.to_dict(grown))  # which it fetches
@@ -245,14 +248,15 @@ def _with_socket(command: Command, fd: int) -> Command:
 
 def _told(agent: AgentPlan, plan: Plan, run: RunDir, doors_of: dict[str, str], secret: str) -> Told:
     """What the agent's machine needs to start it."""
-    peers = (f"{a.agent}={doors_of[a.node]}" for a in plan.agents if doors_of.get(a.node))
+    last = {a.node: a.agent for a in plan.agents}  # of a machine that has moved
+    peers = (f"{a}={doors_of[node]}" for node, a in last.items() if doors_of.get(node))
     own = f"{agent.agent}="
     return Told(
         name=run.name,
         agent=agent.agent,
         first_rank=min(rank.rank for rank in agent.ranks),
         ranks=len(agent.ranks),
-        expected_agents=len(plan.agents),
+        expected_agents=len(last),
         door=doors_of.get(agent.node, ""),
         peers=",".join(peer for peer in peers if not peer.startswith(own)),
         secret=secret,
@@ -267,7 +271,8 @@ def _want(plan: Plan, run: RunDir, handle: Handle, agents: Iterable[AgentPlan]) 
     network = str(known["network"]) if known else _network(plan, ways)
     doors_of = {member: way.door(network) for member, way in ways.items()}
     if known is not None:  # those that have an agent answer where that was started
-        doors_of |= {str(w["member"]): str(w["door"]) for w in known["wishes"]}
+        lives = [w for w in known["wishes"] if w["ended"] is None]
+        doors_of |= {str(w["member"]): str(w["door"]) for w in lives}
     wishes = [
         {
             "id": f"{identity(run)}-{word}-{agent.agent}",
@@ -278,6 +283,12 @@ def _want(plan: Plan, run: RunDir, handle: Handle, agents: Iterable[AgentPlan]) 
     ]
     told = {"key": identity(run), "name": run.name, "head": handle.head, "secret": handle.secret}
     by.want({**told, "network": network, "wishes": wishes})
+
+
+def _moved(wishes: Iterable[dict[str, Any]]) -> set[str]:
+    """Machines whose agent has ended because they have another address, and have no other."""
+    found = [(str(w["member"]), w["ended"]) for w in wishes]
+    return {m for m, status in found if status == MOVED} - {m for m, s in found if s is None}
 
 
 def _network(plan: Plan, ways: Mapping[str, Ways]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from evener.cluster import Machine
@@ -50,12 +50,16 @@ def plan_pool(job: Job, joined: Sequence[Joined]) -> Plan:
     return Plan(job.name or "", POOL, agents, tuple(found), env=job.env.variables)
 
 
-def with_newcomers(plan: Plan, job: Job, joined: Sequence[Joined]) -> Plan:
-    """The plan with an agent more for each machine that was not in it; the same where there is
-    none, or the job says how many there are to be."""
+def with_newcomers(
+    plan: Plan, job: Job, joined: Sequence[Joined], moved: Collection[str] = ()
+) -> Plan:
+    """The plan with an agent more for each machine that was not in it, if the job does not say how
+    many there are to be, and for each that has `moved`: its agent is gone with its address. The
+    same plan where there is none."""
     known, out = {agent.node for agent in plan.agents}, _left_out(job, joined)
-    new = [each for each in joined if each.id not in known and each.id not in out]
-    if job.local.workers is not None or not new:
+    wanted = set(moved) if job.local.workers is not None else {e.id for e in joined} - known
+    new = [e for e in joined if e.id in wanted | set(moved) and e.id not in out]
+    if not new:
         return plan
     return replace(plan, agents=(*plan.agents, *_agents(job, new, plan.agents)))
 

@@ -2,6 +2,10 @@
 
 They end with us (`AgentEnv.owned`). One that ends with an error is started again some times, as an
 engine would; what it then says last is told to the server.
+
+One whose address the machine has lost is ended as if the machine had died: nobody would reach it,
+its own ranks neither. It is started again when the address is back; where the machine has another
+by then, the server may wish for another agent there.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from evener import contract
-from evener.pool.wish import environment, from_dict
+from evener.pool import mesh
+from evener.pool.wish import MOVED, environment, from_dict
 from evener.probe import address_facing
 from evener.rundir.layout import RunDir
 from evener.wire.calls import Server
@@ -29,6 +34,7 @@ log = logging.getLogger("evener.pool")
 
 RESTARTS = 5
 BACK_OFF_S = 1.0
+GONE_S = 1.0  # an address that is renewed may be away for a moment
 PART_S = 30.0  # above the time in which an agent says goodbye and brings home what it has
 _TAIL_LINES, _TAIL_BYTES = 8, 4096
 
@@ -75,6 +81,17 @@ def facing(server: Server) -> str:
         return ""
 
 
+def is_ours(host: str) -> bool:
+    """Whether this machine has that address now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as made:
+        try:
+            made.bind((host, 0))
+        except OSError:
+            return False
+    return True
+
+
 def _bound(host: str, port: int) -> socket.socket:
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,6 +115,7 @@ class Agent:
     starts: int = 0
     not_before: float = 0.0
     kill_at: float | None = None  # it was told to go
+    gone_at: float | None = None  # the machine has lost its address
     said: set[str] = field(default_factory=set)
 
 
@@ -140,10 +158,35 @@ class Agents:
                 changed = True
             elif agent.process is not None and agent.kill_at is not None and now > agent.kill_at:
                 agent.process.kill()
+            elif agent.status is None and not self._is_here(agent, now):
+                changed = self._away(agent, now) or changed
             elif agent.process is None and agent.status is None and now >= agent.not_before:
                 self._start(agent, server)
                 changed = True
         return changed
+
+    def _is_here(self, agent: Agent, now: float) -> bool:
+        """Whether it can answer where others know it."""
+        if is_ours(_host(agent.wish["told"]["door"])):
+            agent.gone_at = None
+        elif agent.gone_at is None:
+            agent.gone_at = now
+        return agent.gone_at is None
+
+    def _away(self, agent: Agent, now: float) -> bool:
+        """Whether there is something to tell."""
+        assert agent.gone_at is not None
+        if agent.process is not None:
+            if now - agent.gone_at > GONE_S:
+                agent.process.kill()
+            return False
+        host = _host(agent.wish["told"]["door"])
+        others = [_host(door.address) for door in self._doors if door.address]
+        if mesh.is_in(host) or not any(not mesh.is_in(other) for other in others):
+            return False  # it will be back
+        log.info("agent of %s ends: %s is not ours any more", agent.wish["told"]["name"], host)
+        agent.status, agent.words = MOVED, f"the machine had {host} before, and has another address"
+        return True
 
     def part(self) -> None:
         """All leave their runs, and are waited for."""
@@ -197,9 +240,8 @@ class Agents:
         for door in self._doors:
             if (found := door.take(told)) is not None:
                 return found
-        host, _, port = told.rpartition(":")
         with contextlib.suppress(OSError):
-            return _bound(host.strip("[]"), int(port))
+            return _bound(_host(told), int(told.rpartition(":")[2]))
         return None
 
     def _ended(self, agent: Agent, now: float) -> None:
@@ -208,6 +250,8 @@ class Agents:
         log.info("agent of %s ended with status %d", agent.wish["told"]["name"], status)
         if status == 0 or agent.kill_at is not None:
             agent.status = 0 if agent.kill_at is None else status
+            return
+        if agent.gone_at is not None:
             return
         agent.words = _tail(agent.folder / "agent.log")
         self._again(agent, status, now)
@@ -239,6 +283,10 @@ def _handing(sock: socket.socket) -> dict[str, Any]:
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
         return {"creationflags": flags}
     return {"pass_fds": (sock.fileno(),)}
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]")
 
 
 def _tail(log_file: Path) -> str:

@@ -30,6 +30,7 @@ CERTIFICATE_NAME, KEY_NAME, PUBLIC_NAME = "host.crt", "host.key", "host.pub"
 CA_HOURS, MEMBER_HOURS = 24 * 3650, 24 * 30  # a member's is signed anew whenever it joins again
 MTU = 1300
 PRIVATE = 0o600
+_RANGE = ipaddress.ip_network("100.64.0.0/10")
 FIRST = 1  # the number of the server's machine
 TOOL_S = 10.0
 REACH_S = 3.0
@@ -47,6 +48,11 @@ def address(pin: str, number: int) -> str:
     """Of the machine with that number, in a range that no other network of it should have. Two
     pools of one machine are told apart by their certificates."""
     return f"100.{64 + int(pin[:2], 16) % 64}.{number // 256}.{number % 256}"
+
+
+def is_in(host: str) -> bool:
+    """Whether that is an address of a mesh."""
+    return ipaddress.ip_address(host) in _RANGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from typing import Any
 from evener import contract
 from evener.contract import AgentEnv
 
+MOVED = 1001  # how an agent ended whose machine has another address; no process ends so
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
