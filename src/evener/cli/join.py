@@ -38,7 +38,7 @@ def join(
     """Join a pool: this machine waits there and trains when somebody there starts a run.
 
     It goes on when this terminal is closed, and is back by itself after a sleep. After a restart
-    of the machine, `evener join` brings it back; `evener leave` takes it out.
+    of the machine, `evener join` without a code brings it back; `evener leave` takes it out.
     """
     joined = entry.join(code, at)
     if foreground:

@@ -141,9 +141,11 @@ def _of_members(desk: Desk) -> list[Route]:
         if told["seen"] == answer["stamp"] and not told.get("now"):
             presence.asking += 1
             try:
-                await _news_or_end(desk, member, request)
+                asks = await _news_or_end(desk, member, request)
             finally:
                 presence.asking -= 1
+            if not asks:
+                return JSONResponse({})  # which nobody hears
             answer = _answer(desk, member)
         desk.attendance.heard(member.id)
         return JSONResponse(answer)
@@ -169,8 +171,9 @@ def _of_members(desk: Desk) -> list[Route]:
     ]
 
 
-async def _news_or_end(desk: Desk, member: Member, request: Request) -> None:
-    """Until there is news for the member, or its connection ends: then it is away at once."""
+async def _news_or_end(desk: Desk, member: Member, request: Request) -> bool:
+    """Until there is news for the member, or its connection ends: then it is away at once. Whether
+    it still asks."""
     news = asyncio.create_task(desk.attendance.news(member.id))
     ended = asyncio.create_task(_ended(request))
     done, pending = await asyncio.wait((news, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -180,6 +183,7 @@ async def _news_or_end(desk: Desk, member: Member, request: Request) -> None:
             await task
     if news not in done:
         desk.attendance.gone(member.id)
+    return news in done
 
 
 async def _ended(request: Request) -> None:
