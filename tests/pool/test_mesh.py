@@ -60,8 +60,14 @@ def test_who_joins_is_signed_and_its_key_stays_where_it_was_made(tmp_path: Path)
     authority.create()
     public = mesh.public_key(tmp_path / "member")
     told = authority.admit("lab 1", 5, public)
-    mesh.settle(tmp_path / "member", told, ["192.168.1.10"])
+    mesh.settle(tmp_path / "member", {**told, "blocked": ["ab"]}, ["192.168.1.10"])
     assert mesh.settled(tmp_path / "member")
+    member = mesh.Mesh(tmp_path / "member")
+    member.block(["ab", "cd"])
+    member.move(["192.168.1.99"])
+    found = json.loads((tmp_path / "member" / mesh.CONFIG_NAME).read_text())
+    assert found["pki"]["blocklist"] == ["ab", "cd"]
+    assert [*found["static_host_map"].values()] == [["192.168.1.99:7077"]]
     assert mesh._address_in(tmp_path / "member") == mesh.address("7f" * 32, 5)
     assert mesh.public_key(tmp_path / "member") == public
     assert "PRIVATE" not in json.dumps(told)

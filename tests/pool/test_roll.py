@@ -84,6 +84,23 @@ def test_wishes_outlive_the_server_until_they_have_ended_or_are_withdrawn(roll: 
     assert not list(again(roll).wanted_of(member.id))
 
 
+def test_certificates_of_those_who_have_left_are_blocked_until_they_expire(tmp_path: Path) -> None:
+    clock = Clock()
+    roll = Roll(tmp_path / "roll.json", clock)
+    stays, leaves = (roll.admit(MACHINE, EVENER, None)[0] for _ in range(2))
+    roll.certify(stays, "aa", 100.0)
+    roll.certify(leaves, "cc", 100.0)
+    roll.certify(leaves, "bb", 10.0)
+    assert roll.blocked() == []
+    roll.dismiss(leaves.id)
+    assert roll.blocked() == ["bb", "cc"]
+    clock.now += 50.0
+    found = again(roll)
+    assert found.blocked() == ["cc"]
+    found.certify(stays, "dd", 1.0)
+    assert [each.fingerprint for each in found.certificates] == ["aa", "cc", "dd"]
+
+
 def test_guessing_is_slowed_down_where_it_comes_from() -> None:
     guesses = Guesses()
     for now in range(TRIES):

@@ -107,6 +107,9 @@ def test_a_pool_from_up_to_down(machines: Machines) -> None:
     (machines.folder / "job.toml").write_text(JOB)
     code = _code(machines.done(0, "up", "--address", contract.LOOPBACK))
     machines.done(1, "join", code)
+    waits = machines.state(1, "joined.json").read_text()
+    machines.done(1, "join")  # it is in already: by the same process
+    assert machines.state(1, "joined.json").read_text() == waits
     assert [*machines.states().values()] == ["waiting"] * 2
 
     run = RunDir(machines.folder / contract.RUN_DIR_DEFAULT / "job")

@@ -7,10 +7,12 @@ import http.client
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from evener import errors
-from evener.pool import house
+from evener import cluster, errors, versions
+from evener.pool import house, mesh
+from evener.probe import probe
 from evener.wire.calls import Server
 from evener.wire.frames import join_address
 
@@ -118,6 +120,12 @@ class Owner:
                 where=join_address(server.host, server.port),
                 fix="`evener up` starts it again, into the same pool",
             ) from error
+
+
+def introduction(folder: Path) -> dict[str, Any]:
+    """What a machine says of itself when it joins, and again when its certificate is renewed."""
+    key = mesh.public_key(house.mesh_folder(folder))
+    return {"machine": cluster.to_dict(probe()), "evener": versions.EVENER, "mesh": key}
 
 
 def owner() -> Owner:

@@ -10,12 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evener import cluster, errors, versions
+from evener import errors, versions
 from evener.pool import code, detached, house, mesh, server, whereabouts
-from evener.pool.client import AnsweredError, Client
+from evener.pool.client import AnsweredError, Client, introduction
 from evener.pool.house import Joined, Pool
 from evener.pool.way import Search
-from evener.probe import probe
 from evener.wire import calls
 from evener.wire.calls import Server, WrongCertificateError
 from evener.wire.frames import join_address, split_address
@@ -98,9 +97,7 @@ def _entered(
     secret: str,
     search: Search = whereabouts.elsewhere,
 ) -> Joined:
-    key = mesh.public_key(house.mesh_folder(folder))
-    told = {"machine": cluster.to_dict(probe()), "evener": versions.EVENER, "mesh": key}
-    reached, answer = first(pin, servers, secret, told, search)
+    reached, answer = first(pin, servers, secret, introduction(folder), search)
     ordered = (reached, *(s for s in servers if s != reached))
     joined = Joined(
         servers=tuple(server_.text for server_ in ordered),

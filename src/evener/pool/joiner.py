@@ -23,7 +23,7 @@ from evener import errors
 from evener.pool import house, whereabouts
 from evener.pool.agents import Agents, Door, facing
 from evener.pool.attendance import GRACE_S, HOLD_S
-from evener.pool.client import AnsweredError, Client
+from evener.pool.client import AnsweredError, Client, introduction
 from evener.pool.house import Joined
 from evener.pool.mesh import Mesh
 from evener.pool.way import Way
@@ -37,6 +37,7 @@ log = logging.getLogger("evener.pool")
 TICK_S = 0.1
 REACH_S = 1.0
 CONNECT_S = 5.0
+RENEW_S = 60.0  # until it is tried again
 AGAIN_S, AGAIN_MOST_S = 0.3, 5.0
 GONE = (404,)  # the server does not know us any more
 UNKNOWN = "the pool does not know us"
@@ -202,6 +203,19 @@ class Joiner:
     def _reach(self) -> None:
         while not self._ending.wait(REACH_S):
             self._mesh.look()
+            if self._mesh.is_due():
+                self._renew()
+
+    def _renew(self) -> None:
+        """As if we joined again."""
+        client, told = Client(self._way.home, self._joined.secret), introduction(self._folder)
+        try:
+            answer = client.call("POST", "join", told)
+            self._mesh.renew(answer["mesh"], [server.host for server in self._way.known])
+            log.info("the mesh's certificate is a new one")
+        except (OSError, AnsweredError, KeyError, errors.EvenerError) as error:
+            log.error("the mesh's certificate is not renewed: %s", error)
+            self._ending.wait(RENEW_S)
 
     def _tell(self) -> None:
         """What has changed here, while the other thread's question is being held."""
@@ -230,6 +244,10 @@ class Joiner:
             self._wishes = list(answer["wishes"])
         if answer["leave"]:
             self._leaves = "the pool has ended"
+        try:
+            self._mesh.block(list(answer["blocked"]))
+        except errors.EvenerError as error:  # of the disk
+            log.error("the mesh does not hear who has left: %s", error)
 
 
 def _opened(server: Server) -> http.client.HTTPConnection:

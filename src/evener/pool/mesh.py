@@ -11,11 +11,13 @@ import ipaddress
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from evener.rundir import layout
 NEBULA, SIGNER = "nebula", "nebula-cert"
 CONFIG_NAME, LOG_NAME, CA_NAME = "nebula.json", "nebula.log", "ca.crt"
 CERTIFICATE_NAME, KEY_NAME, PUBLIC_NAME = "host.crt", "host.key", "host.pub"
-CA_HOURS, MEMBER_HOURS = 24 * 3650, 24 * 30  # a member's is signed anew whenever it joins again
+CA_HOURS, MEMBER_HOURS = 24 * 3650, 24 * 30  # a member's is renewed after half of it
 MTU = 1300
 PRIVATE = 0o600
 _RANGE = ipaddress.ip_network("100.64.0.0/10")
@@ -83,6 +85,7 @@ class Authority:
         return {
             "ca": (self.folder / CA_NAME).read_text(),
             "certificate": out.read_text(),
+            "fingerprint": _printed(self.folder, out.name)["fingerprint"],
             "address": where.partition("/")[0],
             "first": address(self.pin, FIRST),
             "port": self.port,
@@ -108,6 +111,7 @@ def settle(folder: Path, told: Mapping[str, Any], hosts: Sequence[str]) -> None:
     layout.write_atomic(folder / CA_NAME, str(told["ca"]))
     layout.write_atomic(folder / CERTIFICATE_NAME, str(told["certificate"]))
     found = config(folder, str(told["address"]), str(told["first"]), int(told["port"]), hosts)
+    found["pki"]["blocklist"] = list(told["blocked"])
     layout.write_json(folder / CONFIG_NAME, found, PRIVATE)
 
 
@@ -127,6 +131,7 @@ def config(folder: Path, own: str, first: str, port: int, hosts: Sequence[str]) 
             "ca": str(folder / CA_NAME),
             "cert": str(folder / CERTIFICATE_NAME),
             "key": str(folder / KEY_NAME),
+            "disconnect_invalid": True,
         },
         "static_host_map": {} if leads else {first: [f"{host}:{port}" for host in hosts]},
         "lighthouse": {"am_lighthouse": leads, "interval": 10, "hosts": others},
@@ -148,6 +153,8 @@ class Mesh:
         self._not_before = 0.0
         self._own = ""
         self._reached = False
+        self._started_at = 0.0
+        self._lock = threading.Lock()  # of the file
 
     def tend(self) -> None:
         """Start it where there is a mesh and it does not run."""
@@ -159,6 +166,7 @@ class Mesh:
             return
         self._not_before = time.monotonic() + AGAIN_S
         self._own, self._reached = _address_in(self._folder), False
+        self._started_at = time.monotonic()
         with (self._folder / LOG_NAME).open("ab") as log:
             self._process = subprocess.Popen(
                 _command(file), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -167,15 +175,48 @@ class Mesh:
 
     def move(self, hosts: Sequence[str]) -> None:
         """The first is reached at these from now on."""
+
+        def moved(found: dict[str, Any]) -> None:
+            for first, places in found["static_host_map"].items():
+                port = places[0].rpartition(":")[2]
+                found["static_host_map"][first] = [f"{host}:{port}" for host in hosts]
+
+        if self._change(moved):
+            self._restart()
+
+    def is_due(self) -> bool:
+        """Whether it is time for a new certificate."""
+        file = self._folder / CERTIFICATE_NAME
+        if self._process is None or not file.is_file():
+            return False
+        return time.time() - file.stat().st_mtime > MEMBER_HOURS * 3600 / 2
+
+    def renew(self, told: Mapping[str, Any], hosts: Sequence[str]) -> None:
+        """The server has signed another."""
+        with self._lock:
+            settle(self._folder, told, hosts)
+        self._reload()
+
+    def block(self, fingerprints: list[str]) -> None:
+        """Who has these certificates is let in no more, and put out."""
+
+        def blocked(found: dict[str, Any]) -> None:
+            found["pki"]["blocklist"] = fingerprints
+
+        if self._change(blocked):
+            self._reload()
+
+    def _change(self, how: Callable[[dict[str, Any]], None]) -> bool:
+        """What nebula is told; whether that is something new."""
         file = self._folder / CONFIG_NAME
-        found = layout.read_json(file) if file.is_file() else {}
-        if not found.get("static_host_map"):
-            return
-        for first, places in found["static_host_map"].items():
-            port = places[0].rpartition(":")[2]
-            found["static_host_map"][first] = [f"{host}:{port}" for host in hosts]
-        layout.write_json(file, found, PRIVATE)
-        self._restart()
+        with self._lock:
+            if not file.is_file():
+                return False
+            before, found = layout.read_json(file), layout.read_json(file)
+            how(found)
+            if found != before:
+                layout.write_json(file, found, PRIVATE)
+            return bool(found != before)
 
     @property
     def host(self) -> str:
@@ -200,8 +241,16 @@ class Mesh:
             return
         self._reached = True
 
+    def _reload(self) -> None:
+        """nebula reads its file again, and those who stay in the mesh notice nothing."""
+        fresh = time.monotonic() - self._started_at < AGAIN_S
+        if self._process is None or fresh or sys.platform == "win32":
+            self._restart()  # it may not have read anything yet, or knows no such signal
+        else:
+            self._process.send_signal(signal.SIGHUP)
+
     def _restart(self) -> None:
-        """nebula reads its file; it is started again by who tends it."""
+        """It is started again by who tends it."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._not_before = 0.0
@@ -231,8 +280,12 @@ def _command(file: Path) -> tuple[str, ...]:
 
 
 def _address_in(folder: Path) -> str:
-    told = _call(folder, SIGNER, "print", "-json", "-path", CERTIFICATE_NAME)
-    return str(json.loads(told)["details"]["ips"][0]).partition("/")[0]
+    return str(_printed(folder, CERTIFICATE_NAME)["details"]["ips"][0]).partition("/")[0]
+
+
+def _printed(folder: Path, certificate: str) -> dict[str, Any]:
+    """What it says."""
+    return dict(json.loads(_call(folder, SIGNER, "print", "-json", "-path", certificate)))
 
 
 def _call(folder: Path, *command: str) -> str:

@@ -41,6 +41,15 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """Of the mesh, as it was given to a member: it outlives a membership."""
+
+    fingerprint: str
+    member: str
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """An agent that a machine is to have. `ended` is the status with which it has; None: it lives,
     or is to live. `told` is what the agent must know, as `contract.AgentEnv` calls it."""
@@ -76,6 +85,7 @@ class Roll:
         self._file, self._now = file, now
         self.tokens: tuple[Token, ...] = ()
         self.members: dict[str, Member] = {}
+        self.certificates: tuple[Certificate, ...] = ()
         self.runs: dict[str, Run] = {}
         self.leaving: set[str] = set()  # members that are to leave, when they ask next
         if file.is_file():
@@ -152,6 +162,19 @@ class Roll:
         self._save()
         return found
 
+    def certify(self, member: Member, fingerprint: str, lasts_s: float) -> None:
+        """It has a certificate of the mesh from now on."""
+        now = self._now()
+        kept = (each for each in self.certificates if each.ends_at > now)
+        self.certificates = (*kept, Certificate(fingerprint, member.id, now + lasts_s))
+        self._save()
+
+    def blocked(self) -> list[str]:
+        """Certificates that are good still, of those who have left."""
+        now = self._now()
+        found = (c for c in self.certificates if c.member not in self.members and c.ends_at > now)
+        return sorted(each.fingerprint for each in found)
+
     def dismiss(self, member_id: str) -> None:
         self.members.pop(member_id, None)
         self.leaving.discard(member_id)
@@ -203,6 +226,7 @@ class Roll:
             "v": VERSION,
             "tokens": [asdict(token) for token in self.tokens],
             "members": [asdict(member) for member in self.members.values()],
+            "certificates": [asdict(each) for each in self.certificates],
             "runs": [asdict(run) for run in self.runs.values()],
         }
         layout.write_json(self._file, record, PRIVATE)
@@ -212,6 +236,7 @@ class Roll:
         for each in record["members"]:
             member = Member(**{**each, "machine": cluster.from_dict(each["machine"])})
             self.members[member.id] = member
+        self.certificates = tuple(Certificate(**each) for each in record.get("certificates", ()))
         for each in record["runs"]:
             run = Run(**{**each, "wishes": tuple(Wish(**wish) for wish in each["wishes"])})
             self.runs[run.key] = run

@@ -35,7 +35,7 @@ from evener import cluster, versions
 from evener.pool import paths, relay
 from evener.pool.attendance import Attendance
 from evener.pool.house import Pool
-from evener.pool.mesh import Authority
+from evener.pool.mesh import MEMBER_HOURS, Authority
 from evener.pool.paths import Ways
 from evener.pool.roll import Member, RefusedError, Roll, Run, Wish
 from evener.pool.tokens import Guesses
@@ -122,7 +122,9 @@ def _of_members(desk: Desk) -> list[Route]:
             member = desk.roll.number(member)
             sign = desk.authority.admit
             try:
-                answer["mesh"] = await run_in_threadpool(sign, member.name, member.mesh, public)
+                found = await run_in_threadpool(sign, member.name, member.mesh, public)
+                desk.roll.certify(member, found["fingerprint"], MEMBER_HOURS * 3600)
+                answer["mesh"] = {**found, "blocked": desk.roll.blocked()}
             except OSError as error:
                 log.error("%s gets no certificate for the mesh: %s", member.name, error)
         return JSONResponse(answer)
@@ -154,6 +156,7 @@ def _of_members(desk: Desk) -> list[Route]:
         member = _member(desk, request)
         desk.roll.dismiss(member.id)
         desk.attendance.forget(member.id)
+        desk.attendance.tell_all()  # whom the mesh is to let in no more
         return JSONResponse({})
 
     async def members(request: Request) -> Response:
@@ -194,7 +197,9 @@ async def _ended(request: Request) -> None:
 def _answer(desk: Desk, member: Member) -> dict[str, Any]:
     wishes = wishes_view(desk.roll.wanted_of(member.id))
     leave = member.id in desk.roll.leaving
-    return {"stamp": stamp(wishes, leave), "wishes": wishes, "leave": leave}
+    blocked = desk.roll.blocked()
+    told = stamp(wishes, leave, blocked)
+    return {"stamp": told, "wishes": wishes, "leave": leave, "blocked": blocked}
 
 
 # -------------------------------------------------------------------------- of the owner

@@ -75,7 +75,7 @@ def wishes_view(wishes: Iterable[Wish]) -> list[dict[str, Any]]:
     return [{"id": wish.id, "run": wish.run, "told": wish.told} for wish in wishes]
 
 
-def stamp(wishes: list[dict[str, Any]], leave: bool) -> str:
+def stamp(wishes: list[dict[str, Any]], leave: bool, blocked: list[str]) -> str:
     """What tells an answer from another: who has seen this one is told when there is a new one."""
-    said = json.dumps([[wish["id"] for wish in wishes], leave])
+    said = json.dumps([[wish["id"] for wish in wishes], leave, blocked])
     return hashlib.sha256(said.encode()).hexdigest()[:16]
