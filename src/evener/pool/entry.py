@@ -142,7 +142,8 @@ def first(
             f"{stranger}: it is not the pool of this code, or somebody is in between; tried: "
             + tried,
             where="evener join",
-            fix="take a new code from the machine of the pool: `evener token new`",
+            fix="look whether `evener up` still runs there; where it was made anew, take a new "
+            "code: `evener token new`",
         ) from stranger
     raise errors.PoolAway(
         f"no pool answers; tried: {tried}",
