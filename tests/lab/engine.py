@@ -29,7 +29,10 @@ _PACKAGES = ("docker.io", "debootstrap", "iptables", "iproute2")
 _PROGRAMS = ("dockerd", "docker", "debootstrap", "iptables", "ip")
 _IN_BASE = "python3,python3-pip,python3-venv,python-is-python3,ca-certificates"
 HOLDER = "tail --follow /dev/null"  # lives until it is killed
-_NAMED = 'hostname "$0"; exec "$@"'
+# A machine of its own, by name and by what engines keep in /run: there is its socket too, where
+# all engines have theirs.
+_OWN_SPACES = ("unshare", "--uts", "--mount")
+_NAMED = 'hostname "$0"; mount -t tmpfs none /run; exec "$@" -H unix:///run/docker.sock'
 _NOT_PASSED_ON = ("dev", "proc", "sys")
 
 
@@ -161,7 +164,7 @@ class Daemon:
         folder = self._folder
         command = (
             *self.inside,
-            *(("unshare", "--uts", "sh", "-c", _NAMED, self._name) if self._name else ()),
+            *((*_OWN_SPACES, "sh", "-c", _NAMED, self._name) if self._name else ()),
             *("dockerd", "--data-root", str(self.data), "--exec-root", f"{folder}/exec"),
             *("-H", self.host, "-p", f"{folder}/docker.pid", "--cgroup-parent", "/evener-lab"),
             *("--insecure-registry=10.0.0.0/8", *self._options),

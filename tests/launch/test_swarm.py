@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from evener import errors
-from evener.launch.swarm import Task, _failed
+from evener.docker.swarm import Task
+from evener.launch.swarm import _failed
 
 
 @pytest.mark.parametrize(

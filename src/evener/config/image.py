@@ -52,7 +52,7 @@ class Image(Section):
         None, pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(/[a-z0-9._-]+)*$",
         examples=["registry.lan:5000/mine"],
         description="Where the machines of a Swarm get the image: it is pushed there, and pulled "
-        "by its digest. Without it, they must have it already.",
+        "by its digest. Without it, the manager brings it to those that lack it.",
     )  # fmt: skip
 
     @property

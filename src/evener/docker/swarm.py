@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,28 @@ class Node:
     why_not: str = ""
     gpu_kind: str = ""  # the generic resource that its GPUs are advertised as
     gpus: tuple[str, ...] = ()  # what the engine calls each: a UUID, or nothing but how many
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the Swarm says of one start of a service."""
+
+    service: str
+    node: str
+    state: str  # "Running", "Rejected", ...
+    error: str
+
+    @property
+    def failed(self) -> bool:
+        return self.state in ("Rejected", "Failed", "Orphaned")
+
+
+def tasks(engine: Engine, services: Collection[str]) -> Iterator[Task]:
+    """All starts that the Swarm remembers."""
+    for each in engine.ask("service", "ps", *sorted(services)) if services else ():
+        service = each["Name"].rpartition(".")[0].lstrip("\\_ ")
+        state = each["CurrentState"].split()[0]
+        yield Task(service, each["Node"], state, each["Error"].strip('"'))
 
 
 def init(engine: Engine, address: str | None = None) -> None:

@@ -93,7 +93,7 @@ class DockerLauncher:
         try:
             for command in rendered.commands:
                 self._start(command.argv[len(self.engine.program) :])
-            self._settle(run)
+            self._settle(rendered)
             handle = Handle(self.place, self._head_address(run), secret, ())
             write_handle(run, handle)
             janitor.leave(run)
@@ -216,11 +216,11 @@ class DockerLauncher:
     def _running(self, run: RunDir) -> list[dict[str, str]]:
         return [c for c in self._containers(run) if c["State"] in ("running", "restarting")]
 
-    def _settle(self, run: RunDir) -> None:
+    def _settle(self, rendered: Rendered) -> None:
         """A container that ends in its first moments with an error was not started."""
         deadline = time.monotonic() + SETTLE_S
         while time.monotonic() < deadline:
-            for each in self._containers(run):
+            for each in self._containers(rendered.run):
                 if each["State"] == "restarting" or (
                     each["State"] == "exited" and "Exited (0)" not in each["Status"]
                 ):

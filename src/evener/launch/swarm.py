@@ -6,18 +6,20 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from evener import errors, placement
 from evener.config.load import job_from_json
 from evener.docker import Engine, swarm
+from evener.docker.swarm import Task
 from evener.image import build
-from evener.launch import containers, services, wishes
+from evener.launch import containers, ferries, services, wishes
 from evener.launch.base import Command, Handle, Rendered
 from evener.launch.containers import HEAD, Outside
 from evener.launch.docker import DockerLauncher, Left
+from evener.launch.ferries import Freight
 from evener.placement import SWARM, Place, Plan
 from evener.rundir import cargo, layout
 from evener.rundir.layout import RunDir
@@ -30,8 +32,8 @@ PENDING_S = 15.0  # that no machine may have it is no passing state then
 STOP_S = 20.0
 LOOK_S = 2.0  # at who has joined
 _POLL_S = 0.3
+_MEETING = ("network", "secret")  # what stays while machines get the image
 _CUT_DOWN = "Exited (255)"  # with its engine
-_ENDED = ("Rejected", "Failed", "Orphaned")
 _NO_GPU = re.compile(r"insufficient resources", re.IGNORECASE)
 _NO_PATH = re.compile(r"bind source path does not exist", re.IGNORECASE)
 _NO_IMAGE = re.compile(r"no such image|pull access denied|manifest unknown", re.IGNORECASE)
@@ -43,22 +45,13 @@ def places(engine: Engine) -> list[Place]:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """What the Swarm says of one start of a service."""
-
-    service: str
-    node: str
-    state: str  # "Running", "Rejected", ...
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
 class SwarmLauncher(DockerLauncher):
     """As on one engine, but that agents are services. The head's container tells whether the run
     goes on: it ends when all agents have."""
 
     place: str = SWARM
     ships: tuple[str, ...] = ()  # data that machines get from the head
+    _joined: set[str] = field(default_factory=set)  # services of those who came, until they run
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:
         outside = self._outside(self._image())
@@ -102,6 +95,7 @@ class SwarmLauncher(DockerLauncher):
         """A machine that has joined the Swarm gets an agent of its own."""
         time.sleep(LOOK_S)
         self._wake_head(run)
+        self._see_in(run)
         plan = placement.from_dict(layout.read_json(run.plan_file))
         if swarm.ids(self.engine) <= {agent.node for agent in plan.agents}:
             return
@@ -115,9 +109,21 @@ class SwarmLauncher(DockerLauncher):
             for each in services.services(grown, run, outside):
                 if each.alias not in known:
                     self.engine.call(*services.service_command(each, run, outside.image))
+                    self._joined.add(each.name)
         except errors.EvenerError:
             layout.write_json(run.plan_file, placement.to_dict(plan))
             raise
+
+    def _see_in(self, run: RunDir) -> None:
+        """Whoever has joined gets the image too, once."""
+        tasks = list(swarm.tasks(self.engine, self._joined))
+        lost = [task for task in tasks if task.failed]
+        self._joined.difference_update(t.service for t in tasks if t.failed or t.state == "Running")
+        if lost and self._may_bring(run, lost):
+            plan = placement.from_dict(layout.read_json(run.plan_file))
+            self._bring(run, lost, self._as_started(run, plan).image)
+            for service in {task.service for task in lost}:
+                self.engine.call("service", "update", "--force", "--detach", service)
 
     def _wake_head(self, run: RunDir) -> None:
         """An engine that starts again does not start a container whose network comes up later."""
@@ -170,20 +176,35 @@ class SwarmLauncher(DockerLauncher):
         """The run's services or secrets."""
         return self.engine.ask(kind, "ls", containers.label_filter(run), short=True)
 
-    def _settle(self, run: RunDir) -> None:
-        """Until a container runs on every machine."""
-        DockerLauncher._settle(self, run)
-        wanted = {service["Name"] for service in self._listed("service", run)}
+    def _settle(self, rendered: Rendered) -> None:
+        """Until a container runs on every machine. Where one lacks the image, all are taken back
+        until it is there: those who have begun would not wait for long."""
+        DockerLauncher._settle(self, rendered)
+        run, brought = rendered.run, set[str]()
+        while lost := self._lost(run, {each["Name"] for each in self._listed("service", run)}):
+            lacking = {task.node for task in lost}
+            if lacking <= brought or not self._may_bring(run, lost):
+                raise _failed(lost[0])
+            brought |= lacking
+            self._withdraw(run)
+            self._bring(run, lost, self._image())
+            for command in rendered.commands:
+                if command.purpose not in _MEETING:
+                    self._start(command.argv[len(self.engine.program) :])
+
+    def _lost(self, run: RunDir, wanted: set[str]) -> list[Task]:
+        """What does not start, once it is known of every machine; nothing where all run."""
         began, told = time.monotonic(), False
         while True:
-            tasks = list(self._tasks(wanted))
+            tasks = list(swarm.tasks(self.engine, wanted))
             running = {task.service for task in tasks if task.state in ("Running", "Complete")}
             if wanted <= running:
-                return
+                return []
             waited = time.monotonic() - began
-            for task in tasks:
-                if task.service not in running and _is_lost(task, waited):
-                    raise _failed(task)
+            lost = [t for t in tasks if t.service not in running and _is_lost(t, waited)]
+            known = {task.service for task in lost} | running
+            if lost and (known == wanted or waited > PENDING_S):
+                return lost
             pulling = sorted({t.node for t in tasks if t.state == "Preparing"})
             if pulling and waited > TELL_S and not told:
                 self.note(f"{', '.join(pulling)}: the image is being fetched")
@@ -197,11 +218,24 @@ class SwarmLauncher(DockerLauncher):
                 )
             time.sleep(_POLL_S)
 
-    def _tasks(self, names: set[str]) -> Iterator[Task]:
-        for each in self.engine.ask("service", "ps", *sorted(names)):
-            service = each["Name"].rpartition(".")[0].lstrip("\\_ ")
-            state = each["CurrentState"].split()[0]
-            yield Task(service, each["Node"], state, each["Error"].strip('"'))
+    def _withdraw(self, run: RunDir) -> None:
+        """The head first: it would tell that the others failed."""
+        self.engine.call("rm", "--force", "--volumes", *(c["ID"] for c in self._containers(run)))
+        self.engine.call("service", "rm", *(s["ID"] for s in self._listed("service", run)))
+
+    def _may_bring(self, run: RunDir, lost: Iterable[Task]) -> bool:
+        """Whether it is the image that was missing, and no registry is there for that."""
+        image = job_from_json(run.job_file.read_text(encoding="utf-8")).image
+        ours = not (image.registry or image.dockerfile)
+        return ours and all(_NO_IMAGE.search(task.error) for task in lost)
+
+    def _bring(self, run: RunDir, lost: Iterable[Task], image: str) -> None:
+        """To where these tasks were."""
+        plan = placement.from_dict(layout.read_json(run.plan_file))
+        nodes = {services.name_of(run, agent.machine): agent.node for agent in plan.agents}
+        job = job_from_json(run.job_file.read_text(encoding="utf-8"))
+        machines = {task.node: nodes[task.service] for task in lost}
+        ferries.bring(self.engine, Freight(run, image, job.image.start), machines, self.note)
 
 
 def _has_ended(run: RunDir) -> bool:
@@ -210,7 +244,7 @@ def _has_ended(run: RunDir) -> bool:
 
 
 def _is_lost(task: Task, waited: float) -> bool:
-    return task.state in _ENDED or (bool(task.error) and waited > PENDING_S)
+    return task.failed or (bool(task.error) and waited > PENDING_S)
 
 
 def _failed(task: Task) -> errors.EvenerError:
@@ -219,8 +253,7 @@ def _failed(task: Task) -> errors.EvenerError:
         return errors.ImageMissing(
             f"{where} has not the image of the run: {task.error}",
             where=where,
-            fix="name a registry that all machines reach (image.registry), or bring it there: "
-            "docker save IMAGE | ssh MACHINE docker load",
+            fix=ferries.OTHERWISE,
         )
     if _NO_PATH.search(task.error):
         return errors.DataMissing(

@@ -254,7 +254,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "E513": Cause(
         "An image that `image.base` names is neither on the engine nor in a registry that it "
-        "reaches.",
+        "reaches; or a machine of a Swarm lacks the run's image, and it cannot be brought there.",
         "correct the name, log in (`docker login`), or bring the image: `docker load`.",
     ),
     "E514": Cause(
