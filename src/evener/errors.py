@@ -204,6 +204,10 @@ class PortTaken(MachineError):
     code, title = "E507", "A port that is to be listened on is taken"
 
 
+class DeviceFailed(MachineError):
+    code, title = "E508", "A GPU or a disk of one machine fails"
+
+
 class DockerAway(MachineError):
     code, title = "E511", "No Docker engine answers"
 

@@ -168,6 +168,10 @@ class FakeRank:
                 self.fail({"code": "E303", "what": "your code raised", "where": "x.py:1"})
             case ("step", "die-each-step"):
                 die()
+            case ("take", "lose-gpu") if self.take.life > 0:
+                self.fail({"code": "E503", "what": "the device 'cuda:0' is not on this machine"})
+            case ("step", "lose-gpu") if self.step == 5:
+                self.fail({"code": "E508", "what": "CUDA error: unspecified launch failure"})
             case ("step", "fail-once") if self.step == 5 and self.take.life == 0:
                 self.fail({"code": "E303", "what": "your code raised", "where": "x.py:1"})
             case ("step", "fail-from-5") if self.step >= 5:

@@ -164,6 +164,18 @@ def test_what_one_rank_fails_with_once_is_tried_again(tmp_path: Path, agents: in
         assert run.end().outcome == "finished"
 
 
+@pytest.mark.parametrize("agents", [1, 3])
+def test_a_machine_whose_gpu_fails_is_left_out_and_does_not_end_the_run(
+    tmp_path: Path, agents: int
+) -> None:
+    with Rehearsal(tmp_path, ranks=3, agents=agents, steps=500, FAKE_RANK="lose-gpu:1") as run:
+        out = run.until(RankLeftOut)
+        assert out.rank == 1
+        assert "the first time: failed: CUDA error: unspecified launch failure" in out.reason
+        assert run.end().outcome == "finished"
+        assert {e.rank for e in run.of(RankLost)} == {1}
+
+
 @pytest.mark.parametrize("who", ["", ":1"])
 @pytest.mark.parametrize("agents", [1, 3])
 def test_what_ranks_fail_with_twice_ends_the_run_once(

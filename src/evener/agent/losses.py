@@ -15,13 +15,21 @@ from evener.agent.relapse import OUT_S, Sentence
 from evener.agent.translate import Idle, Stumbled
 from evener.agent.voice import Voice
 from evener.config.schema import Job
-from evener.errors import CodeRaised, EvenerError, OutOfMemory, RankFailed
+from evener.errors import (
+    CodeRaised,
+    DeviceFailed,
+    DeviceMissing,
+    EvenerError,
+    OutOfMemory,
+    RankFailed,
+)
 from evener.events import Alert, RankLeftOut, RankLost
 
 log = logging.getLogger(__name__)
 
 STANDBY_TRIES = 3  # a standby that cannot live is a comfort to do without
-NOT_ALL = (CodeRaised, RankFailed, OutOfMemory)  # failures that need not be every rank's
+NOT_ALL = (CodeRaised, RankFailed)  # failures that need not be every rank's
+MACHINES = (OutOfMemory, DeviceFailed, DeviceMissing)  # in which machines differ: no proof at all
 
 
 class Losses:
@@ -50,11 +58,11 @@ class Losses:
     def failed(self, error: EvenerError, others_train: bool) -> bool:
         """Whether the rank is to be tried again."""
         self._voice.tell_agents(Stumbled(self._me, error.code, error.where))
+        if isinstance(error, MACHINES):  # its death is judged as any other
+            return others_train and self._max_restarts > 0
         may_die = self._deaths < self._max_restarts
         if not (isinstance(error, NOT_ALL) and others_train and may_die):
             return False
-        if isinstance(error, OutOfMemory):  # machines differ in that: it proves nothing
-            return True
         known = (error.code, error.where) in self._failures
         self._failures[error.code, error.where] = error
         return not known

@@ -24,7 +24,7 @@ from evener.config.schema import Job
 from evener.contract import RankEnv
 from evener.data.order import Order
 from evener.data.sources import open_data
-from evener.engine import memory
+from evener.engine import cause
 from evener.engine.keeper import Keeper
 from evener.engine.loop import run as run_generations
 from evener.engine.optimizer import learning_rate
@@ -33,7 +33,7 @@ from evener.engine.seat import Seat
 from evener.engine.task import build_task
 from evener.engine.training import Training
 from evener.engine.worker import build_worker
-from evener.errors import EvenerError, OutOfMemory, RankFailed
+from evener.errors import EvenerError
 from evener.events import Alert, RankBuilt
 from evener.lifeline import die_with_parent
 from evener.models import build_model
@@ -159,26 +159,11 @@ def _guarded(work: Callable[[], Any]) -> EvenerError | None:
         work()
     except EvenerError as error:
         log.error("%s", error)
-        return error
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        traceback.print_exc()
-        return OutOfMemory(
-            memory.first_line(error),
-            fix="train a smaller model, or where there is more memory",
-        )
+        return cause.of(error)
     except Exception as error:  # noqa: BLE001  (the top of a process: everything is reported)
         traceback.print_exc()
-        return RankFailed(
-            f"{type(error).__name__}: {error}",
-            where=_place(error),
-            fix="the rank's log has the traceback: evener logs RUN --rank N",
-        )
+        return cause.of(error)
     return None
-
-
-def _place(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
 def _warm_up() -> None:

@@ -241,6 +241,14 @@ CAUSES: dict[str, Cause] = {
         "leave `--port` out, name another, or end what listens there: `ss -ltnp` (Linux), `lsof "
         "-iTCP -sTCP:LISTEN` (macOS) or `netstat -ano` (Windows) tell what it is.",
     ),
+    "E508": Cause(
+        "A GPU that trained answers with an error (it fell off the bus, its memory is damaged, its "
+        "driver was restarted), or a disk with one of input and output. The rank is tried again, "
+        "and after three quick failures left out for ten minutes, while others go on; where "
+        "nobody else trains, the run ends with this.",
+        "the message names the machine's answer; `dmesg` and `nvidia-smi -q` (a GPU) or `smartctl` "
+        "(a disk) tell more. Mend it, or leave that machine out, and `evener resume RUN`.",
+    ),
     "E511": Cause(
         "`--on docker` (or `evener image`) needs a Docker engine, and none answered: it is not "
         "installed or not started, or the docker command's context names another machine.",
