@@ -144,6 +144,28 @@ def test_two_sides_that_were_cut_apart_are_one_history() -> None:
     assert broken(lives) == []
 
 
+@pytest.mark.parametrize("wrong_s", [-3600.0, -20.0, 20.0, 3600.0])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_clock_that_is_wrong_or_jumps_breaks_no_promise(wrong_s: float, place: int) -> None:
+    """One machine's, from the beginning or from a step on; then it is left alone, and joined."""
+    for since in (0, 5):
+        lives = lives_of(1, 9)
+        lives[place][0].lines += [alone(step, 2) for step in range(10, 40)]
+        lives[1 - place].append(again(40, 60, 3, 1 - place, restored=False))
+        joined = again(40, 60, 3, place).lines
+        lives[place][0].lines += joined
+        for words in lives[place]:
+            late = [replace(x, time=x.time + wrong_s * (x.step > since)) for x in words.lines]
+            words.lines[:] = late
+        start = RunStarted("run", "job", "mlp", "numbers", 2, 1, 8, False, "local")
+        steps = [committed(each) for each in lives[place][0].lines]
+        told = [Record(start, 100.0, "launcher", 0)] + [
+            Record(step, 100.0 + wrong_s * (place == 0), f"r{step.step // 20}", i)
+            for i, step in enumerate(steps)
+        ]
+        assert [f for f in judge(lives, told) if not f.kept] == []
+
+
 HARM: dict[str, Callable[[list[Line]], None]] = {
     "samples/shares": lambda lines: _change(lines, 3, shares=(1, 1)),
     "samples/gap": lambda lines: _change(lines, 3, start=9),

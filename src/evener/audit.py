@@ -38,13 +38,25 @@ class Finding:
 
 @dataclass(eq=False, slots=True)
 class _Group:
-    """What the ranks of one generation committed."""
+    """What the ranks of one generation committed. Its times are by the clocks of several machines,
+    any of which may be wrong: what came first is asked of numbers, where they know."""
 
+    session: int  # the start of the run that it is of
     lines: list[Line]
     first: int
     last: int
     began: float
     ended: float
+    restored: bool = False  # one of it took its state from a checkpoint
+
+    def add(self, line: Line) -> None:
+        self.lines.append(line)
+        self.first, self.last = min(self.first, line.step), max(self.last, line.step)
+        self.began, self.ended = min(self.began, line.time), max(self.ended, line.time)
+
+    def is_before(self, other: _Group) -> bool:
+        """Whether it was over when `other`, which comes later, began."""
+        return self.session < other.session or self.ended < other.began
 
 
 def audit(run: RunDir) -> list[Finding]:
@@ -62,16 +74,15 @@ def judge(lives: Lives, records: Sequence[Record]) -> list[Finding]:
     if not lines:
         return [Finding("samples", True, "no rank has taken a step")]
     starts = sorted(r.time for r in records if isinstance(r.event, RunStarted))
-    groups = _groups(lines, starts)
+    groups = _groups(lives, starts)
     steps = {line.step: line for line in lines}
     compared = [r.event for r in records if isinstance(r.event, ReplicasCompared)]
     alerts = (r.event.text for r in records if isinstance(r.event, Alert))
     whole = not any(UNWRITTEN in text for text in alerts)
-    restored = [life.restored for words in lives.values() for life in words if life.restored]
     return [
         _samples(steps, lines, whole),
         _history(steps, lines),
-        _undone(groups, restored),
+        _undone(groups),
         _sums(groups),
         _replicas(compared),
         _order(lives),
@@ -79,19 +90,38 @@ def judge(lives: Lives, records: Sequence[Record]) -> list[Finding]:
     ]
 
 
-def _groups(lines: Iterable[Line], starts: Sequence[float]) -> list[_Group]:
-    """By when they began. Ballots begin anew with each start of the run."""
+def _groups(lives: Lives, starts: Sequence[float]) -> list[_Group]:
+    """In order. Ballots begin anew with each start of the run, and only rise from there."""
     groups: dict[tuple[int, Ballot], _Group] = {}
-    for line in lines:
-        key = (bisect_right(starts, line.time), line.ballot)
-        group = groups.get(key)
-        if group is None:
-            groups[key] = _Group([line], line.step, line.step, line.time, line.time)
-            continue
-        group.lines.append(line)
-        group.first, group.last = min(group.first, line.step), max(group.last, line.step)
-        group.began, group.ended = min(group.began, line.time), max(group.ended, line.time)
-    return sorted(groups.values(), key=lambda group: group.began)
+    idle = list[Restored]()
+    for words in lives.values():
+        session = 0
+        for life in words:
+            session = max(session, _session(_newest(life), starts))
+            for line in life.lines:
+                begun = _Group(session, [], line.step, line.step, line.time, line.time)
+                groups.setdefault((session, line.ballot), begun).add(line)
+            if life.restored and life.lines:
+                groups[session, life.lines[0].ballot].restored = True
+            elif life.restored:
+                idle.append(life.restored)
+    ordered = [groups[key] for key in sorted(groups)]
+    for restored in idle:  # and died at once: its state may live on in others
+        for group in [g for g in ordered if g.began >= restored.time][:1]:
+            group.restored = True
+    return ordered
+
+
+def _newest(life: Life) -> float:
+    """When it said its last: a process is of one start, and that is farthest from the one before,
+    should its clock be slow."""
+    told = [line.time for line in life.lines[-1:]]
+    return max([*told, *([life.restored.time] if life.restored else [])], default=0.0)
+
+
+def _session(time: float, starts: Sequence[float]) -> int:
+    """Nothing is from before the first one, whatever a clock says."""
+    return bisect_right(starts, time, lo=min(1, len(starts)))
 
 
 def _finding(promise: str, wrong: Iterable[str], kept: str) -> Finding:
@@ -142,19 +172,18 @@ def _history(steps: Mapping[int, Line], lines: Sequence[Line]) -> Finding:
     return _finding("history", wrong, kept)
 
 
-def _undone(groups: Sequence[_Group], restored: Iterable[Restored]) -> Finding:
+def _undone(groups: Sequence[_Group]) -> Finding:
     """What a generation begins below is lost, unless a checkpoint was gone back to, or somebody
     still had it: that is a fork."""
-    back = sorted(restored, key=lambda each: each.time)
-    lost, restarts = list[str](), 0
+    lost, restarts, origin = list[str](), 0, 0
     for index, group in enumerate(groups):
-        origin = max((r for r in back if r.time <= group.began), key=lambda r: r.time, default=None)
-        since = -math.inf if origin is None else origin.time
-        passed = [g for g in groups[:index] if g.ended < group.began]
-        before = max((g.last for g in passed if g.ended > since), default=-1)
+        origin = index if group.restored else origin
+        passed = [(at, g) for at, g in enumerate(groups[:index]) if g.is_before(group)]
+        since = (g.last for at, g in passed if at >= origin or not g.is_before(groups[origin]))
+        before = max(since, default=-1)
         if before - (group.first - 1) > ONE_IN_FLIGHT:
             lost.append(f"a generation began at step {group.first}, after step {before}")
-        elif before < 0 and any(g.last >= group.first for g in passed):
+        elif before < 0 and any(g.last >= group.first for _, g in passed):
             restarts += 1
     kept = "no generation went back"
     if restarts:
@@ -209,10 +238,12 @@ def _record(
     steps: Mapping[int, Line], records: Sequence[Record], starts: Sequence[float], whole: bool
 ) -> Finding:
     """How often steps are recorded may change with each start of the run."""
+    newest = {record.source: record.time for record in records}
     told: dict[int, set[int]] = {}
     for record in records:
         if isinstance(record.event, StepCommitted):
-            told.setdefault(bisect_right(starts, record.time), set()).add(record.event.step)
+            session = _session(newest[record.source], starts)
+            told.setdefault(session, set()).add(record.event.step)
 
     def wrong() -> Iterator[str]:
         for record in records:

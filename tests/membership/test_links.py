@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.membership.simulator import History
-from tests.membership.world import SETTINGS, STEP_S, Luck, World
 
 from evener.config.schema import Membership
+from tests.membership.simulator import History
+from tests.membership.world import SETTINGS, STEP_S, Luck, World
 
 SEEDS = pytest.mark.parametrize("seed", range(5))
 MINUTE_S = 60.0
