@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from evener.checkpoint import disk
 from evener.config.schema import Job
 from evener.engine import round as rounds
 from evener.engine import validation
@@ -285,6 +287,28 @@ def test_checkpoints_fall_due_and_old_ones_go(tmp_path: Path) -> None:
     kept = job(checkpoint={"every_steps": 2, "keep_last": 2, "keep_best": 0})
     train(kept, tmp_path, 2)
     assert [e.step for e in checkpoints.entries(tmp_path / "checkpoints")] == [10, 12]
+
+
+def test_a_disk_slower_than_checkpoints_fall_due_does_not_stop_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, slow = disk._write_file, threading.Event()
+
+    def write_slowly(path: Path, blocks: Iterable[memoryview]) -> dict[str, Any]:
+        assert slow.wait(120)
+        return real(path, blocks)
+
+    monkeypatch.setattr(disk, "_write_file", write_slowly)
+    kept = job(checkpoint={"every_s": 0.001, "keep_best": 0}, train={"steps": 40})
+    with Stage(kept, tmp_path, 2) as stage:
+        stage.form(stage.players)
+        deadline = time.monotonic() + 120
+        while stage.players[0].training.worker.progress.step < 30:
+            assert time.monotonic() < deadline, "training waits for the disk"
+            time.sleep(0.01)
+        slow.set()
+        stage.finish(stage.players)
+    assert checkpoints.entries(tmp_path / "checkpoints")[-1].step == 40
 
 
 def test_a_checkpoint_that_a_person_asks_for_is_written_once(tmp_path: Path) -> None:

@@ -37,8 +37,12 @@ class Keeper:
     def newest_step(self) -> int:
         """The step of the last checkpoint, on disk or on its way there; -1 where there is none."""
         found = checkpoints.entries(self.run.checkpoints)
-        under_way = self._thread is not None and self._thread.is_alive()
-        return max(found[-1].step if found else -1, self._writing if under_way else -1)
+        return max(found[-1].step if found else -1, self._writing if self.busy else -1)
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is being written."""
+        return self._thread is not None and self._thread.is_alive()
 
     def newest(self) -> Snapshot | None:
         """The newest checkpoint that verifies; None where the run has none yet."""

@@ -109,6 +109,8 @@ class Training:
         return stopping is not None and waited >= stopping.patience
 
     def save_due(self) -> bool:
-        """By the clock: asked for by the lead alone, and then heard by all in the same step."""
+        """By the clock: asked for by the lead alone, and then heard by all in the same step. A disk
+        that takes longer than that is not waited for."""
         every_s = self.job.checkpoint.every_s
-        return every_s is not None and time.monotonic() - self.saved_at > every_s
+        late = every_s is not None and time.monotonic() - self.saved_at > every_s
+        return late and not self.keeper.busy
