@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -51,15 +52,36 @@ class Wires:
         for source, to in ways:
             self._filter("-D", source, to)
 
+    @contextmanager
+    def losing(self, part: float, *ways: tuple[str, str]) -> Iterator[None]:
+        """So much of what the first of each two sends the second does not arrive at once."""
+        chance = ("-m", "statistic", "--mode", "random", "--probability", str(part))
+        for source, to in ways:
+            self._filter("-I", source, to, *chance)
+        yield
+        for source, to in ways:
+            self._filter("-D", source, to, *chance)
+
+    @contextmanager
+    def narrow(self, name: str, rate: str) -> Iterator[None]:
+        """It sends no more than that."""
+        shape = ["tc", "qdisc", "add", "dev", "eth0", "root", "tbf"]
+        bounds = ["rate", rate, "burst", "16kbit", "latency", "400ms"]
+        self._inside(name, *shape, *bounds)
+        yield
+        self._inside(name, "tc", "qdisc", "del", "dev", "eth0", "root")
+
     def around(self, name: str) -> list[tuple[str, str]]:
         """All ways from and to one of them."""
         others = self.names - {name}
         return [*((name, other) for other in others), *((other, name) for other in others)]
 
-    def _filter(self, change: str, source: str, to: str) -> None:
-        inside = ["nsenter", f"--net={self._namespace[to]}"]
-        rule = ["INPUT", "-s", self._address[source], "-j", "DROP"]
-        subprocess.run([*inside, "iptables", "-w", change, *rule], check=True)
+    def _filter(self, change: str, source: str, to: str, *when: str) -> None:
+        rule = ["INPUT", "-s", self._address[source], *when, "-j", "DROP"]
+        self._inside(to, "iptables", "-w", change, *rule)
+
+    def _inside(self, name: str, *command: str) -> None:
+        subprocess.run(["nsenter", f"--net={self._namespace[name]}", *command], check=True)
 
 
 class Watched:
@@ -86,10 +108,12 @@ class Watched:
 
 
 @contextmanager
-def going(shell: Shell, docker: Docker, workers: int) -> Iterator[tuple[Wires, Watched]]:
+def going(
+    shell: Shell, docker: Docker, workers: int, *words: str
+) -> Iterator[tuple[Wires, Watched]]:
     """A run in so many containers, and then nothing of it lost and nothing twice."""
     job = shell.write_job(steps=1_000_000)
-    run = shell.detach(job, "--workers", str(workers))
+    run = shell.detach(job, "--workers", str(workers), *words)
     shell.await_step(run, 10)
     watched = Watched(run)
     watched.await_ranks(tuple(range(workers)))
@@ -131,3 +155,29 @@ def test_of_two_that_lose_sight_of_each_other_both_go_on(
         with wires.cut(("machine-0", "machine-1"), ("machine-1", "machine-0")):
             watched.await_ranks((0,), (1,))
         watched.await_ranks((0, 1))
+
+
+@contextmanager
+def slowed(docker: Docker, container: str) -> Iterator[None]:
+    """To a tenth of a processor, of the ten milliseconds that are dealt out at a time."""
+    docker.engine.call("update", "--cpu-period=10000", "--cpu-quota=1000", container)
+    yield
+    docker.engine.call("update", "--cpu-period=10000", "--cpu-quota=0", container)
+
+
+def test_what_is_bad_but_there_is_left_out_by_nobody(docker: Docker, docker_shell: Shell) -> None:
+    """A link that loses, is narrow, or is gone for a moment again and again; a slow machine."""
+    patient = ("-o", "membership.dead_s=12")  # who tests this may be busy with other things
+    with going(docker_shell, docker, 3, *patient) as (wires, watched):
+        formed, around = watched.formed, wires.around("machine-1")
+        with wires.losing(0.05, *around):
+            watched.await_more()
+        with wires.narrow("machine-1", "10mbit"):
+            watched.await_more()
+        for _ in range(3):
+            with wires.cut(*around):
+                time.sleep(2)
+            watched.await_more()
+        with slowed(docker, docker.containers(docker_shell.run())["machine-2"]):
+            watched.await_more()
+        assert watched.formed == formed
