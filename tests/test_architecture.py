@@ -124,6 +124,24 @@ def test_only_the_contract_reads_the_environment(file: Path) -> None:
     assert not found or file.name == "contract.py", f"{file}:{found}: ask evener.contract"
 
 
+def test_the_wall_clock_is_read_for_people_only() -> None:
+    """It may be wrong, and jump: who waits for something, or takes somebody for dead, counts by one
+    that cannot be set. It stamps what is recorded and says how old that is; a pool's codes lapse by
+    it, on the one machine that made them, and so does the word that a run is about to start."""
+    stamps = {"engine/report.py", "engine/round.py", "engine/boundary.py", "wire/outbox.py"}
+    stamps |= {"head/keeper.py", "launch/record.py", "bench.py"}
+    ages = {"api.py", "dashboard/app.py", "dashboard/stream.py", "watch.py", "pool/roll.py"}
+    clocks = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow")}
+    readers = {
+        file.relative_to(SOURCE).as_posix()
+        for file in ROOMS
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if (node.value.id, node.attr) in clocks
+    }
+    assert {room for room in readers if not room.startswith("cli/")} == stamps | ages
+
+
 @pytest.mark.parametrize("file", ROOMS, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_nothing_is_left_for_later(file: Path) -> None:
     text = file.read_text()

@@ -12,8 +12,8 @@ from evener.engine import cause
 from evener.errors import CodeRaised, DeviceFailed, EvenerError, OutOfMemory, RankFailed
 
 ADVICE = "\nCUDA kernel errors might be asynchronously reported at some other API call.\n"
-GONE = torch.AcceleratorError(f"CUDA error: unspecified launch failure{ADVICE}", 719)
-ASSERT = torch.AcceleratorError(f"CUDA error: device-side assert triggered{ADVICE}", 710)
+GONE = torch.AcceleratorError(f"CUDA error: unspecified launch failure{ADVICE}")
+ASSERT = torch.AcceleratorError(f"CUDA error: device-side assert triggered{ADVICE}")
 
 
 def of_the_users_code(error: Exception) -> CodeRaised:

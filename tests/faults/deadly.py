@@ -1,8 +1,10 @@
 """Data and a loss that kill their own rank, once, in a named phase of a named step; or hang there.
 
 What shall die is said in the environment, as `RANK:STEP:PHASE`, with a file that the one death
-creates: whoever comes after finds it and lives. DEADLY_HOW is "kill", or "hang" for a loop without
-an end that keeps all other threads of the process from running.
+creates: whoever comes after finds it and lives. Several are parted by commas, each with a file of
+its number behind that name. A fourth word says how: "kill", "hang" for a loop without an end that
+keeps all other threads of the process from running, "gpu" for what torch raises when a GPU fails,
+"clock" for one that is set back by an hour, which nobody dies of.
 """
 
 from __future__ import annotations
@@ -34,14 +36,15 @@ def _rank() -> int:
 
 
 def _die_in(phase: str) -> None:
-    rank, step, wanted = os.environ.get("DEADLY", "-1:0:none").split(":")
-    if (phase, _seen["steps"]) != (wanted, int(step)) or _rank() != int(rank):
-        return
-    try:
-        Path(os.environ["DEADLY_ONCE"]).touch(exist_ok=False)
-    except FileExistsError:
-        return
-    {"kill": _kill, "hang": _hold_all_threads}[os.environ.get("DEADLY_HOW", "kill")]()
+    for number, planned in enumerate(os.environ.get("DEADLY", "-1:0:none").split(",")):
+        rank, step, wanted, *how = planned.split(":")
+        if (phase, _seen["steps"]) != (wanted, int(step)) or _rank() != int(rank):
+            continue
+        try:
+            Path(os.environ["DEADLY_ONCE"] + (str(number) if number else "")).touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        _HOW["".join(how) or "kill"]()
 
 
 def _kill() -> None:
@@ -51,6 +54,24 @@ def _kill() -> None:
 def _hold_all_threads() -> None:
     while True:
         ctypes.PyDLL(None).sleep(600)  # which a signal ends
+
+
+def _fail_as_a_gpu() -> None:
+    raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+
+def _set_the_clock_back() -> None:
+    """This process's: the system's is everybody's here."""
+    real = time.time
+    time.time = lambda: real() - 3600
+
+
+_HOW = {
+    "kill": _kill,
+    "hang": _hold_all_threads,
+    "gpu": _fail_as_a_gpu,
+    "clock": _set_the_clock_back,
+}
 
 
 def _in_optimizer(*_: Any) -> None:
