@@ -128,7 +128,9 @@ class Checkpoint(Section):
 
     every_steps: Positive | None = Field(None, description="Every so many steps.")
     every_s: Seconds | None = Field(
-        60.0, description="At least this often: what is lost if every machine dies at once."
+        60.0,
+        description="At least this often, if the disk keeps up: what is lost if every machine "
+        "dies at once.",
     )
     keep_last: Positive = Field(3, description="Newest ones that stay; two guard against damage.")
     keep_best: int = Field(1, ge=0, description="Best ones by metric that stay as well.")
