@@ -5,7 +5,7 @@ A message travels as one line of JSON (`wire` frames it): {"order": "Halt", ...f
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from evener.membership.generation import Ballot, Generation, Member
@@ -166,7 +166,14 @@ _KINDS: dict[str, type[Any]] = {k.__name__: k for k in Order.__args__}
 
 
 def to_dict(order: Order) -> dict[str, Any]:
-    return {"order": type(order).__name__, **asdict(order)}
+    return {"order": type(order).__name__, **_plain(order)}
+
+
+def _plain(value: Any) -> Any:
+    """By hand: `asdict` would copy all that is reported once more, between two steps of a rank."""
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return tuple(map(_plain, value)) if isinstance(value, tuple) else value
 
 
 def from_dict(record: dict[str, Any]) -> Order:

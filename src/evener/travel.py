@@ -9,12 +9,14 @@ from typing import Any
 
 
 def finite(value: Any) -> Any:
-    """As it leaves."""
+    """As it leaves: a copy."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, dict):
         return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return value
 
 
 def read(value: Any, hint: str) -> Any:

@@ -46,6 +46,40 @@ class _Caller(H11Protocol):
             self._limit = None
 
 
+LOOK_S = 5.0  # should nobody ring
+
+
+class Bell:
+    """Wakes who waits on a loop: rung from any thread, and by signals. Whoever looks many times a
+    second instead takes as much of the processor from ranks beside it as all its work does."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    async def wait(self, most_s: float) -> None:
+        """Until it rings, or for so long. A ring that nobody waits for is not kept."""
+        self._loop = asyncio.get_running_loop()
+        rung = self._loop.create_future()
+        self._waiting.add(rung)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(most_s):
+                    await rung
+        finally:
+            self._waiting.discard(rung)
+
+    def ring(self) -> None:
+        if self._waiting and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for rung in self._waiting:
+            if not rung.done():
+                rung.set_result(None)
+
+
 class Server(uvicorn.Server):
     """Signals stay with whoever serves: uvicorn would end the process by the one it got.
     `goodbye_s` is for requests under way when the end has come. Answers say neither what serves
@@ -68,6 +102,17 @@ class Server(uvicorn.Server):
         config.load()
         config.ssl = secure
         super().__init__(config)
+        self._bell = Bell()
+
+    def end(self) -> None:
+        """Any thread, or a signal's handler: serve no more."""
+        self.should_exit = True
+        self._bell.ring()
+
+    async def main_loop(self) -> None:
+        """Without uvicorn's ten looks a second."""
+        while not await self.on_tick(0):
+            await self._bell.wait(LOOK_S)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

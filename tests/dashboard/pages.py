@@ -44,6 +44,9 @@ class Played:
     def newest(self) -> int:
         return self.store.last_seq
 
+    async def grown(self, seq: int, most_s: float) -> None:
+        await asyncio.sleep(min(most_s, 0.02))
+
     def state(self) -> RunState:
         return state.fold(self.store.records())
 

@@ -39,8 +39,8 @@ def read(event: bytes) -> Told:
 async def heard(run: Played, after: int | None, until: str, feed: Any = None) -> list[Told]:
     """All that a page hears until the first event of a kind; `feed` is called once it listens."""
     told: list[Told] = []
-    async for event in stream.follow(run, after):
-        told.append(read(event))
+    async for part in stream.follow(run, after):
+        told += [read(event) for event in part.split(b"\n\n") if event]
         if len(told) == 1 and feed is not None:
             feed()
         if told[-1][0] == until and len(told) > 1:
@@ -56,8 +56,8 @@ def test_what_is_recorded_is_told_within_a_tenth_of_a_second(run: Played) -> Non
         fed.append(time.monotonic())
 
     told = asyncio.run(heard(run, None, "news", feed))
-    # Not a figure of the machine's: the pause between two looks is what is asked here.
-    assert stream.POLL_S <= 0.1
+    # Not a figure of the machine's: the pause between two words is what is asked here.
+    assert stream.GAP_S <= 0.1
     assert [kind for kind, _, _ in told] == ["state", "news"]
     assert told[1][1] == BEGUN + 1
 
@@ -109,5 +109,5 @@ def test_long_states_are_told_seldom(run: Played) -> None:
     slow = Slow(run.run, run.store, live=True)
     page = stream._Page(slow, 0)
     began = time.monotonic()
-    asyncio.run(page._state())
+    page._state()
     assert page._state_due >= began + 0.1 + 0.1 / stream.STATE_PART

@@ -12,7 +12,7 @@ from evener.rundir.history import TIMINGS, Series
 from evener.state import RunState, to_dict
 
 MOST_POINTS, MOST_NAMES, MOST_ITEMS = 5000, 64, 2000  # of one answer
-_TAILS = ("loss_tail", "speeds", "speed_tail")  # charts have the history
+_TAILS = ("loss_tail", "speeds")  # charts have the history
 _SUMMED = (
     "phase", "job", "model", "data", "place", "started_at", "begun_at", "ended_at", "step",
     "total_steps", "epoch", "loss", "samples_per_s",
@@ -20,8 +20,7 @@ _SUMMED = (
 
 
 def of_state(state: RunState, *, live: bool, acts: bool, now: float) -> dict[str, Any]:
-    told = {k: v for k, v in to_dict(state).items() if k not in _TAILS}
-    return {**told, "live": live, "acts": acts, "now": now}
+    return {**to_dict(state, _TAILS), "live": live, "acts": acts, "now": now}
 
 
 def summary(name: str, state: RunState, *, live: bool, size_bytes: int) -> dict[str, Any]:

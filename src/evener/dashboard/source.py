@@ -34,6 +34,11 @@ class RunSource(Protocol):
         """The number of its last record. Asked many times a second."""
         ...
 
+    async def grown(self, seq: int, most_s: float) -> None:
+        """Returns when there is a record after number `seq`, when it is no longer live, or after
+        so long; it may be sooner."""
+        ...
+
     def state(self) -> RunState: ...
 
     def since(self, seq: int) -> list[tuple[int, Record]]:

@@ -45,6 +45,12 @@ class Timer:
             setattr(self.sums, name, getattr(self.sums, name) + getattr(spent, name))
 
 
+def due_after(now: float, every_s: float) -> float:
+    """By the machine's clock: ranks that step together report together, so that their agent and
+    the head are woken once for all of them."""
+    return (now // every_s + 1.0) * every_s
+
+
 class Reporter:
     """Stamps, batches and hands over. `say` is the line to the agent, `look` the system's word."""
 
@@ -67,7 +73,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._number = 0
         self._pending: list[Record] = []
-        self._due = time.monotonic() + every_s
+        self._due = due_after(time.monotonic(), every_s)
         self._recent: deque[tuple[float, Event]] = deque(maxlen=REMEMBERED)
         self._timer = Timer()
 
@@ -102,7 +108,7 @@ class Reporter:
                 self.emit(event)
 
     def flush(self, step: int) -> None:
-        self._due = time.monotonic() + self._every_s
+        self._due = due_after(time.monotonic(), self._every_s)
         if steps := self._timer.steps:
             self._tell_time(step)
             self._say(Progress(step, round(self._timer.sums.samples / steps)))

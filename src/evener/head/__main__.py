@@ -11,6 +11,7 @@ from pathlib import Path
 from evener import contract, errors
 from evener.contract import HeadEnv
 from evener.head import server
+from evener.head.aside import step_aside
 from evener.head.exhibit import Exhibit
 from evener.head.keeper import Keeper
 from evener.lifeline import die_with_parent, end_on
@@ -64,6 +65,7 @@ def _keep(run: RunDir, env: HeadEnv) -> bool:
             keeper.run_ended = keeper.run_has_ended()  # whoever comes yet comes to hear that
             head = server.Head(keeper, Exhibit(run, keeper, reader), env)
             gc.freeze()
+            step_aside()
             server.run(head, listening)
             return head.away
 

@@ -26,6 +26,7 @@ class Exhibit:
     def close(self) -> None:
         """The head goes: pages are told so, and end."""
         self.live = False
+        self._keeper.news.ring()
 
     # ------------------------------------------------------------------------- of the run
 
@@ -35,6 +36,10 @@ class Exhibit:
 
     def newest(self) -> int:
         return self._keeper.newest
+
+    async def grown(self, seq: int, most_s: float) -> None:
+        if self.live and self._keeper.newest <= seq:
+            await self._keeper.news.wait(most_s)
 
     def state(self) -> RunState:
         return self._keeper.state()

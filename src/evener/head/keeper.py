@@ -24,6 +24,7 @@ from evener.rundir.layout import RunDir
 from evener.rundir.rank_metrics import RankMetrics
 from evener.rundir.store import Store
 from evener.rundir.tensorboard import TensorBoard
+from evener.web import Bell
 
 PAGE = 1000
 RECENT = 20_000  # twenty seconds of a thousand ranks: more than lies between two looks back
@@ -52,6 +53,7 @@ class Keeper:
         self._intake = threading.Lock()  # what is stored and what is recent, in one order
         self._taking: set[int] = set()  # threads that store what has come
         self.newest = store.last_seq  # the number of the last record
+        self.news, self.partings = Bell(), Bell()  # there are more; somebody has said goodbye
         self.posts = 0  # so far: it stands still while all agents are silent
         self._asks: dict[str, tuple[float, Ask]] = {}
         self.run_ended = False  # as told in this life of the head, or before it
@@ -80,6 +82,8 @@ class Keeper:
                 self._recent.clear()
             self._recent.extend(new)
             self.newest = new[-1][0] if new else self.newest
+        if new:
+            self.news.ring()
         return len(new)
 
     def ask(self, what: Ask) -> None:
@@ -101,7 +105,10 @@ class Keeper:
 
     def _part(self, records: list[Record]) -> None:
         """Who says goodbye is gone, whether or not there is space to write that down."""
-        self.ended_agents |= {r.event.agent for r in records if isinstance(r.event, AgentEnded)}
+        ended = {r.event.agent for r in records if isinstance(r.event, AgentEnded)}
+        self.ended_agents |= ended
+        if ended:
+            self.partings.ring()
 
     def _last_words(self, records: list[Record]) -> list[Record]:
         """Of records that found no space, those that must: stored where it was held for them."""

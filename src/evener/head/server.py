@@ -29,7 +29,7 @@ log = logging.getLogger("evener.head")
 SILENCE_S = 60.0  # agents post every 2 s, empty if need be
 FAREWELL_S = 10.0  # the same, once the run has ended
 QUIET_S, AWAY_S = 2.5, 20.0  # when our machine goes away: agents have said all, or it is too late
-LOOK_S = 0.2
+LOOK_S = 0.5
 METRICS_S = 10.0
 RANKS_AT_ONCE = 32  # whose files are written each time: of a thousand, each is at last
 GOODBYE_S = 5  # for requests under way when the end has come
@@ -56,7 +56,8 @@ class Head:
     def stop(self, number: int = 0, frame: FrameType | None = None) -> None:
         """A signal handler: end after what is under way."""
         self._exhibit.close()
-        self._server.should_exit = True
+        self._server.end()
+        self._keeper.partings.ring()
 
     def leave(self, number: int = 0, frame: FrameType | None = None) -> None:
         """A signal handler: the machine goes away, and will be back."""
@@ -80,7 +81,7 @@ class Head:
     async def _watch(self) -> None:
         looked = written = time.monotonic()
         while not self._server.should_exit:
-            await asyncio.sleep(LOOK_S)
+            await self._keeper.partings.wait(LOOK_S)
             now = time.monotonic()
             self._listen(now - looked)
             looked = now

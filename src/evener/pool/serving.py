@@ -38,7 +38,7 @@ class PoolServer:
         self._server = Server(server.build(desk), GOODBYE_S, tls.serving(pool.secret))
 
     def stop(self, *_: object) -> None:
-        self._server.should_exit = True
+        self._server.end()
 
     def _down(self) -> None:
         self._ends = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
@@ -53,6 +54,9 @@ class Shown:
             self._newest_due = now + POLL_S
             self._newest = self._store.last_seq
         return self._newest
+
+    async def grown(self, seq: int, most_s: float) -> None:
+        await asyncio.sleep(min(most_s, POLL_S))
 
     def state(self) -> RunState:
         with self._turn:

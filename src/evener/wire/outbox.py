@@ -6,7 +6,7 @@ the end stays in that file for `rundir.recover`. A batch may arrive twice (its a
 each event has a source and a number, so the store takes it once. The source carries a word drawn
 anew in each life, hence an agent that starts again in the same run may count from one again.
 
-Events put in the last quarter second before a `kill -9` of this very process are lost.
+Events put in the last moment (`PAUSE_S`) before a `kill -9` of this very process are lost.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ log = logging.getLogger("evener.outbox")
 PATH = "/v1/events"
 BATCH_EVENTS, BATCH_BYTES = 500, 2**20
 EVENT_BYTES = 4 * 2**20  # the head takes 8 MiB at once
-PAUSE_S = 0.25  # how long events gather before they go
+GATHER_S = 0.1  # from the first event: ranks that step together report together
+PAUSE_S = 0.25  # between two posts
 ALIVE_S = 2.0  # without news an empty post goes this often: the head counts on it
 CONNECT_S, REQUEST_S = 2.0, 5.0
 BACK_OFF_S, BACK_OFF_MOST_S = 0.25, 4.0
@@ -136,7 +137,7 @@ class Outbox:
             return
         self._queue.append(record)
         self._queued += 1
-        if len(self._queue) >= BATCH_EVENTS:
+        if len(self._queue) in (1, BATCH_EVENTS):
             self._change.notify_all()
 
     # ---------------------------------------------------------------------- the thread
@@ -153,13 +154,22 @@ class Outbox:
     def _wait(self) -> bool:
         """Until there is a batch, or the time for one. True: nothing more will come."""
         with self._change:
-            self._change.wait_for(
-                lambda: self._closing or self._urgent or len(self._queue) >= BATCH_EVENTS, PAUSE_S
-            )
+            self._change.wait_for(lambda: self._queue or self._hurried(), self._quiet_s())
+            pause_s = max(GATHER_S, self._last_contact + PAUSE_S - time.monotonic())
+            self._change.wait_for(self._hurried, pause_s if self._queue else 0.0)
             if self._urgent:
                 self._urgent = False
                 self._next_try = 0.0
             return self._closing
+
+    def _hurried(self) -> bool:
+        return self._closing or self._urgent or len(self._queue) >= BATCH_EVENTS
+
+    def _quiet_s(self) -> float:
+        """How long there is nothing to do without news. While the head is away there is."""
+        if self._lines or not self._spool.empty:
+            return PAUSE_S
+        return max(self._last_contact + ALIVE_S - time.monotonic(), PAUSE_S)
 
     def _take_in(self) -> None:
         with self._change:
