@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 KEEP_ALIVE_S = 75  # above the 2 s between two posts of an agent
+LOOK_S = 5.0  # should nobody ring
 REQUEST_S = 20.0  # for a request to say what it asks for, its body not counted
 
 
@@ -46,9 +48,6 @@ class _Caller(H11Protocol):
             self._limit = None
 
 
-LOOK_S = 5.0  # should nobody ring
-
-
 class Bell:
     """Wakes who waits on a loop: rung from any thread, and by signals. Whoever looks many times a
     second instead takes as much of the processor from ranks beside it as all its work does."""
@@ -57,15 +56,15 @@ class Bell:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: set[asyncio.Future[None]] = set()
 
-    async def wait(self, most_s: float) -> None:
-        """Until it rings, or for so long. A ring that nobody waits for is not kept."""
+    async def wait(self, until: Callable[[], bool], most_s: float) -> None:
+        """Until it rings, unless `until` holds already, or for so long. Whoever makes that hold
+        rings afterwards: so none is missed, though a ring that nobody waits for is not kept."""
         self._loop = asyncio.get_running_loop()
         rung = self._loop.create_future()
         self._waiting.add(rung)
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(most_s):
-                    await rung
+            if not until():
+                await asyncio.wait([rung], timeout=most_s)
         finally:
             self._waiting.discard(rung)
 
@@ -109,10 +108,14 @@ class Server(uvicorn.Server):
         self.should_exit = True
         self._bell.ring()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._bell.ring()
+
     async def main_loop(self) -> None:
         """Without uvicorn's ten looks a second."""
         while not await self.on_tick(0):
-            await self._bell.wait(LOOK_S)
+            await self._bell.wait(lambda: self.should_exit, LOOK_S)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

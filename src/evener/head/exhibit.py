@@ -38,8 +38,10 @@ class Exhibit:
         return self._keeper.newest
 
     async def grown(self, seq: int, most_s: float) -> None:
-        if self.live and self._keeper.newest <= seq:
-            await self._keeper.news.wait(most_s)
+        def is_so() -> bool:
+            return not self.live or self._keeper.newest > seq
+
+        await self._keeper.news.wait(is_so, most_s)
 
     def state(self) -> RunState:
         return self._keeper.state()

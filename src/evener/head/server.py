@@ -81,7 +81,7 @@ class Head:
     async def _watch(self) -> None:
         looked = written = time.monotonic()
         while not self._server.should_exit:
-            await self._keeper.partings.wait(LOOK_S)
+            await self._keeper.partings.wait(self._is_over, LOOK_S)
             now = time.monotonic()
             self._listen(now - looked)
             looked = now
@@ -94,6 +94,9 @@ class Head:
             if now - written >= METRICS_S:
                 await asyncio.to_thread(self._write_metrics, RANKS_AT_ONCE)
                 written = now
+
+    def _is_over(self) -> bool:
+        return self._server.should_exit or self._end() != ""
 
     def _listen(self, passed_s: float) -> None:
         """Count the silence. While this process stood still, nobody could be heard."""
