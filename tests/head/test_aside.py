@@ -29,4 +29,4 @@ def test_it_goes_behind_alone_or_with_the_session_it_leads(tmp_path: Path, leads
         check=True,
     )
     assert int(done.stdout) == min(os.nice(0) + aside.NICE, aside.LOWEST)
-    assert group.read_text().split()[-1] == ("12" if leads else "2")
+    assert group.read_text().split()[-1] == ("7" if leads else "2")

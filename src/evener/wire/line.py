@@ -114,16 +114,23 @@ class Line:
         self._socket.close()
 
     def _write(self) -> None:
-        while (line := self._queue.get()) is not None and not self._gone:
+        while (lines := self._waiting()) and not self._gone:
             try:
-                self._socket.sendall(line)
+                self._socket.sendall(b"".join(lines))
             except OSError:
                 with self._idle:
                     self._hang_up()
                 return
             with self._idle:
-                self._unsent -= 1
+                self._unsent -= len(lines)
                 self._idle.notify_all()
+
+    def _waiting(self) -> list[bytes]:
+        """All that waits, as one: who reads is woken once. Nothing, when there will be no more."""
+        lines = [self._queue.get()]
+        while not self._queue.empty():  # nobody else takes from it
+            lines.append(self._queue.get())
+        return [] if None in lines else [line for line in lines if line is not None]
 
     def _hang_up(self) -> None:
         """Wakes whoever sends, receives or flushes. The caller holds the condition."""
