@@ -127,10 +127,12 @@ def test_only_the_contract_reads_the_environment(file: Path) -> None:
 def test_the_wall_clock_is_read_for_people_only() -> None:
     """It may be wrong, and jump: who waits for something, or takes somebody for dead, counts by one
     that cannot be set. It stamps what is recorded and says how old that is; a pool's codes lapse by
-    it, on the one machine that made them, and so does the word that a run is about to start."""
+    it, on the one machine that made them, so does the word that a run is about to start, and a
+    certificate for the mesh is renewed by it, for it says itself until when it is good."""
     stamps = {"engine/report.py", "engine/round.py", "engine/boundary.py", "wire/outbox.py"}
     stamps |= {"head/keeper.py", "launch/record.py", "bench.py"}
     ages = {"api.py", "dashboard/app.py", "dashboard/stream.py", "watch.py", "pool/roll.py"}
+    ages |= {"pool/mesh.py"}
     clocks = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow")}
     readers = {
         file.relative_to(SOURCE).as_posix()
