@@ -208,6 +208,10 @@ class DeviceFailed(MachineError):
     code, title = "E508", "A GPU or a disk of one machine fails"
 
 
+class UnlikeOthers(MachineError):
+    code, title = "E509", "A rank that would join has other data, or another model, than the others"
+
+
 class DockerAway(MachineError):
     code, title = "E511", "No Docker engine answers"
 

@@ -166,6 +166,10 @@ class FakeRank:
                 die()
             case ("take", "fail"):
                 self.fail({"code": "E303", "what": "your code raised", "where": "x.py:1"})
+            case ("take", "unfit-again") if self.take.life > 0:
+                self.fail({"code": "E509", "what": "3 here, and 4 there", "fix": "mend it"})
+            case ("step", "unfit-again") if self.step == 5:
+                die()
             case ("step", "die-each-step"):
                 die()
             case ("take", "lose-gpu") if self.take.life > 0:

@@ -149,6 +149,25 @@ def test_a_rank_that_dies_again_and_again_is_left_out_while_others_go_on(
         assert len(run.of(RankLost)) == 3
 
 
+@pytest.mark.parametrize("agents", [1, 2])
+def test_a_newcomer_that_does_not_fit_is_left_out_at_once_with_the_reason(
+    tmp_path: Path, agents: int
+) -> None:
+    wishes = {"max_restarts": 1}
+    with Rehearsal(
+        tmp_path,
+        ranks=2,
+        agents=agents,
+        steps=300,
+        membership=wishes,
+        FAKE_RANK="unfit-again:1",
+    ) as run:
+        told = "3 here, and 4 there; mend it; it is tried again in 10 minutes"
+        assert run.until(RankLeftOut).reason == told
+        assert run.end().outcome == "finished"
+        assert len(run.of(RankLost)) == 2
+
+
 def test_who_was_left_out_comes_back_where_nobody_else_is_left(tmp_path: Path) -> None:
     with Rehearsal(tmp_path, ranks=2, agents=2, FAKE_RANK="die-each-step:1") as run:
         run.until(RankLeftOut)

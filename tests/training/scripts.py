@@ -24,7 +24,7 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 2)).double()
 
 
-def classify(run: Run, until: int = -1, **keys: Any) -> None:
+def classify(run: Run, until: int = -1, samples: int = 100, **keys: Any) -> None:
     """The short form: a schedule, a logged number, validation."""
     model = seeded(run, network)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
@@ -38,7 +38,8 @@ def classify(run: Run, until: int = -1, **keys: Any) -> None:
         return loss, len(batch[1]), {"accuracy": hits}
 
     run.evaluate(points(30), exam, metrics=("accuracy",))
-    for inputs, labels in run.batches(points(), **({"global_batch": 24, "steps": 12} | keys)):
+    keys = {"global_batch": 24, "steps": 12} | keys
+    for inputs, labels in run.batches(points(samples), **keys):
         logits = model(inputs)
         run.log(right=(logits.argmax(1) == labels).double().mean())
         run.step(functional.cross_entropy(logits, labels, reduction="sum"), len(labels))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from evener.errors import CheckpointMismatch
+from evener.config.schema import Job
+from evener.errors import CheckpointMismatch, UnlikeOthers
 from evener.orders import Done
+from evener.rundir.layout import RunDir
 from evener.training.run import Run
+from tests.engine.rehearsal import Player, Stage
 from tests.engine.test_loop import difference
 from tests.training import scripts
-from tests.training.stage import Script, staged, train
+from tests.training.stage import Script, ScriptPlayer, job, staged, train
 
 TOLERANCE = 1e-12
 
@@ -107,3 +111,20 @@ def test_a_run_that_resumes_with_other_data_is_told_so(tmp_path: Path) -> None:
     train(scripts.classify, tmp_path, 1, train={"steps": 3})
     with pytest.raises(CheckpointMismatch, match="global_batch: 12 here, and 24 where"):
         train(scripts.classify, tmp_path, 1, train={"steps": 9, "global_batch": 12})
+
+
+def test_who_joins_with_other_data_is_refused_alone(tmp_path: Path) -> None:
+    def make(job: Job, rank: int, run: RunDir, _: str) -> Player:
+        samples = {0: 100, 1: 99}[rank]
+        return ScriptPlayer(partial(scripts.classify, samples=samples), job, rank, run)
+
+    with Stage(job(train={"steps": 40}), tmp_path, 2, make) as stage:
+        first, second = stage.players
+        stage.form([first])
+        first.link.halt_asked = True
+        stage.form([first, second])
+        with pytest.raises(UnlikeOthers, match="data set: 99 here, and 100 where"):
+            second.join()
+        first.link.breaker()  # as the other's death would
+        stage.form([first])
+        assert stage.finish([first]) == [Done("finished", 40)]

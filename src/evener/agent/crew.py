@@ -207,7 +207,7 @@ class Crew:
             self._voice.tell(words.RankUp(self._ranks.member(process, self._host)))
 
     def _failed(self, process: RankProcess, error: EvenerError) -> None:
-        if self._losses.failed(error, self._others_train(process)):
+        if self._losses.failed(error, process, self._others_train(process)):
             process.verdict = f"failed: {error.what}"  # it ends by itself
         else:
             process.stage = Stage.PARTED

@@ -16,6 +16,7 @@ from evener.agent.translate import Idle, Stumbled
 from evener.agent.voice import Voice
 from evener.config.schema import Job
 from evener.errors import (
+    CheckpointMismatch,
     CodeRaised,
     DeviceFailed,
     DeviceMissing,
@@ -55,8 +56,10 @@ class Losses:
 
     # ----------------------------------------------------------------------------- failures
 
-    def failed(self, error: EvenerError, others_train: bool) -> bool:
-        """Whether the rank is to be tried again."""
+    def failed(self, error: EvenerError, process: RankProcess, others_train: bool) -> bool:
+        """Whether the others go on without it. It is tried again, perhaps much later."""
+        if others_train and process.joined_s is None and self._is_its_own(error, process):
+            return True
         self._voice.tell_agents(Stumbled(self._me, error.code, error.where))
         if isinstance(error, MACHINES):  # its death is judged as any other
             return others_train and self._max_restarts > 0
@@ -66,6 +69,15 @@ class Losses:
         known = (error.code, error.where) in self._failures
         self._failures[error.code, error.where] = error
         return not known
+
+    def _is_its_own(self, error: EvenerError, process: RankProcess) -> bool:
+        """Whether it is a newcomer's own fault: of those that train already it says nothing."""
+        if isinstance(error, (CheckpointMismatch, *MACHINES)) or process.slot is None:
+            return False
+        if not isinstance(error, NOT_ALL):  # it would fail alike again
+            where = f" ({error.where})" if error.where else ""
+            process.slot.relapse.unfit = f"{error.what}{where}; {error.fix}"
+        return True
 
     def failed_elsewhere(self, code: str, place: str) -> EvenerError | None:
         """The failure of a rank of ours, if another agent's has failed like it."""
@@ -83,7 +95,7 @@ class Losses:
         slot.relapse.died(process.trained_s(now), reason, out_of_memory, now)
         self._judge(slot, others_train, now)
         slot.resting = slot.relapse.rests(now, alone=False)
-        return self._count(rank, reason, out_of_memory)
+        return None if slot.relapse.unfit else self._count(rank, reason, out_of_memory)
 
     def _judge(self, slot: Slot, others_train: bool, now: float) -> None:
         """What is done about a number whose holders die again and again."""

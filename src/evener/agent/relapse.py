@@ -1,8 +1,9 @@
 """A rank that dies again and again soon after it has joined: what is done about it. Pure.
 
 Each return halts the others, so it comes back a little later each time. After three quick deaths it
-gets less to do, if it died for want of memory each time, or is left out for a while. That is for
-runs that others keep going; where nobody does, `membership.max_restarts` is the end.
+gets less to do, if it died for want of memory each time, or is left out for a while; at once, if it
+has said itself why it cannot join. That is for runs that others keep going; where nobody does,
+`membership.max_restarts` is the end.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Relapse:
     for_memory: bool = True  # all of them
     rests_until: float = 0.0
     out: bool = False
+    unfit: str = ""  # why no process of it can join the others, by its own word
 
     def died(self, trained_s: float, cause: str, for_memory: bool, now: float) -> None:
         if trained_s >= QUICK_S:
@@ -45,9 +47,11 @@ class Relapse:
     def forgive(self) -> None:
         """What comes is counted anew."""
         self.quick, self.cause, self.for_memory = 0, "", True
-        self.rests_until, self.out = 0.0, False
+        self.rests_until, self.out, self.unfit = 0.0, False, ""
 
     def sentence(self, *, may_have_less: bool, may_be_out: bool) -> Sentence:
+        if self.unfit and may_be_out:
+            return Sentence.OUT
         if self.quick < TRIES:
             return Sentence.AGAIN
         if self.for_memory and may_have_less:
@@ -65,4 +69,6 @@ class Relapse:
 
     @property
     def story(self) -> str:
+        if self.unfit:
+            return self.unfit
         return f"it died {self.quick} times soon after it had joined, the first time: {self.cause}"

@@ -13,6 +13,7 @@ import torch
 
 from evener.checkpoint import pack, unpack
 from evener.engine.training import Training
+from evener.errors import CheckpointMismatch, UnlikeOthers
 from evener.rank import relay
 from evener.rank.group import Group
 
@@ -34,13 +35,27 @@ def level(training: Training, group: Group, restore: Callable[[], None]) -> bool
     notes[-1] = training.keeper.newest_step if group.index == 0 else 0
     *marks, other_lead, saved_step = group.sum(notes).tolist()
     behind = [i for i, mark in enumerate(marks) if mark != marks[source]]
-    pass_on(training, group, source, behind)
+    _take_over(training, group, source, behind)
     progress, new_lead = worker.progress, other_lead > 0 or 0 in behind
     progress.saved_step = int(saved_step)
     if new_lead:
         progress.sampled_step = -1
     training.last_lead = lead
     return new_lead
+
+
+def _take_over(training: Training, group: Group, source: int, behind: Sequence[int]) -> None:
+    """Who does not fit those that train already is alone in that: it must not end their run."""
+    try:
+        pass_on(training, group, source, behind)
+    except CheckpointMismatch as error:
+        if group.generation.step < 0:
+            raise  # nobody trains yet, so nobody knows which of them is the odd one
+        raise UnlikeOthers(
+            f"it cannot join those that train: {error.what}",
+            where=error.where,
+            fix="give its machine the same script and the same data as the others have",
+        ) from error
 
 
 def pass_on(training: Training, group: Group, source: int, behind: Sequence[int]) -> None:

@@ -249,6 +249,13 @@ CAUSES: dict[str, Cause] = {
         "the message names the machine's answer; `dmesg` and `nvidia-smi -q` (a GPU) or `smartctl` "
         "(a disk) tell more. Mend it, or leave that machine out, and `evener resume RUN`.",
     ),
+    "E509": Cause(
+        "A rank came while others trained, and took over their state: its data set has another "
+        "length, or its script another model, global batch or seed. It is left out, and the "
+        "others train on.",
+        "give its machine what the others have: the same script, and the same data. It is tried "
+        "again after ten minutes; `evener stop` and `evener resume` try it at once.",
+    ),
     "E511": Cause(
         "`--on docker` (or `evener image`) needs a Docker engine, and none answered: it is not "
         "installed or not started, or the docker command's context names another machine.",

@@ -73,14 +73,13 @@ def samples_of(dataset: Any, collate: Collate | None, what: str) -> Samples:
 
 class Terms:
     """What the order of samples stands on, as a part of the state: who resumes or joins with other
-    data, or other numbers in the script, would take other samples than were meant."""
+    data, or other numbers in the script, would take other samples than were meant. No samples: of
+    a stream nobody knows how many there are."""
 
     def __init__(self, samples: int, train: Train, where: str) -> None:
-        self._own = {
-            "samples of the data set": samples,
-            "global_batch": train.global_batch,
-            "seed": train.seed,
-        }
+        self._own = {"global_batch": train.global_batch, "seed": train.seed}
+        if samples:
+            self._own["samples of the data set"] = samples
         self._where = where
 
     def state_dict(self) -> dict[str, int]:

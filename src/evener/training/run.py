@@ -344,7 +344,10 @@ class Run:
         if is_stream(dataset):
             beat = self._seat.link.pulse.beat
             stream = passage_of(dataset, collate, train.global_batch, train.epochs, beat)
-            self._parts.kept["stream"] = stream
+            self._parts.kept |= {
+                "stream": stream,
+                "order": Terms(0, train, usercode.calling_line()),
+            }
             inline = self._job.data.model_copy(update={"workers": 0})  # one reader per rank
             self._job = self._job.model_copy(update={"data": inline})
             return stream, stream
