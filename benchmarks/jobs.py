@@ -37,6 +37,24 @@ clip_norm = 1.0
     + _QUIET
 )
 
+# The same model and text in a loop of its own: `baselines/own.py`.
+LOOP = """
+[script]
+path = "own.py"
+kind = "training"
+args = ["--evener", "--steps", "1000", "--out", "weights.pt"]
+
+[train]
+steps = 100
+
+[checkpoint]
+every_s = 86400
+
+[local]
+device = "cpu"
+threads = 1
+"""
+
 RESNET18 = (
     """
 [model]

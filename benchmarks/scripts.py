@@ -1,19 +1,26 @@
 """What a training loop of one's own costs with evener.training, and whether it learns the same.
 
 The same loop twice, on two equal ranks of this machine: under torchrun with DDP, and as a script of
-evener. Once for the clock, and once in fp64 for the weights after the last step.
+evener. Once for the clock, and once in fp64 for the weights after the last step. Then in three
+containers of speeds 4:2:1, against the sum of what each does by itself, as `uneven.py` measures it:
+a script cannot rehearse, so its first steps show who is how fast.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 import harness
+import jobs
+import lab
+import uneven
 from harness import Case, MeasureError, Settings
 from overhead import typical
 from trial import Trials
@@ -24,6 +31,7 @@ STEPS, QUICK_STEPS = 400, 80
 TURNS, QUICK_TURNS = 8, 2
 EXACT_STEPS = 40
 SLOWER = 1.05  # two ranks fill a small machine: its own jitter is about that
+UNEVEN, SUM_TARGET = (0.8, 0.4, 0.2), 0.9  # cores; of the sum of their speeds
 DIFFERENT = 1e-12  # of weights about 1, in fp64: what another order of additions leaves
 QUIET = (
     "checkpoint.every_s=86400", "local.device=cpu", "local.threads=1", "balance.policy=equal",
@@ -37,6 +45,8 @@ def measure(settings: Settings) -> Iterator[Case]:
             yield _steps(trials, settings)
         if settings.wants("weights"):
             yield _weights(trials)
+    if settings.wants("uneven") and (settings.only or not settings.quick):  # minutes, by itself
+        yield _uneven(settings)
 
 
 def _steps(trials: Trials, settings: Settings) -> Case:
@@ -60,6 +70,17 @@ def _weights(trials: Trials) -> Case:
         raise MeasureError("the two sides have trained different models")
     apart = max(float((one[name] - other[name]).abs().max()) for name in one)
     return Case("weights", apart, DIFFERENT, notes={"steps": EXACT_STEPS, "ranks": RANKS})
+
+
+def _uneven(settings: Settings) -> Case:
+    with lab.engine(), Trials() as trials:
+        for file in (LOOP, LOOP.with_name("cases.py")):
+            shutil.copy(file, trials.folder)
+        image = lab.image_table()
+        trials.write("image.toml", jobs.LOOP + image)
+        bench = uneven.Bench(trials, image, lab.build(trials, "image.toml"), settings.quick)
+        case = uneven.together(bench, "loop", UNEVEN, SUM_TARGET)
+        return replace(case, name="uneven")
 
 
 def with_ddp(folder: Path, out: str, steps: int, *more: str) -> list[float]:

@@ -50,12 +50,15 @@ WARM_STEPS = 12  # after which shares stand, and every rank has what it needs in
 BATCH, QUICK_BATCH = 192, 96  # of gpt: steps of half a second and more
 # Of the sums: what the exchange costs is the same for a small batch and a large one, and a machine
 # that has a fifth of a processor pays it with that fifth.
-SUM_BATCHES = {"gpt": 512, "resnet18": 256}
-TYPICAL_STEPS = {"gpt": 14, "resnet18": 6}  # of what is measured beside the turns: half count
+SUM_BATCHES = {"gpt": 512, "resnet18": 256, "loop": 448}
+TYPICAL_STEPS = {"gpt": 14, "resnet18": 6, "loop": 14}  # of what is measured beside the turns: half
+TORCHRUN_KNOWS = ("gpt", "resnet18")
+FIRST_MOVES = 6  # of the shares, to show how soon they are right
 TORCHRUNS = 2
 FULL = turns.Pattern(turns=8, span_s=10.0, warm_steps=WARM_STEPS)
 SUMS = {
     "gpt": turns.Pattern(turns=5, span_s=20.0, warm_steps=WARM_STEPS),
+    "loop": turns.Pattern(turns=5, span_s=20.0, warm_steps=WARM_STEPS),
     "resnet18": turns.Pattern(turns=3, span_s=20.0, warm_steps=WARM_STEPS // 2),  # of 20 s each
 }
 QUICK = turns.Pattern(turns=3, span_s=5.0, warm_steps=WARM_STEPS, at_once=True)
@@ -65,7 +68,7 @@ PARKED_S = 1200.0  # importing torch is minutes of such a quota
 STILL = "\n[membership]\nstandby = false\njoin_s = 300\nform_s = 60\n"
 MACHINE = "\n[[machines]]\ncpus = {cpus}\n"
 TORCHRUN = "evener-bench-torchrun"
-JOBS = {"gpt": jobs.GPT, "resnet18": jobs.RESNET18}
+JOBS = {"gpt": jobs.GPT, "resnet18": jobs.RESNET18, "loop": jobs.LOOP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,8 @@ def measure(settings: Settings) -> Iterator[Case]:
         trials.write("image.toml", jobs.GPT + image)
         bench = Bench(trials, image, lab.build(trials, "image.toml"), settings.quick)
         cases: dict[str, Callable[[], Case]] = {
-            "gpt-sum": lambda: _together(bench, "gpt"),
-            "resnet18-sum": lambda: _together(bench, "resnet18"),
+            "gpt-sum": lambda: together(bench, "gpt", QUOTAS, SUM_TARGET),
+            "resnet18-sum": lambda: together(bench, "resnet18", QUOTAS, SUM_TARGET),
             "slowdown": lambda: _slowed(bench),
             "moves": lambda: _steady(bench),
             "parked": lambda: _parked(bench),
@@ -115,13 +118,14 @@ def measure(settings: Settings) -> Iterator[Case]:
 # ------------------------------------------------------------------------- sum of the speeds
 
 
-def _together(bench: Bench, model: str) -> Case:
+def together(bench: Bench, model: str, quotas: Sequence[float], target: float) -> Case:
+    """Machines of these quotas against what each does alone."""
     batch, pattern = (SUM_BATCHES[model], SUMS[model])
     if bench.quick:
         batch, pattern = QUICK_BATCH, QUICK
-    trainings = {"evener": Training(QUOTAS, batch)}
-    for quota in QUOTAS:
-        trainings[f"alone {quota}"] = Training((quota,), round(batch * quota / sum(QUOTAS)))
+    trainings = {"evener": Training(quotas, batch)}
+    for quota in quotas:
+        trainings[f"alone {quota}"] = Training((quota,), round(batch * quota / sum(quotas)))
     runs: dict[str, RunDir] = {}
 
     def start(side: str) -> RunDir:
@@ -135,10 +139,25 @@ def _together(bench: Bench, model: str) -> Case:
     possible = look(runs["evener"]).events(SpeedsFitted)[-1].possible_samples_per_s
     beside = {"ceiling": [possible]}
     if not bench.quick:
-        beside["equal"] = [_equal(bench, model, batch)]
+        beside["equal"] = [_equal(bench, model, quotas, batch)]
+    if not bench.quick and model in TORCHRUN_KNOWS:
         beside["torchrun"] = [_torchrun(bench, model, batch) for _ in range(TORCHRUNS)]
-    notes = {"quotas": QUOTAS, "batch": batch, "turn_s": pattern.span_s}
-    return sum_case(f"{model}-sum", rates, beside, notes)
+    notes = {"quotas": quotas, "batch": batch, "turn_s": pattern.span_s}
+    notes["first shares"] = [[e.step, *e.shares] for e in _moves(runs["evener"])[:FIRST_MOVES]]
+    return sum_case(Sum(f"{model}-sum", quotas, target), rates, beside, notes)
+
+
+def _moves(run: RunDir) -> list[SharesChanged]:
+    return look(run).events(SharesChanged)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What a sum is of, and how much of it is enough."""
+
+    name: str
+    quotas: Sequence[float]
+    target: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +169,14 @@ class Training:
 
 
 def sum_case(
-    name: str,
+    what: Sum,
     rates: dict[str, list[float]],
     beside: dict[str, list[float]],
     notes: dict[str, Any],
 ) -> Case:
     """`rates` in samples per second, turn by turn: of each machine alone, and together. What was
     measured `beside` the turns is held against the typical sum."""
-    alone = [rates[f"alone {quota}"] for quota in QUOTAS]
+    alone = [rates[f"alone {quota}"] for quota in what.quotas]
     sums = [sum(turn) for turn in zip(*alone, strict=True)]
     together = {side: taken for side, taken in rates.items() if not side.startswith("alone")}
     parts = {
@@ -168,17 +187,17 @@ def sum_case(
     parts |= {k: harness.spread([v / typical for v in values]) for k, values in beside.items()}
     spreads = {f"{side} /s": harness.spread(taken) for side, taken in (rates | beside).items()}
     figure, sides = parts["evener"].median, {**parts, **spreads}
-    return Case(name, figure, SUM_TARGET, "x", at_most=False, sides=sides, notes=notes)
+    return Case(what.name, figure, what.target, "x", at_most=False, sides=sides, notes=notes)
 
 
 # ------------------------------------------------------------------- equal shares, torchrun
 
 
-def _equal(bench: Bench, model: str, batch: int) -> float:
+def _equal(bench: Bench, model: str, quotas: Sequence[float], batch: int) -> float:
     """Samples per second of the same run with shares that are equal."""
     steps = f"train.steps={TYPICAL_STEPS[model]}"
     words = (f"train.global_batch={batch}", steps, "balance.policy=equal")
-    return batch / _typical(bench.train(model, QUOTAS, *words).step_s)
+    return batch / _typical(bench.train(model, quotas, *words).step_s)
 
 
 def _typical(step_s: Sequence[float]) -> float:

@@ -19,7 +19,8 @@ def test_what_they_do_together_is_held_against_the_sum_turn_by_turn() -> None:
         "alone 0.4": [30.0, 15.0, 30.0],
         "alone 0.2": [10.0, 5.0, 10.0],  # there are two of them
     }
-    case = uneven.sum_case("gpt-sum", rates, {"ceiling": [95.0]}, {})
+    what = uneven.Sum("gpt-sum", uneven.QUOTAS, 0.95)
+    case = uneven.sum_case(what, rates, {"ceiling": [95.0]}, {})
     assert case.figure == pytest.approx(0.9)
     assert not case.ok
     assert case.sides["ceiling"].median == pytest.approx(0.95)

@@ -39,6 +39,34 @@ def test_it_begins_equal_and_follows_the_speeds() -> None:
     assert made.at(40) == (20, 10)
 
 
+@pytest.mark.parametrize("policy", ["adaptive", "static", "dynamic"])
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_who_cannot_rehearse_is_cut_anew_after_the_first_steps(policy: str, ahead: int) -> None:
+    config = schema.Balance.model_validate({"policy": policy})
+    made = Balance(config, 70, ahead, (0, 1, 2), guesses=(1.0, 1.0, 1.0))
+    made.begin(0)
+    assert made.current == (24, 23, 23)
+    warming = (80.0, 99.0, 140.0)  # the first step has other work in it
+    made.observe(0, Measured(warming, tuple(map(float, made.current))))
+    run(made, [1.0, 2.0, 4.0], range(1, 3 + 2 * ahead))
+    assert made.at(3 + 2 * ahead) == (40, 20, 10)
+    assert run(made, [1.0, 2.0, 4.0], range(3 + 2 * ahead, 60)) == []
+
+
+def test_before_the_first_step_ranks_are_guessed_by_what_they_are_made_of() -> None:
+    made = Balance(schema.Balance(), 70, 0, (0, 1, 2), guesses=(32.0, 1.0, 0.2))
+    made.begin(0)
+    assert made.current == (67, 2, 1)
+    joined = Balance(
+        schema.Balance(), 70, 0, (0, 1), Knowledge({0: Speed(0.0, 1.0)}), guesses=(1.0, 9.0)
+    )
+    joined.begin(5)
+    assert joined.current == (35, 35)
+    run(joined, [1.0, 0.4], range(5, 7))
+    assert joined.at(7) == (20, 50)
+    assert joined.known.speeds[0] == Speed(0.0, 1.0)
+
+
 def test_equal_stays_equal() -> None:
     made = balance("equal")
     assert run(made, [1.0, 9.0], range(40)) == []

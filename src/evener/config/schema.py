@@ -144,8 +144,8 @@ class Balance(Section):
         "adaptive",
         description="adaptive follows each rank's own measured speed, fixed costs told apart from "
         "those of a sample; static keeps to the speeds of --profiles, or else to those measured "
-        "before the first step; dynamic gives in proportion to the last speed; equal ignores "
-        "speeds; fixed cuts by weights.",
+        "before the first step, or in the first three of a script; dynamic gives in proportion to "
+        "the last speed; equal ignores speeds; fixed cuts by weights.",
     )
     weights: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
         None, description="Of the ranks in their order, for policy fixed; only ratios matter."
@@ -170,6 +170,11 @@ class Balance(Section):
     @property
     def parks(self) -> bool:
         return self.park and self.policy == "adaptive"
+
+    @property
+    def measured(self) -> bool:
+        """Whether shares follow speeds, at least those at the start."""
+        return self.policy not in ("equal", "fixed")
 
     @property
     def bounded(self) -> bool:

@@ -15,6 +15,7 @@ from evener.engine.balance import Limit
 from evener.engine.knowledge import Knowledge
 from evener.engine.rehearse import rehearse
 from evener.engine.training import Training
+from evener.rank import device as devices
 from evener.rank.group import Group, gather
 from evener.shares import Speed
 
@@ -30,33 +31,36 @@ class Roll:
 
     known: Knowledge
     limits: tuple[Limit, ...]
+    guesses: tuple[float, ...]  # by what they are made of
 
 
 def acquaint(training: Training, group: Group, known: Knowledge) -> Roll:
     """`known` with the speed of every rank in it, as far as the job's policy asks for them."""
     ranks = [m.rank for m in group.generation.members]
-    limits = _tell_own(training, group, known, ranks)
-    policy = training.job.balance.policy
+    rows = _tell_own(training, group, known, ranks)
     strangers = [r for r in ranks if r not in known.speeds]
-    asked = training.rehearses and policy not in ("equal", "fixed")
+    asked = training.rehearses and training.job.balance.measured
     if group.size > 1 and strangers and asked:
         _rehearse(training, group, known, ranks)
     known.parked -= {*ranks}
-    return Roll(known, limits)
+    limits = tuple(Limit(least, most, int(step)) for least, most, step, _ in rows)
+    return Roll(known, limits, tuple(guess for *_, guess in rows))
 
 
 def _tell_own(
     training: Training, group: Group, known: Knowledge, ranks: Sequence[int]
-) -> tuple[Limit, ...]:
-    """What each rank alone knows of itself: a profile's word, or what it measured while parked."""
+) -> list[tuple[float, ...]]:
+    """What each rank alone knows of itself: a profile's word, or what it measured while parked;
+    returns what it may take, and what it may be able to do."""
     own = training.profiled.pop(training.rank, None)
     line = (own.fixed_s, own.per_sample_s) if own else (0.0, 0.0)
-    quantum = 1 if training.worker.device.type == "cpu" else QUANTUM
-    rows = gather(group, [*line, *training.part, quantum])
+    device = training.worker.device
+    quantum = 1 if device.type == "cpu" else QUANTUM
+    rows = gather(group, [*line, *training.part, quantum, devices.worth(device)])
     for rank, (fixed_s, per_sample_s, *_) in zip(ranks, rows, strict=True):
         if per_sample_s > 0:
             known.speeds[rank] = Speed(fixed_s, per_sample_s)
-    return tuple(Limit(least, most, int(step)) for _, _, least, most, step in rows)
+    return [tuple(rest) for _, _, *rest in rows]
 
 
 def _rehearse(training: Training, group: Group, known: Knowledge, ranks: Sequence[int]) -> None:

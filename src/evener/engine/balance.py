@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from evener import shares
 from evener.config import schema
 from evener.engine.knowledge import Knowledge
+from evener.engine.probing import Probing
 from evener.shares import Bounds, Speed
 
 REMEMBERED_WINDOWS = 12
@@ -106,9 +107,11 @@ class Balance:
     ranks: tuple[int, ...]
     known: Knowledge = field(default_factory=Knowledge)
     limits: tuple[Limit, ...] = ()
+    guesses: tuple[float, ...] = ()  # what ranks may be able to do, where none can rehearse
     current: tuple[int, ...] = ()
     pending: Change | None = None
     look: Look | None = None  # the last one
+    _probing: Probing | None = None
     _window: Window = field(default_factory=Window)
     _windows: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
     _bases: dict[int, Speed] = field(default_factory=dict)  # lines from before these windows
@@ -118,8 +121,11 @@ class Balance:
     _quiet_until: int = 0
 
     def begin(self, step: int) -> None:
-        """Shares at the start of a generation: equal until somebody has been measured."""
+        """Shares at the start of a generation: equal, or guessed, until somebody is measured."""
         self._fitted = {r: s for r, s in self.known.speeds.items() if r in self.ranks}
+        strangers = frozenset(self.ranks) - {*self._fitted}
+        if self.guesses and strangers and self.config.measured:
+            self._probing = Probing(strangers)
         self._quiet_until = step + SETTLE_STEPS
         if self.config.weights is not None:
             given = dict(enumerate(self.config.weights))
@@ -129,7 +135,9 @@ class Balance:
                 weights if any(weights) else [1.0] * len(weights), self.global_batch
             )
         elif self.config.policy == "equal" or not self._fitted:
-            self.current = shares.split([1.0] * len(self.ranks), self.global_batch)
+            guesses = self.guesses if self._probing else ()
+            cut = shares.split(guesses or [1.0] * len(self.ranks), self.global_batch)
+            self.current = _nobody_idle(cut) if guesses else cut
         else:
             self.current = shares.solve(self._speeds(), self.global_batch, self._bounds())
 
@@ -151,7 +159,11 @@ class Balance:
             self.current, self.pending = self.pending.shares, None
             self._window = Window()
             self._quiet_until = step + 1 + SETTLE_STEPS
-        if step < self._quiet_until or self.pending:
+        if self.pending:
+            return None
+        if self._probing is not None:
+            return self._probe(self._probing, step, measured)
+        if step < self._quiet_until:
             return None
         self._window.add(self.ranks, measured)
         if self._strayed(measured):
@@ -159,6 +171,17 @@ class Balance:
         elif not self._window_full():
             return None
         return self._decide(step)
+
+    def _probe(self, probing: Probing, step: int, measured: Measured) -> Change | None:
+        """Cut the next step by this one."""
+        taken = list(zip(self.ranks, measured.seconds, measured.samples, strict=True))
+        self._fitted |= probing.take(taken)
+        self.known.speeds.update(self._fitted)
+        alone = math.fsum(n / time_s for _, time_s, n in taken if time_s > 0)
+        change = self._cut(step, alone, max(measured.seconds))
+        if probing.left == 0:
+            self._probing, self._quiet_until = None, step + 1 + SETTLE_STEPS
+        return change
 
     # --------------------------------------------------------------------------- a window
 
@@ -191,11 +214,15 @@ class Balance:
             self.known.speeds.update(self._fitted)
             self.known.exchange_s = self._window.exchange_s
         window, self._window = self._window, Window()
+        return self._cut(step, alone, window.seconds)
+
+    def _cut(self, step: int, alone: float, seconds: float) -> Change | None:
+        """See if other shares pay, by the lines as they are known now."""
         if any(rank not in self._fitted for rank in self.ranks):
             return None
         speeds = self._speeds()
         possible = self.global_batch / shares.step_time(speeds, self._best())
-        self.look = Look(tuple(speeds), self.current, alone, possible, window.seconds)
+        self.look = Look(tuple(speeds), self.current, alone, possible, seconds)
         wanted = self._wanted(speeds)
         if wanted == self.current:
             return None
@@ -233,7 +260,8 @@ class Balance:
     # ----------------------------------------------------------------------------- shares
 
     def _wanted(self, speeds: Sequence[Speed]) -> tuple[int, ...]:
-        if len(self.ranks) == 1 or self.config.policy in ("static", "equal", "fixed"):
+        settled = () if self._probing else ("static",)
+        if len(self.ranks) == 1 or self.config.policy in (*settled, "equal", "fixed"):
             return self.current
         if self.config.policy == "dynamic":  # as if nothing were fixed: what others do
             rates = [

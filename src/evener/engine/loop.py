@@ -114,6 +114,7 @@ def _open_balance(training: Training, group: Group, roll: Roll) -> Balance:
         ranks=_ranks(group),
         known=roll.known,
         limits=roll.limits,
+        guesses=() if training.rehearses else roll.guesses,
     )
     balance.begin(training.worker.progress.step)
     training.worker.progress.balance = roll.known.to_dict()

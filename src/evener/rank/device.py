@@ -9,8 +9,11 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from evener.errors import BadCombination, DeviceMissing
+from evener.probe.limits import quota_cpus
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+_GPU_CORES = 32.0  # what the smaller ones in use outdo
 
 
 def open_device(name: str, threads: int) -> torch.device:
@@ -65,6 +68,11 @@ def seed(device: torch.device, number: int) -> None:
 def threads() -> int:
     """How many this process computes with."""
     return torch.get_num_threads()
+
+
+def worth(device: torch.device) -> float:
+    """What it may be able to do, in cores of a processor: a guess, until it has computed."""
+    return min(float(threads()), quota_cpus()) if device.type == "cpu" else _GPU_CORES
 
 
 def synchronize(device: torch.device) -> None:
