@@ -1,18 +1,33 @@
-"""What the first rank of a script prints, followed as it is written, and the events it makes."""
+"""What a script says of itself, followed as it is written, and the events that it makes.
+
+Its first rank prints, and may write event files for TensorBoard. Where it prints no loss of its
+own, the one in those files tells how far it is.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from evener.agent import numbers
+from evener.agent import boards, numbers
+from evener.agent.boards import Boards
 from evener.agent.numbers import Course, Line
 from evener.config.schema import Job
-from evener.events import Event, GenerationFormed, StepCommitted, Validated
+from evener.events import (
+    Alert,
+    Event,
+    GenerationFormed,
+    ScalarsWritten,
+    StepCommitted,
+    Validated,
+)
 from evener.membership import Generation
 from evener.rundir.layout import RunDir
+from evener.rundir.tfscalars import Scalars
 
 LOOK_S = 0.25
 PIECE_BYTES = 2**18
@@ -36,6 +51,9 @@ class Listener:
         self._number = 0  # of the generation, as the record has it
         self._form_at = math.inf
         self._course = Course()
+        self._boards = Boards(Path(os.path.normpath(run.configs / job.script.folder)))
+        self._shown: list[Path] = []  # folders of such files that were told of
+        self._prints = False  # losses of its own
         self._log: Path | None = None
         self._at, self._rest = 0, b""
         self._look_at = self._looked_at = 0.0
@@ -46,7 +64,8 @@ class Listener:
     def begin(self, generation: Generation | None, now: float) -> None:
         """From now on what that generation's first rank prints, unless it is another agent's."""
         self.finish(now)  # the last words of those who were killed
-        self._generation, self._log = generation, None
+        self._generation, self._log, self._prints = generation, None, False
+        self._boards.begin()
         if generation is None:
             return
         self._log = self._run.rank_log(generation.ranks[0])
@@ -60,6 +79,8 @@ class Listener:
         if now < self._look_at:
             return
         self._look_at = now + LOOK_S
+        if self._log is not None:
+            self._read_boards(self._boards.look(now), now)
         if now >= self._form_at:
             self._formed()
         lines = self._lines()
@@ -75,13 +96,14 @@ class Listener:
             return
         self._look_at = 0.0
         self.listen(now)
+        self._read_boards(self._boards.last(), now)
         if self._form_at < math.inf:
             self._formed()
         self._log = None
 
     def unheard(self) -> str:
         """Where no number was found, from the first to the last line: what that one was."""
-        if self.step or self._generation is None:
+        if self.step or self._shown or self._generation is None:
             return ""
         text = ""
         log = self._run.rank_log(self._generation.ranks[0])
@@ -125,7 +147,22 @@ class Listener:
             self._metrics |= line.held_out
         self._metrics |= line.others
         if line.loss is not None or (line.step is not None and line.others):
+            self._prints = True
             self._commit(step, math.nan if line.loss is None else line.loss, now)
+
+    def _read_boards(self, found: Sequence[Scalars], now: float) -> None:
+        for folder in self._boards.folders:
+            if not any(folder.is_relative_to(shown) for shown in self._shown):
+                self._shown.append(folder)
+                self._emit(Alert("note", boards.told_of(folder, self._run)))
+        for scalars in found:
+            values = dict(scalars.values)
+            loss = None if self._prints else numbers.loss_among(values)
+            if loss is not None:  # files are flushed now and then: when it was written counts
+                ago_s = max(time.time() - scalars.time, 0.0)
+                self._commit(scalars.step, values.pop(loss), now - ago_s)
+            if values:
+                self._emit(ScalarsWritten(scalars.step, values))
 
     def _commit(self, step: int, loss: float, now: float) -> None:
         told = self._told

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 MOST_CHARACTERS = 2000  # of a line that are looked at
@@ -24,6 +24,7 @@ DEFAULT = (
 _STEPS = {"step", "global_step", "iter", "iteration", "it", "update"}
 _EPOCHS = {"epoch", "train_epoch"}
 _LOSSES = {"loss", "train_loss", "training_loss", "avg_loss", "average_loss", "mean_loss"}
+_LOSSES |= {"loss_train", "train_loss_step"}  # as tags of TensorBoard have it
 _RATES = {"lr", "learning_rate"}
 # What is a measure wherever it stands. Other names need a colon or an equals sign before their
 # number, and a step or a loss in their line: not every number that is printed is a curve.
@@ -73,6 +74,12 @@ def read(line: str, wanted: re.Pattern[str]) -> Line | None:
             total = of if known in _STEPS and of else total
     said = _sorted(found, total, held_out=bool(_OF_HELD_OUT.match(line)))
     return None if said == Line() else said
+
+
+def loss_among(names: Iterable[str]) -> str | None:
+    """The one that is the loss of a step."""
+    known = (n for n in names if _NAME.sub("_", n.lower()).strip("_").replace("/", "_") in _LOSSES)
+    return next(known, None)
 
 
 def _found(line: str, wanted: re.Pattern[str]) -> Iterator[tuple[str, float, int | None]]:

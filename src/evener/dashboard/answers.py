@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evener import travel, words
-from evener.events import RankTimed, Record, StepCommitted, Validated
+from evener.events import RankTimed, Record, ScalarsWritten, StepCommitted, Validated
 from evener.rundir import tables
 from evener.rundir.history import TIMINGS, Series
 from evener.state import RunState, to_dict
@@ -66,7 +66,7 @@ def news(seq: int, records: Sequence[tuple[int, Record]], teller: words.Teller) 
     told: list[dict[str, Any]] = []
     for number, record in records:
         match record.event:
-            case StepCommitted() | Validated():
+            case StepCommitted() | Validated() | ScalarsWritten():
                 for step, name, value, time in tables.points(record):
                     points.setdefault(name, []).append([step, time, travel.finite(value)])
             case RankTimed() as timed:

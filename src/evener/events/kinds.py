@@ -188,6 +188,14 @@ class Validated:
 
 
 @dataclass(frozen=True, slots=True)
+class ScalarsWritten:
+    """Numbers that a torchrun script has written for TensorBoard, by their tags."""
+
+    step: int  # as the script counts
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class TextSampled:
     """What the model wrote at `step`."""
 
@@ -344,6 +352,6 @@ Event = Union[  # noqa: UP007  (get_args below wants a Union of all kinds)
     StepCommitted, RankTimed, SharesChanged, SpeedsFitted, RankParked, RankLeftOut, Validated,
     TextSampled, CheckpointWritten, CheckpointHome, CheckpointDropped, Exported, Alert, StopAsked,
     AgentEnded, RunEnded, MachineProfiled, RankProfiled, LinkMeasured, ReplicasCompared,
-    MachineLoad,
+    MachineLoad, ScalarsWritten,
 ]  # fmt: skip
 KINDS: dict[str, type[Any]] = {k.__name__: k for k in get_args(Event)}

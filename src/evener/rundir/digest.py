@@ -21,6 +21,7 @@ _FREQUENT = {
     "StepCommitted": 2 * TAIL,  # as many as a smoothed loss remembers
     "RankTimed": 50,
     "MachineLoad": 2,
+    "ScalarsWritten": 1,  # a state has none of it
     "SpeedsFitted": TAIL,
     "SharesChanged": 2,
 }

@@ -72,6 +72,7 @@ CHARTS = (
     f"INSERT INTO metric_marks SELECT DISTINCT 1, name, step >> {SHIFT} FROM metrics",
 )
 
+_OF_STEPS = {"samples", "loss", "lr", "grad_norm", "seconds", "samples_per_s", "skipped"}
 MOST_ROWS = 64  # of one statement
 
 Row = tuple[Any, ...]
@@ -118,6 +119,8 @@ def points(record: Record) -> Iterator[Row]:
             yield from _of_step(step, record.time)
         case events.Validated() as validated:
             yield from _of_validation(validated, record.time)
+        case events.ScalarsWritten() as written:
+            yield from _of_scalars(written, record.time)
 
 
 def _set_rank(*columns: str) -> str:
@@ -148,6 +151,13 @@ def _of_validation(event: events.Validated, time: float) -> Iterator[Row]:
     yield from ((event.step, f"validation.{name}", v, time) for name, v in values.items())
 
 
+def _of_scalars(event: events.ScalarsWritten, time: float) -> Iterator[Row]:
+    """Tags that would be taken for numbers of ours stand apart."""
+    for tag, value in event.values.items():
+        own = tag in _OF_STEPS or tag.startswith("validation.")
+        yield event.step, f"tensorboard/{tag}" if own else tag, value, time
+
+
 def _of_timing(event: events.RankTimed, time: float) -> Iterator[Row]:
     numbers = (travel.finite(getattr(event, name)) for name in TIMINGS)
     yield event.rank, event.step, time, *numbers
@@ -159,6 +169,7 @@ _MEASURE = "INSERT OR REPLACE INTO metrics VALUES {rows}"
 _NUMBERS: _Changes = {
     events.StepCommitted: (_MEASURE, _of_step),
     events.Validated: (_MEASURE, _of_validation),
+    events.ScalarsWritten: (_MEASURE, _of_scalars),
     events.RankTimed: ("INSERT OR REPLACE INTO timings VALUES {rows}", _of_timing),
 }
 _VIEWS: _Changes = {

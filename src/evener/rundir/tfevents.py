@@ -48,7 +48,7 @@ def _event(time: float, step: int, what: bytes) -> bytes:
 
 def frame(content: bytes) -> bytes:
     length = struct.pack("<Q", len(content))
-    return b"".join((length, _masked(length), content, _masked(content)))
+    return b"".join((length, masked(length), content, masked(content)))
 
 
 # --------------------------------------------------------------------------- the fields
@@ -105,7 +105,7 @@ def crc32c(content: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def _masked(content: bytes) -> bytes:
+def masked(content: bytes) -> bytes:
     """Turned and moved, so that a checksum of what holds a checksum is no special case."""
     crc = crc32c(content)
     turned = (crc >> 15 | crc << 17) & 0xFFFFFFFF
