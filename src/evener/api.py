@@ -8,7 +8,7 @@ import importlib.util
 import itertools
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -244,14 +244,17 @@ def _planned(
     return Ready(root, name, job, machine, plan, resumed, notes)
 
 
-def prepare_elsewhere(request: RunRequest, plan_of: Callable[[Job, Machine], Plan]) -> Ready:
-    """Planned for where evener is not; nothing of it will be started here."""
+def prepare_elsewhere(
+    request: RunRequest, plan_of: Callable[[Job, Machine], Plan], leave_out: Sequence[Path] = ()
+) -> Ready:
+    """Planned for where evener is not; nothing of it will be started here. `leave_out` are folders
+    that are no code of a script's."""
     loaded = _load(request.job, request)
     _check_one_count(request, loaded.job)
     machine = probe()
     plan = replace(plan_of(loaded.job, machine), code=_code_folders(loaded, request))
     name, root = request.name or loaded.name, _root(request, loaded)
-    job, told = shipment.provided_for(loaded.job, RunDir(root / name))
+    job, told = shipment.provided_for(loaded.job, RunDir(root / name), leave_out)
     return Ready(root, name, job, machine, plan, False, (*plan.notes, *told))
 
 

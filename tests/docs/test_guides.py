@@ -126,6 +126,7 @@ def test_every_code_and_variable_it_names_exists(page: Path) -> None:
     text = page.read_text("utf-8")
     assert set(re.findall(r"\bE\d{3}\b", text)) <= set(errors.all_errors())
     exported = {compose.UID, compose.GID, compose.DATA, compose.WEIGHTS, f"{compose.GPU}_0"}
+    exported |= {f"{compose.READS}_0"}
     assert set(re.findall(r"\bEVENER_\w+", text)) <= {contract.CACHE_VARIABLE} | exported
 
 

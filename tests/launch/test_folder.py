@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,26 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), folder.building(tmp_path / "a" / "out") as beside:
         (beside / "half" / "written").touch()
     assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_a_scripts_folder_goes_along_and_what_it_reads_can_be_said_elsewhere(
+    tmp_path: Path,
+) -> None:
+    target, reads = tmp_path / "out", tmp_path / "images"
+    reads.mkdir()
+    (tmp_path / "train.py").write_text("import torch.distributed\n")
+    for other in ("out/secret", "out/stack.yaml", "runs/old/configs/job.json"):
+        (tmp_path / other).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / other).touch()
+    said = (f'script.reads=["{reads}"]', "local.workers=2")
+    job = load_job("train.py", said, tmp_path).job
+    plan = plan_containers(job, machine(cpus=4))
+    target = tmp_path / "made"
+    made = Export("train", job, plan, Content(job.image, "cpu", ()))
+    with folder.building(target) as beside:
+        (found,) = folder.fill(beside, replace(made, leave_out=(target, beside)))
+    assert (found.variable, found.target) == ("EVENER_READS_0", str(reads))
+    run = RunDir(target / "experiments/train")
+    assert [path.name for path in run.work.rglob("*") if path.is_file()] == ["train.py"]
+    assert json.loads(run.job_file.read_text())["script"]["path"] == "../work/train.py"
+    assert "${EVENER_READS_0:-" in (target / "compose.yaml").read_text()

@@ -78,4 +78,6 @@ def test_what_can_be_no_code_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(shipment, "MOST_BYTES", 100)
     write(tmp_path, trainDOTpy="", dataDOTbin="x" * 200)
     with pytest.raises(BadCombination, match=r"the largest file is data\.bin"):
-        shipment.shipment(load_job("train.py", (), tmp_path).job, tmp_path / "experiments")
+        shipment.shipment(
+            load_job("train.py", (), tmp_path).job, RunDir(tmp_path / "experiments" / "train")
+        )

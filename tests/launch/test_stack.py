@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import random
+import tarfile
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tests.launch.test_folder import export
 from tests.placement.test_placement import job
 
+from evener import contract
+from evener.config.load import load_job
+from evener.errors import BadCombination
+from evener.image.build import Content
 from evener.launch import folder, stack, stack_folder
 from evener.launch.compose import Read
+from evener.launch.folder import Export
 from evener.launch.stack import Stack
 from evener.placement import Place, from_dict, plan_swarm
 from evener.rundir import layout
@@ -58,9 +67,27 @@ def test_all_that_docker_needs(tmp_path: Path) -> None:
     with folder.building(tmp_path / "out", stack_folder.NAMES) as beside:
         stack_folder.fill(beside, made)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {*stack_folder.NAMES}
+    assert names == {*stack_folder.NAMES} - {contract.CODE_NAME}
     assert "/evener/data/text.txt" in (tmp_path / "out/job.json").read_text()
     assert from_dict(layout.read_json(tmp_path / "out/plan.json")).place == "stack"
     assert (tmp_path / "out/image/code/mine.py").is_file()
     with folder.building(tmp_path / "out", stack_folder.NAMES) as beside:  # and once more
         stack_folder.fill(beside, made)
+
+
+def test_a_scripts_code_goes_along_as_far_as_docker_takes_it(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("import torch.distributed\n")
+    job = load_job("train.py", (), tmp_path).job
+    made = Export("train", job, plan_swarm(job, [OAK, ELM]), Content(job.image, "cpu", ()))
+    target = tmp_path / "out"
+    for _ in range(2):  # and once more
+        with folder.building(target, stack_folder.NAMES) as beside:
+            stack_folder.fill(beside, replace(made, leave_out=(target, beside)))
+    with tarfile.open(target / contract.CODE_NAME) as archive:
+        assert archive.getnames() == ["train.py"]
+    text = (target / "stack.yaml").read_text()
+    assert "\n  code: {file: ./code.tar.gz}\n" in text
+    assert "{source: code, target: /run/evener/code.tar.gz}" in text
+    (tmp_path / "large.bin").write_bytes(random.Random(0).randbytes(stack.CONFIG_BYTES))
+    with pytest.raises(BadCombination, match="no more than 500"):
+        stack_folder.fill(tmp_path / "other", made)

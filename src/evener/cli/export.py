@@ -117,13 +117,14 @@ def compose(
 ) -> None:
     """Write a folder for `docker compose up`.
 
-    Neither evener nor Python is needed where it is used. JOB is a job file or a recipe.
+    Neither evener nor Python is needed where it is used. JOB is a job file, a recipe or a
+    script of yours, whose folder goes along.
     """
     target = _target("compose", job, output)
     with folder.building(target) as beside:
         request = api.RunRequest(job, tuple(override or ()), workers, root=beside / RUNS)
-        ready = api.prepare_elsewhere(request, planning.for_compose)
-        reads = folder.fill(beside, _ready_to_write(ready))
+        ready = api.prepare_elsewhere(request, planning.for_compose, (target, beside))
+        reads = folder.fill(beside, _ready_to_write(ready, (target, beside)))
     _tell(target, ready, reads, "docker compose up")
 
 
@@ -137,13 +138,14 @@ def stack(
     """Write a folder for `docker stack deploy`.
 
     For the machines of the Swarm that this one manages; elsewhere for --workers machines, whose
-    names are said when it is deployed. JOB is a job file or a recipe.
+    names are said when it is deployed. JOB is a job file, a recipe or a script of yours, whose
+    folder goes along.
     """
     target = _target("stack", job, output)
     with folder.building(target, stack_folder.NAMES) as beside:
         request = api.RunRequest(job, tuple(override or ()), workers, root=beside)
-        ready = api.prepare_elsewhere(request, planning.for_stack)
-        reads = stack_folder.fill(beside, _ready_to_write(ready))
+        ready = api.prepare_elsewhere(request, planning.for_stack, (target, beside))
+        reads = stack_folder.fill(beside, _ready_to_write(ready, (target, beside)))
     _tell(target, ready, reads, f"docker stack deploy -c {STACK} {ready.name}")
     typer.echo(f"  before that, every machine needs the image: {README} there says how")
 
@@ -158,14 +160,9 @@ def _target(kind: str, job: str, output: Path | None) -> Path:
     return (output or Path(f"{Path(job).stem}-{kind}")).absolute()
 
 
-def _ready_to_write(ready: api.Ready) -> folder.Export:
-    if ready.job.script.path:
-        raise BadCommand(
-            "a script cannot be exported: its code travels in a run's folder",
-            where=ready.job.script.path,
-            fix="evener run SCRIPT --on docker, or --on swarm, brings its code along",
-        )
-    return folder.Export(ready.name, ready.job, ready.plan, api.image_content(ready))
+def _ready_to_write(ready: api.Ready, leave_out: tuple[Path, ...]) -> folder.Export:
+    content = api.image_content(ready)
+    return folder.Export(ready.name, ready.job, ready.plan, content, leave_out)
 
 
 def _tell(target: Path, ready: api.Ready, reads: Iterable[Read], command: str) -> None:

@@ -62,6 +62,8 @@ def _lay(decided: Path, run: RunDir) -> None:
     for name in stack.CONFIGS:
         text = (decided / name).read_text(encoding="utf-8")
         layout.write_atomic(run.configs / name, text)
+    if (code := decided / contract.CODE_NAME).is_file():
+        layout.write_atomic(run.code_file, code.read_bytes())
     ships = belongings.shipped(job_from_json(run.job_file.read_text(encoding="utf-8")))
     for path in map(Path, ships):
         if not path.exists():

@@ -32,8 +32,8 @@ FOLDER = "/evener"  # where containers see the folder that compose.yaml is in
 RUNS, CACHE, IMAGE, SECRET = "experiments", "cache", "image", "secret"
 START, PROGRESS = "start", "progress"
 # What another machine may say otherwise, in its shell or in a file .env beside compose.yaml.
-UID, GID, DATA, WEIGHTS, GPU = (
-    contract.PREFIX + name for name in ("UID", "GID", "DATA", "WEIGHTS", "GPU")
+UID, GID, DATA, WEIGHTS, READS, GPU = (
+    contract.PREFIX + name for name in ("UID", "GID", "DATA", "WEIGHTS", "READS", "GPU")
 )
 _AFTER_START = f"    depends_on: {{{START}: {{condition: service_completed_successfully}}}}"
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9_-]+")

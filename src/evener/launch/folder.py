@@ -19,7 +19,7 @@ from evener.config.schema import Job
 from evener.image import build, recipe
 from evener.image.build import Content
 from evener.image.recipe import Recipe
-from evener.launch import compose, project
+from evener.launch import compose, project, shipment
 from evener.launch.base import PRIVATE
 from evener.launch.compose import CACHE, IMAGE, RUNS, SECRET, Project, Read
 from evener.placement import Plan
@@ -44,6 +44,7 @@ class Export:
     job: Job
     plan: Plan
     content: Content
+    leave_out: tuple[Path, ...] = ()  # folders that are no code of a script's
 
 
 @contextlib.contextmanager
@@ -66,7 +67,9 @@ def building(target: Path, names: Sequence[str] = NAMES) -> Iterator[Path]:
 
 def fill(folder: Path, export: Export) -> tuple[Read, ...]:
     """Write all of it. Returns which data of this machine the containers will look for."""
-    job, reads = moved(export.job)
+    run = RunDir(folder / RUNS / export.name)
+    run.create()
+    job, reads = moved(shipment.shipped(export.job, run, export.leave_out))
     what = build.whole(export.content)
     name = compose.project_name(export.name, secrets.token_hex(4))
     plan = replace(export.plan, place=project.PLACE, code=(contract.IMAGE_CODE,))
@@ -74,7 +77,7 @@ def fill(folder: Path, export: Export) -> tuple[Read, ...]:
     lay_image(folder, what)
     (folder / CACHE).mkdir()
     (folder / CACHE / KEEP).touch()
-    _write_run(RunDir(folder / RUNS / export.name), job, plan, name)
+    _write_run(run, job, plan, name)
     write_secret(folder)
     layout.write_atomic(folder / README, _readme(export.name))
     layout.write_atomic(folder / COMPOSE, compose.render(plan, own))
@@ -93,7 +96,6 @@ def write_secret(folder: Path) -> None:
 
 
 def _write_run(run: RunDir, job: Job, plan: Plan, name: str) -> None:
-    run.create()
     layout.write_json(run.plan_file, placement.to_dict(plan))
     layout.write_json(run.configs / project.FILE, {"v": project.VERSION, "project": name})
     layout.write_atomic(run.job_file, job_to_json(job))
@@ -108,6 +110,8 @@ def moved(job: Job) -> tuple[Job, tuple[Read, ...]]:
             target = f"{place}/{Path(source).name}"
             reads.append(Read(variable, str(Path(source).resolve()), target))
             tables[table] = getattr(job, table).model_copy(update={key: target})
+    for number, path in enumerate(job.script.reads):  # where the script looks for them
+        reads.append(Read(f"{compose.READS}_{number}", str(Path(path).resolve()), path))
     tables["image"] = job.image.model_copy(update={"wheels": None})
     tables["log"] = job.log.model_copy(update={"dir": RUNS})
     return job.model_copy(update=tables), tuple(reads)
@@ -166,4 +170,6 @@ def _put(beside: Path, target: Path, names: Sequence[str]) -> None:
         old = target / name
         if old.is_dir():
             shutil.rmtree(old)
-        (beside / name).replace(old)
+        old.unlink(missing_ok=True)
+        if (beside / name).exists():
+            (beside / name).replace(old)

@@ -10,7 +10,7 @@ import io
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -18,11 +18,13 @@ from evener import contract, errors, ignored, units
 from evener.config.schema import Job
 from evener.ignored import Rule
 from evener.image import requirements
+from evener.launch.stack import SECRET, STACK
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
 
 LARGE_BYTES, MOST_BYTES = 50 * 10**6, 10**9
-_GIT, _DOCKER = ".gitignore", ".dockerignore"
+_EXPORTED = ("compose.yaml", STACK)
+_GIT, DOCKER_IGNORE = ".gitignore", ".dockerignore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Shipment:
         text = f"code: {count} of {self.root}, {units.show_size(self.size_bytes)}"
         if self.size_bytes > LARGE_BYTES:
             biggest = max(self.files, key=lambda each: each[1])[0]
-            text += f"; the largest is {biggest}: {_DOCKER} can leave out what no rank reads"
+            text += f"; the largest is {biggest}: {DOCKER_IGNORE} can leave out what no rank reads"
         return text
 
 
@@ -52,14 +54,16 @@ def is_aboard(job: Job, run: RunDir) -> bool:
     return _inside(Path(job.script.folder), run.path / contract.WORK)
 
 
-def shipment(job: Job, leave_out: Path) -> Shipment:
+def shipment(job: Job, run: RunDir, leave_out: Sequence[Path] = ()) -> Shipment:
     """Of the folder the script was called in, where it lies below that, or else its own.
 
-    `leave_out` is where runs live. Raises DataMissing, or BadCombination for what no code can be.
+    Folders of runs stay, as do those to `leave_out`. Raises DataMissing, or BadCombination for what
+    no code can be.
     """
     script, folder = Path(job.script.path), Path(job.script.folder)
     root = folder if _inside(script, folder) else script.parent
-    files = tuple(_walk(root, leave_out.resolve()))
+    runs = (run.path.parent, folder / job.log.dir)
+    files = tuple(_walk(root, {path.resolve() for path in (*runs, *leave_out)}))
     name = script.relative_to(root).as_posix()
     if name not in dict(files):
         files = (*files, (name, script.stat().st_size))  # ignored or not: it is asked for
@@ -70,12 +74,15 @@ def shipment(job: Job, leave_out: Path) -> Shipment:
             f"the script's folder has {units.show_size(found.size_bytes)}, too much for code; the "
             f"largest file is {biggest}",
             where=str(root),
-            fix=f"name data in {_DOCKER} or {_GIT}, and say where ranks read them: script.reads",
+            fix=f"name data in {DOCKER_IGNORE} or {_GIT}, and say where ranks read them: "
+            "script.reads",
         )
     return found
 
 
-def provided_for(job: Job, run: RunDir) -> tuple[Job, tuple[str, ...]]:
+def provided_for(
+    job: Job, run: RunDir, leave_out: Sequence[Path] = ()
+) -> tuple[Job, tuple[str, ...]]:
     """The job with what its script needs in the image, and what a person should know of that and
     of its code."""
     if not job.script.path or is_aboard(job, run):
@@ -87,28 +94,38 @@ def provided_for(job: Job, run: RunDir) -> tuple[Job, tuple[str, ...]]:
     if not image.dockerfile:
         pip = tuple(dict.fromkeys((*image.pip, *needed.packages)))
         image = image.model_copy(update={"pip": pip})
-    notes = (shipment(job, run.path.parent).note, needed.note)
+    notes = (shipment(job, run, leave_out).note, needed.note)
     return job.model_copy(update={"image": image}), tuple(filter(None, notes))
 
 
-def shipped(job: Job, run: RunDir) -> Job:
+def shipped(job: Job, run: RunDir, leave_out: Sequence[Path] = ()) -> Job:
     """The job as its processes read it, once the script's code is in the run's folder."""
     if not job.script.path:
         return job
     if is_aboard(job, run):
         return _aboard(job, os.path.relpath(job.script.path, job.script.folder))
-    what = shipment(job, run.path.parent)
+    what = shipment(job, run, leave_out)
     _load(what, run)
     return _aboard(job, what.script)
 
 
-def _load(what: Shipment, run: RunDir) -> None:
-    """Into the run's folder: packed for other machines, laid out for those that share it."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+def packed(job: Job, run: RunDir, leave_out: Sequence[Path] = ()) -> tuple[Job, bytes]:
+    """The same for who puts the code into the run's folder later, elsewhere: `run.code_file`."""
+    what = shipment(job, run, leave_out)
+    return _aboard(job, what.script), _pack(what)
+
+
+def _pack(what: Shipment) -> bytes:
+    into = io.BytesIO()
+    with tarfile.open(fileobj=into, mode="w:gz") as archive:
         for name, _ in what.files:
             archive.add(what.root / name, name, recursive=False)
-    layout.write_atomic(run.code_file, packed.getvalue())
+    return into.getvalue()
+
+
+def _load(what: Shipment, run: RunDir) -> None:
+    """Into the run's folder: packed for other machines, laid out for those that share it."""
+    layout.write_atomic(run.code_file, _pack(what))
     for name, _ in what.files:
         target = run.work / name
         with layout.translated(target):
@@ -127,20 +144,26 @@ def _inside(path: Path, folder: Path) -> bool:
     return path.resolve().is_relative_to(folder.resolve())
 
 
-def _walk(root: Path, leave_out: Path) -> Iterator[tuple[str, int]]:
+def _walk(root: Path, leave_out: Set[Path]) -> Iterator[tuple[str, int]]:
     """Names and sizes, in order. Links are followed to files, not to folders."""
-    docker = ignored.rules(_lines(root / _DOCKER), bound=True)
+    docker = ignored.rules(_lines(root / DOCKER_IGNORE), bound=True)
     known = {"": [*ignored.rules(ignored.ALWAYS), *docker]}
     for folder, folders, names in os.walk(root):
         here = Path(folder)
         base = "" if here == root else f"{here.relative_to(root).as_posix()}/"
         own = [*known.get(base, ()), *ignored.rules(_lines(here / _GIT), base)]
         kept = sorted(f for f in folders if not _left_out(f"{base}{f}", own, folder=True))
-        folders[:] = [f for f in kept if (here / f).resolve() != leave_out]
+        folders[:] = [f for f in kept if not _is_ours(here / f, leave_out)]
         known |= {f"{base}{f}/": own for f in folders}
         for name in sorted(names):
             if not _left_out(f"{base}{name}", own, folder=False) and (here / name).is_file():
                 yield f"{base}{name}", (here / name).stat().st_size
+
+
+def _is_ours(folder: Path, leave_out: Set[Path]) -> bool:
+    """A run, or an exported folder, of whatever name and place: there are secrets in both."""
+    exported = (folder / SECRET).is_file() and any((folder / f).is_file() for f in _EXPORTED)
+    return exported or RunDir(folder).job_file.is_file() or folder.resolve() in leave_out
 
 
 def _left_out(path: str, known: list[Rule], *, folder: bool) -> bool:

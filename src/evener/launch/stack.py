@@ -22,6 +22,7 @@ from evener.rundir.layout import RunDir
 STACK, IMAGE, SECRET = "stack.yaml", "image", "secret"
 DECIDED = "/run/evener"  # where the head finds what was decided
 CONFIGS = (contract.JOB_NAME, contract.PLAN_NAME)
+CONFIG_BYTES = 500_000  # Docker takes no larger ones
 # What another Swarm may say otherwise, in the shell of `docker stack deploy`.
 FROM, PORT, MTU, NODE = (contract.PREFIX + name for name in ("IMAGE", "PORT", "MTU", "NODE"))
 MTU_USUAL = 1450  # of 1500, less what the overlay's own headers take
@@ -36,6 +37,7 @@ class Stack:
     image: str
     reads: tuple[Read, ...] = ()
     ships: tuple[Read, ...] = ()  # those that machines get from the head
+    configs: tuple[str, ...] = CONFIGS  # the files of what was decided, a script's code among them
 
 
 def inside(run: str) -> RunDir:
@@ -54,9 +56,9 @@ def render(plan: Plan, stack: Stack) -> str:
         _machine(machines[0], stack.reads),
         _deploy(),
         ["x-told: &told", *yaml_text.entries(told, 2)],
-        ["services:", *_head(services.head_of(plan, run, outside), run, stack.ships)],
+        ["services:", *_head(services.head_of(plan, run, outside), run, stack)],
         *(_one(number, each, told) for number, each in enumerate(machines)),
-        _around(),
+        _around(stack.configs),
     ]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
@@ -125,7 +127,7 @@ def _deploy() -> list[str]:
     ]
 
 
-def _head(head: Container, run: RunDir, ships: Sequence[Read]) -> list[str]:
+def _head(head: Container, run: RunDir, stack: Stack) -> list[str]:
     module, folder = "evener.cli.keep", run.path.as_posix()
     return [
         "  # Keeps the record and the checkpoints; training does without it for a while. Another",
@@ -137,9 +139,13 @@ def _head(head: Container, run: RunDir, ships: Sequence[Read]) -> list[str]:
         "    volumes:",
         f"      - run:{contract.IMAGE_RUNS}",
         "  " + _tmpfs("/tmp", TMP_BYTES),
-        *(f"  {line}" for read in ships for line in _data(read, "On this manager, which sends it")),
+        *(
+            f"  {line}"
+            for read in stack.ships
+            for line in _data(read, "On this manager, which sends it")
+        ),
         "    configs:",
-        *(f"      - {{source: {Path(n).stem}, target: {DECIDED}/{n}}}" for n in CONFIGS),
+        *(f"      - {{source: {_called(n)}, target: {DECIDED}/{n}}}" for n in stack.configs),
         "    # The run's page, at that manager's address, for who has its key.",
         f'    ports: [{{target: {head.published}, published: "${{{PORT}:-{head.published}}}", '
         "mode: host}]",
@@ -181,7 +187,7 @@ def _held(number: int, node: str) -> str:
     return f"node.hostname == ${{{NODE}_{number}:?{_WHICH}}}"
 
 
-def _around() -> list[str]:
+def _around(configs: Sequence[str]) -> list[str]:
     return [
         "networks:",
         "  default:",
@@ -193,12 +199,17 @@ def _around() -> list[str]:
         "  run:",
         "",
         "configs:",
-        *(f"  {Path(name).stem}: {{file: ./{name}}}" for name in CONFIGS),
+        *(f"  {_called(name)}: {{file: ./{name}}}" for name in configs),
         "",
         "secrets:",
         "  evener:",
         f"    file: ./{SECRET}",
     ]
+
+
+def _called(config: str) -> str:
+    """By Docker."""
+    return config.partition(".")[0]
 
 
 def _tmpfs(target: str, size_bytes: int) -> str:

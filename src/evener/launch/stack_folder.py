@@ -5,28 +5,31 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from evener import contract, placement
+from evener import contract, errors, placement
 from evener.config.load import job_to_json
+from evener.config.schema import Job
 from evener.image import build
-from evener.launch import belongings, compose, project, stack
+from evener.launch import belongings, compose, project, shipment, stack
 from evener.launch import folder as folders
 from evener.launch.compose import Read
 from evener.launch.folder import README, Export
 from evener.launch.stack import IMAGE, SECRET, STACK, Stack
 from evener.rundir import layout
+from evener.units import show_size
 
-NAMES = (IMAGE, *stack.CONFIGS, SECRET, README, STACK)
+NAMES = (IMAGE, *stack.CONFIGS, contract.CODE_NAME, SECRET, README, STACK)
 
 
 def fill(folder: Path, export: Export) -> tuple[Read, ...]:
     """Write all of it. Returns which data of this machine the containers will look for."""
-    job, reads = folders.moved(export.job)
+    job, configs = _with_code(folder, export)
+    job, reads = folders.moved(job)
     what = build.whole(export.content)
     registry = export.content.image.registry
     image = f"{registry}/{what.tag}" if registry else what.tag
     plan = replace(export.plan, place=project.STACK, code=(contract.IMAGE_CODE,))
     ships = tuple(r for r in reads if r.variable == compose.DATA) if belongings.shipped(job) else ()
-    own = Stack(export.name, image, tuple(r for r in reads if r not in ships), ships)
+    own = Stack(export.name, image, tuple(r for r in reads if r not in ships), ships, configs)
     folders.lay_image(folder, what)
     layout.write_atomic(folder / contract.JOB_NAME, job_to_json(job))
     layout.write_json(folder / contract.PLAN_NAME, placement.to_dict(plan))
@@ -34,6 +37,24 @@ def fill(folder: Path, export: Export) -> tuple[Read, ...]:
     layout.write_atomic(folder / README, _readme(export.name, image))
     layout.write_atomic(folder / STACK, stack.render(plan, own))
     return reads
+
+
+def _with_code(folder: Path, export: Export) -> tuple[Job, tuple[str, ...]]:
+    """A script's code goes to the head as what was decided does, and from there to all machines."""
+    if not export.job.script.path:
+        return export.job, stack.CONFIGS
+    run = stack.inside(export.name)
+    job, code = shipment.packed(export.job, run, export.leave_out)
+    if len(code) > stack.CONFIG_BYTES:
+        raise errors.BadCombination(
+            f"the script's folder has {show_size(len(code))} packed, and Docker takes no more than "
+            f"{show_size(stack.CONFIG_BYTES)} into a stack",
+            where=export.job.script.path,
+            fix=f"name in {shipment.DOCKER_IGNORE} what no rank reads, or type "
+            "`evener run SCRIPT --on swarm` on a manager: it brings any code along",
+        )
+    (folder / contract.CODE_NAME).write_bytes(code)
+    return job, (*stack.CONFIGS, contract.CODE_NAME)
 
 
 def _readme(name: str, image: str) -> str:
