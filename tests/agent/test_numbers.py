@@ -25,8 +25,8 @@ USUAL = pattern("")
             Line(step=0, loss=4.1, held_out={"val_loss": 4.2}),
         ),
         (
-            "Test set: Average loss: 0.05, Accuracy: 98",
-            Line(held_out={"average_loss": 0.05, "accuracy": 98.0}),
+            "Test set: Average loss: 0.05, Accuracy: 9800/10000 (98%)",
+            Line(held_out={"average_loss": 0.05, "accuracy": 0.98}),
         ),
         (
             "iter 3: loss 1.5, time 12.5, mfu -100.00%",

@@ -94,7 +94,9 @@ def _found(line: str, wanted: re.Pattern[str]) -> Iterator[tuple[str, float, int
         of = groups.get("total", "")
         for name, text in named.items():
             try:
-                yield name, float(text), int(of) if of.isdigit() else None
+                total = int(of) if of.isdigit() else None
+                whole = total if total and name.lower() in _MEASURES else 1  # `Accuracy: 46/500`
+                yield name, float(text) / whole, total
             except ValueError:
                 continue  # the user's pattern caught something else
 
