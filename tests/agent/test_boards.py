@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from evener.agent.listening import Listener
@@ -32,8 +31,7 @@ def test_its_numbers_are_told_and_the_loss_is_the_progress_where_none_is_printed
     old, folder = run.work / "runs" / "old", run.work / "runs" / "one"
     for each in (old, folder):
         each.mkdir(parents=True)
-        (each / NAME).write_bytes(tfevents.opened(1.0))
-    os.utime(old / NAME, (1e9, 1e9))
+    (old / NAME).write_bytes(tfevents.numbers(1.0, 1, {"old": 1.0}))
     listener.begin(Generation(Ballot(1, "a00"), members, -1, 0), 0.0)
     with (folder / NAME).open("ab", buffering=0) as file:
         file.write(tfevents.numbers(1.0, 5, {"Loss/train": 0.5, "lr": 0.1}))

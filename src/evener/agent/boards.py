@@ -8,7 +8,6 @@ import contextlib
 import logging
 import os
 import shlex
-import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ from evener.rundir.tfscalars import Scalars
 log = logging.getLogger(__name__)
 
 SEEK_S = 2.0  # between two looks for new files
-CLOCK_S = 1.0  # how coarse a file's date may be
 DEEPEST, MOST_FOLDERS = 6, 500  # of a look: it is the user's folder, with whatever is in it
 PIECE_BYTES = 2**18  # of one file and look: a file that was flushed late is not lost, only later
 MOST_FILES = 64
@@ -48,12 +46,12 @@ class Boards:
     _owners: dict[str, Path] = field(
         default_factory=dict
     )  # of a name, the folder that had it first
-    _since: float = 0.0  # by the clock that files are dated by
+    _old: set[Path] = field(default_factory=set)  # that were there when it started
     _seek_at: float = 0.0
 
     def begin(self) -> None:
         """The script starts, perhaps anew, and makes files of its own."""
-        self._since = time.time()
+        self._old = {*_event_files(self.folder)}
         self._known.clear()
         self._owners.clear()
 
@@ -70,10 +68,8 @@ class Boards:
 
     def _seek(self) -> None:
         for path in _event_files(self.folder):
-            if path not in self._known and len(self._known) < MOST_FILES:
-                with contextlib.suppress(OSError):
-                    if path.stat().st_mtime >= self._since - CLOCK_S:
-                        self._known[path] = Board(path)
+            if path not in self._old and len(self._known) < MOST_FILES:
+                self._known.setdefault(path, Board(path))
 
     def last(self) -> list[Scalars]:
         """What is left to read when nobody writes any more."""

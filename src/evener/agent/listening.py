@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -155,11 +154,12 @@ class Listener:
             if not any(folder.is_relative_to(shown) for shown in self._shown):
                 self._shown.append(folder)
                 self._emit(Alert("note", boards.told_of(folder, self._run)))
+        newest = max((scalars.time for scalars in found), default=0.0)
         for scalars in found:
             values = dict(scalars.values)
             loss = None if self._prints else numbers.loss_among(values)
             if loss is not None:  # files are flushed now and then: when it was written counts
-                ago_s = max(time.time() - scalars.time, 0.0)
+                ago_s = newest - scalars.time
                 self._commit(scalars.step, values.pop(loss), now - ago_s)
             if values:
                 self._emit(ScalarsWritten(scalars.step, values))
