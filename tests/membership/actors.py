@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from evener.membership import words
-from evener.membership.generation import Generation, Member
+from evener.membership.generation import Ballot, Generation, Member
 from evener.membership.machine import Membership
 from evener.membership.ranks import NEVER
 from evener.membership.round import Round
@@ -18,6 +18,7 @@ from evener.membership.round import Round
 if TYPE_CHECKING:
     from tests.membership.world import World
 
+TICK = words.Tick()
 LOCAL_S = 0.001  # between an agent and its own ranks
 KILL_S = 1.0  # an agent kills a rank that ignores an urgent halt for so long
 
@@ -62,12 +63,13 @@ class Process:
 class Group:
     """The process group of one generation: all its members, or none."""
 
-    __slots__ = ("broken", "generation", "members", "parting")
+    __slots__ = ("broken", "generation", "members", "parting", "steps")
 
     def __init__(self, generation: Generation) -> None:
         self.generation = generation
         self.members: dict[Member, Rank] = {}
         self.broken = False
+        self.steps = 0  # taken in it, by all members together
         self.parting: frozenset[Member] = frozenset()  # who parks at the next boundary
 
 
@@ -100,7 +102,7 @@ class Rank(Process):
             self.break_off()
 
     def on_form(self, generation: Generation) -> None:
-        self.world.demand(self.mode == "standing", f"{self.member} is to form, not standing")
+        self.world.demand(self.mode == "standing", "{} is to form, not standing", self.member)
         self.halt = None
         self.mode, self.parked = "forming", False
         self.world.arrive(self, generation)
@@ -144,7 +146,9 @@ class Rank(Process):
 class Agent(Process):
     """An agent process around the real machine; it owns its ranks."""
 
-    __slots__ = ("id", "machine", "numbers", "pending_ups", "ranks", "seen", "world")
+    __slots__ = (
+        "current", "id", "machine", "numbers", "pending_ups", "promised", "ranks", "world",
+    )  # fmt: skip
 
     def __init__(self, world: World, id: str, numbers: Iterable[int], peers: Iterable[str]) -> None:
         super().__init__()
@@ -159,7 +163,7 @@ class Agent(Process):
             peers=list(peers),
             now=world.now,
         )
-        self.seen = (NEVER, NEVER)  # promised, current
+        self.promised, self.current = NEVER, None  # as of the last check
 
     def take(self, input: words.Input) -> None:
         world, opened = self.world, self.machine._round
@@ -167,30 +171,41 @@ class Agent(Process):
         self.check(outputs)
         if opened is not None:
             self.check_choice(opened)
-        if world.trace is not None and not isinstance(input, words.Tick):
-            world.trace(f"{world.now:8.3f} {self.id} <- {input}")
+        if world.trace is not None:
+            self.tell(world.trace, input, outputs)
         for output in outputs:
-            if world.trace is not None:
-                world.trace(f"{world.now:8.3f} {self.id} -> {output}")
             self.obey(output)
+
+    def tell(
+        self, trace: Callable[[str], None], input: words.Input, outputs: list[words.Output]
+    ) -> None:
+        if not isinstance(input, words.Tick):
+            trace(f"{self.world.now:8.3f} {self.id} <- {input}")
+        for output in outputs:
+            trace(f"{self.world.now:8.3f} {self.id} -> {output}")
 
     def check(self, outputs: list[words.Output]) -> None:
         machine, demand = self.machine, self.world.demand
-        before, promised = self.seen, machine.promised
-        current = NEVER if machine.current is None else machine.current.ballot
-        if promised is not before[0] or current is not before[1]:
-            demand(promised >= before[0], f"{self.id} took back its promise {before[0]}")
-            demand(current >= before[1], f"{self.id} went back to generation {current}")
-            self.seen = (promised, current)
-        if current is not before[1] and machine.current is not None:
-            known = current in (before[0], promised)
-            demand(known, f"{self.id} accepted {current} unpromised")
-            self.world.register(machine.current)
+        promised, current = machine.promised, machine.current
+        if promised is not self.promised or current is not self.current:
+            self.check_change(promised, current)
         for output in outputs:
             if isinstance(output, words.FormRanks):
-                demand(output.generation is machine.current, f"{self.id} forms unaccepted")
+                demand(output.generation is current, "{} forms unaccepted", self.id)
             elif isinstance(output, words.Send):
-                demand(output.to != self.id, f"{self.id} sends to itself")
+                demand(output.to != self.id, "{} sends to itself", self.id)
+
+    def check_change(self, promised: Ballot, current: Generation | None) -> None:
+        demand, before = self.world.demand, self.promised
+        demand(promised >= before, "{} took back its promise {}", self.id, before)
+        if current is not self.current:
+            demand(current is not None, "{} forgot its generation", self.id)
+            assert current is not None
+            ballot, last = current.ballot, NEVER if self.current is None else self.current.ballot
+            demand(ballot >= last, "{} went back to generation {}", self.id, ballot)
+            demand(ballot in (before, promised), "{} accepted {} unpromised", self.id, ballot)
+            self.world.register(current)
+        self.promised, self.current = promised, current
 
     def check_choice(self, opened: Round) -> None:
         """What our ballot came to, if it came to anything in this moment."""
@@ -201,13 +216,14 @@ class Agent(Process):
         standings = {s.member: s.parked for r in alive for s in r.standings}
         chosen = [standings[m] for m in generation.members]
         needless = any(chosen) and not all(standings.values())
-        self.world.demand(not needless, f"{generation.ballot} needs no parked rank")
+        self.world.demand(not needless, "{} needs no parked rank", generation.ballot)
 
     def parks(self, rank: Rank) -> bool:
         """Whether it stands aside, as the machine and the rank itself know."""
+        if not rank.parked or rank.mode != "standing":
+            return False
         standings = self.machine._follower.ranks.standings()
-        told = any(s.parked and s.member == rank.member for s in standings)
-        return told and rank.parked and rank.mode == "standing"
+        return any(s.parked and s.member == rank.member for s in standings)
 
     def recall(self, numbers: Collection[int]) -> None:
         """Others think that these would help now."""
@@ -231,4 +247,4 @@ class Agent(Process):
                         world.later(LOCAL_S, rank, rank.on_form, (generation,))
 
     def tick(self) -> None:
-        self.take(words.Tick())
+        self.take(TICK)

@@ -46,7 +46,7 @@ class History:
         self.world.run(FAULTS_END_S)
         self.heal()
         healed = self.world.run(FAULTS_END_S + PROGRESS_WITHIN_S, self.all_train)
-        self.world.demand(healed, f"no progress: {self.state()}")
+        self.world.demand(healed, "no progress: {}", "" if healed else self.state())
         took_s = self.world.now - FAULTS_END_S
         if self.world.seed % 4 == 0:
             self.end()
@@ -108,7 +108,8 @@ class History:
         world = self.world
         if any(a.pending_ups for a in world.agents.values()):
             return False
-        ranks = [r for a in world.agents.values() for r in a.ranks.values() if not a.parks(r)]
+        everybody = [r for a in world.agents.values() for r in a.ranks.values()]
+        ranks = [r for r in everybody if not r.parked or not r.agent.parks(r)]
         groups = {r.group for r in ranks}
         if len(groups) != 1 or None in groups:
             return False
@@ -116,7 +117,7 @@ class History:
         assert group is not None
         if group.broken or len(group.members) != len(ranks):
             return False
-        return world.steps_in.get(group.generation, 0) >= STEPS_AFTER * len(ranks)
+        return group.steps >= STEPS_AFTER * len(ranks)
 
     def state(self) -> str:
         return "; ".join(

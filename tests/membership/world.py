@@ -73,7 +73,6 @@ class World:
         self.groups: dict[Generation, Group] = {}
         self.lineage = Lineage(self.settings.join_s < FAULTS_END_S, minority_waits)
         self.planned_agents = self.planned_ranks = 0
-        self.steps_in: dict[Generation, int] = {}
         self.highest_step = 0
 
     # ----------------------------------------------------------------------------- the clock
@@ -84,7 +83,7 @@ class World:
         self.events += 1
         heapq.heappush(self.queue, (self.now + delay_s, self.events, process, do, args))
 
-    def run(self, until: float, stop: Callable[[], bool] = lambda: False) -> bool:
+    def run(self, until: float, stop: Callable[[], bool] | None = None) -> bool:
         queue = self.queue
         while queue and queue[0][0] <= until:
             self.now, _, process, do, args = heapq.heappop(queue)
@@ -92,14 +91,16 @@ class World:
                 do(*args)
             else:
                 process.run(do, args)
-            if stop():
+            if stop is not None and stop():
                 return True
         self.now = until
         return False
 
-    def demand(self, holds: bool, rule: str) -> None:
+    def demand(self, holds: bool, rule: str, *about: object) -> None:
+        """`rule` has a {} for each that it is about: most hold, and are never put in words."""
         if not holds:
-            raise BrokenRuleError(f"seed {self.seed}, at {self.now:.3f} s: {rule}")
+            told = rule.format(*about)
+            raise BrokenRuleError(f"seed {self.seed}, at {self.now:.3f} s: {told}")
 
     # --------------------------------------------------------------------------- the network
 
@@ -139,7 +140,8 @@ class World:
         for agent in (self.agents[a] for a in generation.agents if a in self.agents):
             known = agent.machine.current
             twice = known is not None and known.ballot == generation.ballot
-            self.demand(not twice or known == generation, f"{generation.ballot} has two meanings")
+            same = not twice or known == generation
+            self.demand(same, "{} has two meanings", generation.ballot)
 
     def arrive(self, rank: Rank, generation: Generation) -> None:
         group = self.groups.setdefault(generation, Group(generation))
@@ -160,8 +162,10 @@ class World:
         members = group.members.values()
         if any(r.dead or r.frozen or r.mode != mode or r.group is not group for r in members):
             return False
+        if not self.cuts:
+            return True
         agents = group.generation.agents
-        return not (self.cuts and any(self.cut_off(a, b) for a in agents for b in agents))
+        return not any(self.cut_off(a, b) for a in agents for b in agents)
 
     def level(self, group: Group) -> None:
         """Everybody met: the states become the source's."""
@@ -177,10 +181,11 @@ class World:
             step = self.highest_step // CHECKPOINT_STEPS * CHECKPOINT_STEPS
             source.step, source.state, source.ancestors = step, state_at(step), ()
         else:
-            self.demand(source.step == generation.step, f"{generation}: source is elsewhere")
+            self.demand(source.step == generation.step, "{}: source is elsewhere", generation)
         ancestors = self.lineage.levelled(generation, source.ancestors)
         for rank in group.members.values():
-            self.demand(rank.step <= source.step, f"{rank.member} would go back from {rank.step}")
+            back = rank.step > source.step
+            self.demand(not back, "{} would go back from {}", rank.member, rank.step)
             rank.step, rank.state, rank.ancestors = source.step, source.state, ancestors
             self.later(0.02 * self.random.random(), rank, self.begin, (rank, group))
         self.later(STEP_S, None, self.reduce, (group,))
@@ -198,7 +203,7 @@ class World:
         ranks = list(group.members.values())
         if not self.together(group, "training") or len({r.step for r in ranks}) != 1:
             return
-        self.demand(len({r.state for r in ranks}) == 1, f"{group.generation}: states differ")
+        self.demand(len({r.state for r in ranks}) == 1, "{}: states differ", group.generation)
         if any(r.halt is not None for r in ranks):
             for rank in ranks:
                 rank.stand()
@@ -208,8 +213,8 @@ class World:
                 self.later(0.005 * (rank.member.port % 10), rank, rank.part, (group,))
             return
         other = self.lineage.stepped(group.generation)
-        together = f"{group.generation.ballot} and {other and other.ballot} train at the same time"
-        self.demand(other is None, together)
+        twice = (group.generation.ballot, other and other.ballot)
+        self.demand(other is None, "{} and {} train at the same time", *twice)
         for rank in ranks:
             self.later(0.01 * self.random.random(), rank, rank.commit, (group, rank.step + 1))
 
@@ -228,9 +233,9 @@ class World:
             rank.break_off()
 
     def note_commit(self, group: Group, rank: Rank) -> None:
-        self.demand(rank.state == state_at(rank.step), f"{rank.member} diverged at {rank.step}")
+        self.demand(rank.state == state_at(rank.step), "{} diverged at {}", rank.member, rank.step)
         self.highest_step = max(self.highest_step, rank.step)
-        self.steps_in[group.generation] = self.steps_in.get(group.generation, 0) + 1
+        group.steps += 1
 
     # --------------------------------------------------------------------------------- luck
 

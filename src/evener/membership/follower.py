@@ -22,7 +22,9 @@ class Follower:
         self._out = out
         self.ranks = Ranks()
         self.promised = NEVER  # the highest ballot we answered; no lower one is ever answered
+        self.preparing = False  # whether the promised ballot's generation is still to come
         self.current: Generation | None = None  # accepted last, formed or not
+        self.agents: tuple[str, ...] = ()  # of the current generation
         self.urgent = False  # whether the halt under way breaks the group
         self._last: Generation | None = None  # the last that trained here
         self._broken = False
@@ -30,11 +32,8 @@ class Follower:
         self._halted_by = 0.0  # ranks stand by then, or are broken off
         self._kept_at = 0.0  # when the leader of the promised ballot last spoke of it
         self._answered: Ready | None = None
-
-    @property
-    def preparing(self) -> bool:
-        """Whether a ballot is promised whose generation is still to come."""
-        return self.promised != (NEVER if self.current is None else self.current.ballot)
+        self._answered_from: tuple[object, ...] = ()  # what was known then
+        self._content_at, self._content = -1, False  # see below: as of which change of our ranks
 
     # ------------------------------------------------------------------------ what happened
 
@@ -48,8 +47,9 @@ class Follower:
 
         One that never met says nothing: others may have gone on from the one before.
         """
-        if self.current is not None and self.ranks.all_formed(self.current.ballot):
-            self._last = self.current
+        current = self.current
+        if self._last is not current is not None and self.ranks.all_formed(current.ballot):
+            self._last = current
 
     def others_met(self) -> None:
         """In the group that we agreed to. Without a rank in it we only know what we are told."""
@@ -72,14 +72,14 @@ class Follower:
         """
         if not self.preparing:
             self.urgent, self._halted_by = False, now + self._settings.halt_s
-        self.promised = ballot
+        self.promised, self.preparing = ballot, True
         self.urgent = self.urgent or urgent or self.ranks.forming
         self.asked_again(now)
         self._halt()
 
     def asked_again(self, now: float) -> None:
         """Its leader still wants it, and perhaps did not hear our answer."""
-        self._kept_at, self._answered = now, None
+        self._kept_at, self._answered, self._answered_from = now, None, ()
 
     def make_urgent(self) -> None:
         if not self.urgent:
@@ -94,11 +94,15 @@ class Follower:
 
     def answer(self) -> Ready | None:
         """That all ranks stand, and where; once, and again when that changes."""
-        if not self.preparing or self.ranks.running:
+        if not self.preparing:
             return None
         past = self._last or self.current
         gone = () if past is None else self._peers.gone_of(past)
-        standings, unheard = self.ranks.standings(), self._peers.unheard
+        unheard = self._peers.unheard
+        known = (self.ranks.changes, self._last, gone, unheard)
+        if known == self._answered_from or self.ranks.running:
+            return None
+        self._answered_from, standings = known, self.ranks.standings()
         ready = Ready(self._me, self.promised, standings, self._last, gone, unheard)
         if ready == self._answered:
             return None
@@ -107,13 +111,15 @@ class Follower:
 
     def accept(self, generation: Generation, now: float) -> bool:
         """Only the very ballot we promised, and only once."""
-        if generation.ballot != self.promised or not self.preparing:
+        if not self.preparing or generation.ballot != self.promised:
             return False
         if self.current is not None and generation.lacks(self.current):
             # Perhaps they are needed now; the others meet first, and go on.
             self.ranks.all_back(now + self._settings.dead_s)
-        self.current, self._formed_by = generation, now + self._settings.form_s
-        self._broken = False
+        self.current, self.agents = generation, generation.agents
+        self._formed_by = now + self._settings.form_s
+        self.preparing = self._broken = False
+        self._content_at = -1
         dead_on_arrival = self.ranks.missing(generation, self._me)
         if not dead_on_arrival and self.ranks.form(generation):
             self._out.append(FormRanks(generation))
@@ -133,13 +139,13 @@ class Follower:
     def member_gone(self) -> str | None:
         if self.current is None:
             return None
-        if self.ranks.missing(self.current, self._me):
+        if not self._ranks_are_content() and self.ranks.missing(self.current, self._me):
             return f"a rank of {self._me} is down"
-        agents = self.current.agents
-        dead = [a for a in agents if not self._peers.is_alive(a)]
-        if self._me not in agents and len(dead) < len(agents):
+        alive = self._peers.alive
+        dead = [a for a in self.agents if a not in alive]
+        if not dead or (self._me not in self.agents and len(dead) < len(self.agents)):
             return None  # those who are in it know better
-        return f"{dead[0]} is gone" if dead else None
+        return f"{dead[0]} is gone"
 
     def forsaken(self, now: float) -> bool:
         """Whether the leader of the promised ballot is gone, or speaks of it no more."""
@@ -151,9 +157,21 @@ class Follower:
 
         Who was parked and is back before the others halted is a member that stands all the same.
         """
+        if self._ranks_are_content():
+            return None
         if self.ranks.left(self.current):
             return "a rank is parked"
         return "a rank is up" if self._newcomer(now) else None
+
+    def _ranks_are_content(self) -> bool:
+        """Whether all who live here are members of the current generation and train, or parked,
+        and none of its members here is gone: so it is nearly always, until something happens."""
+        ranks, ours = self.ranks, self.current
+        if self._content_at != ranks.changes:
+            self._content_at = ranks.changes
+            strange = ranks.left(ours) or bool(ranks.outside(ours))
+            self._content = not strange and (ours is None or not ranks.missing(ours, self._me))
+        return self._content
 
     def _newcomer(self, now: float) -> bool:
         """Whether a rank is up that is no member; those who come soon after it come along."""

@@ -92,15 +92,19 @@ class Membership:
     def handle(self, input: Input, now: float) -> list[Output]:
         """What to do about `input`. Raises nothing, whatever comes in whichever order."""
         self._now = now
-        self._follower.slept(self._peers.wake(now))
+        if slept_s := self._peers.wake(now):
+            self._follower.slept(slept_s)
         self._take_in(input)
         self._follower.note_training()
         if not self._done:
             self._pursue()
-            self._escalate()
-            self._answer()
-            self._decide()
-        self._beat()
+            if self._follower.preparing:
+                self._escalate()
+                self._answer()
+            if self._round is not None:
+                self._decide(self._round)
+        if now >= self._beat_at:
+            self._beat()
         out = self._out.copy()
         self._out.clear()
         return out
@@ -113,6 +117,8 @@ class Membership:
                 pass
             case words.Heard(message):
                 self._hear(message)
+            case words.RankProgress(rank, life, step):
+                self._ranks.progress(rank, life, step)
             case words.PeerLost(agent):
                 self._lose(agent)
             case words.TurnedAway(agent, ranks):
@@ -133,8 +139,6 @@ class Membership:
                 self._ranks.parked(rank, life, ballot)
             case words.RankBroken(rank, life, ballot):
                 self._follower.broke(rank, life, ballot)
-            case words.RankProgress(rank, life, step):
-                self._ranks.progress(rank, life, step)
             case words.RankDown(rank, life):
                 self._ranks.down(rank, life)
             case words.RunDone():
@@ -162,8 +166,6 @@ class Membership:
                 self._finish()
             return
         self._peers.hear(message.sender)
-        if isinstance(message, words.Heartbeat | Ready):
-            self._peers.hears_not(message.sender, message.unheard)
         self._start.is_here(message.sender)
         match message:
             case words.Heartbeat():
@@ -180,20 +182,23 @@ class Membership:
                 self._outbid(promised)
 
     def _hear_heartbeat(self, beat: words.Heartbeat) -> None:
+        self._peers.hears_not(beat.sender, beat.unheard)
         self._outbid(beat.promised, beat.current)
         if beat.done:
             self._finish()
-        ours = None if self.current is None else self.current.ballot
-        if self._is_ours(beat) and beat.met:
+        is_ours = self._is_ours(beat)
+        if is_ours and beat.met:
             self._follower.others_met()
-        elsewhere = beat.current is not None and not self._is_ours(beat)
+        elsewhere = beat.current is not None and not is_ours
         self._strangers.heard(beat.sender, elsewhere=elsewhere, now=self._now)
-        if self.current is not None and beat.promised == ours != beat.current:
-            self._repeat_go(beat.sender, self.current)
+        ours = self.current
+        if ours is not None and beat.promised == ours.ballot != beat.current:
+            self._repeat_go(beat.sender, ours)
 
     def _is_ours(self, beat: words.Heartbeat) -> bool:
-        ours = self.current
-        return ours is not None and (ours.ballot, ours.agents) == (beat.current, beat.agents)
+        if self.current is None or self.current.ballot != beat.current:
+            return False
+        return self._follower.agents == beat.agents
 
     def _repeat_go(self, to: str, generation: Generation) -> None:
         """It promised, and did not hear what came of it."""
@@ -215,8 +220,7 @@ class Membership:
 
     def _may_join(self, agent: str) -> bool:
         """Not before all hear it who train: it would only be left out again."""
-        trains = () if self.current is None else self.current.agents
-        apart = any(self._peers.are_apart(agent, a) for a in trains if a != agent)
+        apart = any(self._peers.are_apart(agent, a) for a in self._follower.agents if a != agent)
         return not apart and self._callers.heard(agent, self._now)
 
     def _hear_prepare(self, prepare: words.Prepare) -> None:
@@ -235,6 +239,7 @@ class Membership:
             self._send(prepare.sender, words.Refused(self._me, self.promised))
 
     def _hear_ready(self, ready: Ready) -> None:
+        self._peers.hears_not(ready.sender, ready.unheard)
         if ready.standings:
             self._start.rank_is_up(self._now)
         if self._round is not None and self._round.ballot == ready.ballot:
@@ -258,10 +263,10 @@ class Membership:
 
     def _pursue(self) -> None:
         """What is wished is led, or asked of who leads, again with every heartbeat."""
-        leader = self.leader
+        leader = self._peers.alive[0]
         if leader != self._me:
             self._round = None
-        wish = self._wish()
+        wish = self._wish(leads=leader == self._me)
         if wish is None:
             self._pleaded = None
         elif leader == self._me:
@@ -275,7 +280,7 @@ class Membership:
             self._pleaded, self._pleaded_at = (leader, wish.urgent), self._now
             self._send(leader, words.Plea(self._me, wish.reason, wish.urgent))
 
-    def _wish(self) -> _Wish | None:
+    def _wish(self, *, leads: bool) -> _Wish | None:
         """A ballot we promised comes first, as long as somebody leads it."""
         if self._follower.preparing:
             led = self._round is not None or not self._forsaken()
@@ -284,7 +289,7 @@ class Membership:
             return _Wish(fault, True)
         if (change := self._follower.change(self._now)) is not None:
             return _Wish(change, False)
-        return self._estranged()
+        return self._estranged() if leads else None
 
     def _forsaken(self) -> bool:
         """Our own ballot is, as soon as we lead it no more."""
@@ -295,10 +300,10 @@ class Membership:
         Where a member of ours does, ours comes to no boundary any more."""
         since = self._now - 2 * self._settings.heartbeat_s
         found = self._strangers.found(since, self._peers.is_alive)
-        if self.leader != self._me or not any(self._callers.heard(a, self._now) for a in found):
+        if not found or not any(self._callers.heard(a, self._now) for a in found):
             return None
-        ours = () if self.current is None else self.current.agents
-        return _Wish(f"{', '.join(found)} trains elsewhere", not {*ours}.isdisjoint(found))
+        urgent = not {*self._follower.agents}.isdisjoint(found)
+        return _Wish(f"{', '.join(found)} trains elsewhere", urgent)
 
     # --------------------------------------------------------------------- as one who is asked
 
@@ -356,11 +361,8 @@ class Membership:
     def _prepare(self, opened: Round) -> words.Prepare:
         return words.Prepare(self._me, opened.ballot, opened.urgent)
 
-    def _decide(self) -> None:
+    def _decide(self, opened: Round) -> None:
         """Go, as soon as everybody alive is ready and they are enough."""
-        opened = self._round
-        if opened is None:
-            return
         wanted = None if self.current is not None else self._start.wanted(self._now)
         waits = self._settings.minority_waits
         generation = opened.generation(self._peers, self._now, wanted, self.current, waits)
@@ -380,17 +382,15 @@ class Membership:
 
     def _beat(self) -> None:
         """Once per heartbeat: that we live, and the open ballot again to all who are alive."""
-        if self._now < self._beat_at:
-            return
         self._beat_at = self._now + self._settings.heartbeat_s
-        for peer in self._peers.known:
-            self._send(peer, self._heartbeat())
+        beat = self._heartbeat()
+        self._out.extend(Send(peer, beat) for peer in self._peers.known)
         if self._round is not None:
             self._ask_all(self._round)
 
     def _heartbeat(self) -> words.Heartbeat:
-        ours = self.current
-        ballot, agents = (None, ()) if ours is None else (ours.ballot, ours.agents)
+        ballot = None if self.current is None else self.current.ballot
+        agents = self._follower.agents
         step, met, unheard = self._ranks.step, self._follower.met, self._peers.unheard
         return words.Heartbeat(
             self._me, self.promised, ballot, step, self._done, agents, met, unheard

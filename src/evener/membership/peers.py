@@ -7,6 +7,7 @@ Two may be silent to each other whom a third one hears; so what the others hear 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from evener.membership.generation import Ballot, Generation
@@ -25,7 +26,11 @@ class Peers:
         self._unheard_by: dict[str, frozenset[str]] = {}
         self._lost: set[str] = set()
         self._evidence: dict[str, Ballot] = {}
-        self._alive: tuple[str, ...] | None = None  # as of now; None when it may have changed
+        # Both hold until a silence gets too long, or until something happens: then they are None.
+        self._alive: tuple[str, ...] | None = None
+        self._heard_first = now  # when the longest silent of the alive was heard
+        self._unheard: tuple[str, ...] | None = None
+        self._own_first = now  # the same, of those that we hear ourselves
 
     @property
     def known(self) -> list[str]:
@@ -34,9 +39,10 @@ class Peers:
     @property
     def alive(self) -> tuple[str, ...]:
         """All believed alive, this agent included, in order."""
-        if self._alive is None:
-            others = (a for a in self._heard if not self.is_silent(a))
+        if self._alive is None or self._now - self._heard_first > self._dead_s:
+            others = [a for a in self._heard if not self.is_silent(a)]
             self._alive = tuple(sorted((self._me, *others)))
+            self._heard_first = min((self._heard[a] for a in others), default=math.inf)
         return self._alive
 
     @property
@@ -53,8 +59,11 @@ class Peers:
     def unheard(self) -> tuple[str, ...]:
         """Whom we do not hear, whatever others say, and whose line did not end."""
         silent_at = self._now - self._dead_s
-        reachable = self._known - self._lost
-        return tuple(sorted(a for a in reachable if self._own.get(a, self._born_at) < silent_at))
+        if self._unheard is None or self._own_first < silent_at:
+            own = {a: self._own.get(a, self._born_at) for a in self._known - self._lost}
+            self._unheard = tuple(sorted(a for a, at in own.items() if at < silent_at))
+            self._own_first = min((at for at in own.values() if at >= silent_at), default=math.inf)
+        return self._unheard
 
     def hears_not(self, agent: str, others: Iterable[str]) -> None:
         """It said so, last."""
@@ -79,20 +88,23 @@ class Peers:
         A process that was stopped, or a laptop that slept, finds everybody silent. It gives them
         the time to be heard again that it was away.
         """
-        slept, self._now, self._alive = now - self._now, now, None
+        slept, self._now = now - self._now, now
         if slept <= self._dead_s / 2:
             return 0.0
+        self._alive = self._unheard = None
         self._born_at += slept
         self._heard = {a: at + slept for a, at in self._heard.items()}
         self._own = {a: at + slept for a, at in self._own.items()}
         return slept
 
     def hear(self, agent: str) -> None:
-        self._known.add(agent)
+        alive, unheard = self._alive, self._unheard
+        if alive is None or agent not in alive or unheard is None or agent in unheard:
+            self._alive = self._unheard = None
+            self._known.add(agent)
+            self._lost.discard(agent)
+            self._evidence.pop(agent, None)
         self._heard[agent] = self._own[agent] = self._now
-        self._lost.discard(agent)
-        self._evidence.pop(agent, None)
-        self._alive = None
 
     def vouch(self, agents: Iterable[str]) -> None:
         """Somebody else heard these: let them have the time to reach us, unless they are lost."""
@@ -101,7 +113,7 @@ class Peers:
                 self._known.add(agent)
                 self._own[agent] = self._now
             self._heard[agent] = self._now
-        self._alive = None
+        self._alive = self._unheard = None
 
     def lose(self, agent: str, promised: Ballot) -> None:
         """It is gone. That is evidence for every generation up to the one promised now.
@@ -112,7 +124,7 @@ class Peers:
         self._lost.add(agent)
         self._unheard_by.pop(agent, None)
         self._evidence[agent] = promised
-        self._alive = None
+        self._alive = self._unheard = None
 
     def gone_of(self, generation: Generation) -> tuple[str, ...]:
         """Who of it is dead by evidence. Who was lost before it has been heard by its leader."""

@@ -28,6 +28,7 @@ class Ranks:
 
     def __init__(self) -> None:
         self._live: dict[int, Rank] = {}
+        self.changes = 0  # of who lives, stands, has met or is parked, and where who stands does
 
     # ------------------------------------------------------------------------ what happened
 
@@ -37,6 +38,7 @@ class Ranks:
         One that was parked is from now on as new as any other.
         """
         known = self._live.get(member.rank)
+        self.changes += 1
         if known is None or known.member.life < member.life:
             self._live[member.rank] = Rank(member, now)
         elif known.member == member and known.parked:
@@ -44,6 +46,7 @@ class Ranks:
 
     def down(self, rank: int, life: int) -> None:
         if self._find(rank, life) is not None:
+            self.changes += 1
             del self._live[rank]
 
     def halted(self, rank: int, life: int, ballot: Ballot, step: int) -> None:
@@ -53,16 +56,19 @@ class Ranks:
         """
         known = self._find(rank, life)
         if known is not None and ballot > known.asked:
+            self.changes += 1
             known.standing, known.step = True, step
 
     def parked(self, rank: int, life: int, ballot: Ballot) -> None:
         """Told to form since, it will: then it has left a group that is over anyway."""
         known = self._find(rank, life)
         if known is not None and ballot == known.asked:
+            self.changes += 1
             known.parked, known.standing, known.step = True, True, -1
 
     def all_back(self, at: float) -> None:
         """Who is parked is from `at` on as new as any other."""
+        self.changes += 1
         for rank in self._live.values():
             if rank.parked:
                 rank.parked, rank.up_at = False, at
@@ -70,17 +76,21 @@ class Ranks:
     def formed(self, rank: int, life: int, ballot: Ballot, step: int) -> None:
         known = self._find(rank, life)
         if known is not None and ballot == known.asked:
+            self.changes += 1
             known.formed = True
             if not known.standing:
                 known.step = step
 
     def progress(self, rank: int, life: int, step: int) -> None:
         known = self._find(rank, life)
-        if known is not None:
-            known.step = max(known.step, step)
+        if known is not None and step > known.step:
+            known.step = step
+            if known.standing:
+                self.changes += 1
 
     def form(self, generation: Generation) -> bool:
         """Whether any rank here is a member, and from now on no longer stands."""
+        self.changes += 1
         mine = [r for r in self._live.values() if r.member in generation.members]
         for rank in mine:
             rank.asked, rank.standing, rank.formed = generation.ballot, False, False
@@ -112,8 +122,8 @@ class Ranks:
         return bool(asked) and all(r.formed for r in asked)
 
     def standings(self) -> tuple[Standing, ...]:
-        ranks = (r for _, r in sorted(self._live.items()))
-        return tuple(Standing(r.member, r.step, r.parked) for r in ranks)
+        ranks = [self._live[number] for number in sorted(self._live)]
+        return tuple([Standing(r.member, r.step, r.parked) for r in ranks])
 
     def missing(self, generation: Generation, agent: str) -> bool:
         """Whether a member of `agent` is no longer alive, or lives again as somebody new."""

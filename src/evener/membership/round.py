@@ -34,12 +34,14 @@ class Round:
         Where nobody has trained yet, `wanted` are waited for, and what the leader `accepted`
         stands for what was trained: a start that failed is no reason to start in two places.
         """
+        waits = now < self.patience_ends_at
+        if waits and not self.readys.keys() >= {*peers.alive}:
+            return None
         readys = {a: r for a, r in self.readys.items() if peers.is_alive(a)}
         last = newest(readys.values()) or accepted
         gone = set() if last is None else _gone_of(last, readys.values(), peers)
         elsewhere = set() if last is None else {*last.agents} - gone
-        awaited = ({*peers.alive} | elsewhere) - {*readys}
-        if now < self.patience_ends_at and not all(peers.is_silent(a) for a in awaited):
+        if waits and not all(peers.is_silent(a) for a in elsewhere - {*readys}):
             return None
         if last is None:
             enough = wanted is None or (peers.complete and wanted.met_by(readys.values()))
