@@ -47,7 +47,7 @@ def _state(pid: int) -> str:
 
 
 def _await(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

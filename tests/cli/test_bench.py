@@ -39,6 +39,8 @@ at_end = false
 workers = 2
 threads = 1
 device = "cpu"
+[membership]
+standby = false
 """
 
 

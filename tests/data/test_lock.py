@@ -75,7 +75,7 @@ def test_a_lock_that_stays_still_is_taken_over(
 def test_a_lock_that_is_touched_is_not_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "_STILL_S", 0.5)
+    monkeypatch.setattr(lock, "_STILL_S", 1.0)
     monkeypatch.setattr(lock, "_TOUCH_S", 0.05)
     path = tmp_path / "lock"
     ended = threading.Event()
@@ -88,7 +88,7 @@ def test_a_lock_that_is_touched_is_not_taken_over(
     with lock.hold(path):
         waiter = threading.Thread(target=wait_for_it)
         waiter.start()
-        time.sleep(1.2)
+        time.sleep(1.5)
         ended.set()
     waiter.join()
     assert entered == [True]

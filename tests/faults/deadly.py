@@ -1,4 +1,4 @@
-"""Data and a loss that kill their own rank, once, in a named phase of a named step; or hang there.
+"""Data and a loss that kill their own rank, once, in a named phase, from a step on; or hang there.
 
 What shall die is said in the environment, as `RANK:STEP:PHASE`, with a file that the one death
 creates: whoever comes after finds it and lives. Several are parted by commas, each with a file of
@@ -38,7 +38,7 @@ def _rank() -> int:
 def _die_in(phase: str) -> None:
     for number, planned in enumerate(os.environ.get("DEADLY", "-1:0:none").split(",")):
         rank, step, wanted, *how = planned.split(":")
-        if (phase, _seen["steps"]) != (wanted, int(step)) or _rank() != int(rank):
+        if phase != wanted or _seen["steps"] < int(step) or _rank() != int(rank):
             continue
         try:
             Path(os.environ["DEADLY_ONCE"] + (str(number) if number else "")).touch(exist_ok=False)

@@ -26,6 +26,9 @@ path = "words.txt"
 [train]
 global_batch = 4
 steps = 3
+
+[membership]
+standby = false
 """
 
 USER = """
@@ -38,6 +41,9 @@ name = "mine:build"
 [train]
 global_batch = 4
 steps = 3
+
+[membership]
+standby = false
 """
 
 SHAPE = "from evener.shape import Shape\n"

@@ -35,21 +35,19 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     return runs.run_of(folder)
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_a_rank_killed_in_any_phase_costs_nothing(
-    tmp_path: Path, unbroken: RunDir, phase: str
-) -> None:
-    victim = PHASES.index(phase) % 3  # the first rank, which leads, among them
-    job = runs.write_job(tmp_path, steps=STEPS)
+def test_ranks_killed_in_every_phase_cost_nothing(tmp_path: Path, unbroken: RunDir) -> None:
+    """One in each, the first rank among them, which leads; most die before the last is replaced."""
+    job = runs.write_job(tmp_path, workers=len(PHASES) + 1, steps=STEPS)
+    victims = [f"{rank}:{10 * rank + 10}:{phase}" for rank, phase in enumerate(PHASES)]
     done = runs.evener(
-        tmp_path, "run", str(job),
-        DEADLY=f"{victim}:20:{phase}", DEADLY_ONCE=str(tmp_path / "died"),
+        tmp_path, "run", str(job), "-o", "balance.policy=equal",
+        DEADLY=",".join(victims), DEADLY_ONCE=str(tmp_path / "died"),
     )  # fmt: skip
     run = runs.run_of(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "died").exists()
-    lost = runs.events(run, RankLost)
-    assert [(e.rank, e.reason) for e in lost] == [(victim, "killed by SIGKILL")]
+    assert len(list(tmp_path.glob("died*"))) == len(PHASES)
+    lost = [(e.rank, e.reason) for e in runs.events(run, RankLost)]
+    assert sorted(lost) == [(rank, "killed by SIGKILL") for rank in range(len(PHASES))]
     steps = [e.step for e in runs.events(run, StepCommitted)]
     assert sorted(set(steps)) == list(range(1, STEPS + 1))
     assert runs.difference(run, unbroken) < TOLERANCE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.faults import runs
 
 pytestmark = pytest.mark.slow
 TOLERANCE = 1e-11
+LEAN = ("-o", "membership.standby=false")
 
 
 def test_ctrl_c_stops_with_a_checkpoint_and_resume_ends_where_it_would_have(
@@ -19,20 +21,27 @@ def test_ctrl_c_stops_with_a_checkpoint_and_resume_ends_where_it_would_have(
 ) -> None:
     job = runs.write_job(tmp_path, workers=2, steps=150, pause_s=0.05)
     run = runs.run_of(tmp_path)
-    with runs.started(tmp_path, "run", str(job)) as process:
+    with runs.started(tmp_path, "run", str(job), *LEAN) as process:
         runs.wait_for(run, StepCommitted, step=20)
         process.send_signal(signal.SIGINT)
-        assert process.wait(runs.PATIENCE_S) == 130
+        said, _ = process.communicate(timeout=runs.PATIENCE_S)
+        assert process.returncode == 130, said
+    assert "stopping with a checkpoint" in said
+    assert "harm stopped at step" in said
+    assert "evener resume harm" in said
     stopped = runs.wait_for(run, RunEnded)
     assert stopped.outcome == "stopped"
     assert 20 <= stopped.step < 150
-    again = runs.evener(tmp_path, "resume", "harm", "--workers", "1")
+    again = runs.evener(tmp_path, "resume", "harm", "--workers", "1", "--json")
     assert again.returncode == 0, again.stdout + again.stderr
+    told = [json.loads(line) for line in again.stdout.splitlines()]
+    assert (told[0]["kind"], told[0]["resumed"]) == ("RunStarted", True)
+    assert min(e["step"] for e in told if e["kind"] == "StepCommitted") == stopped.step + 1
     steps = [e.step for e in runs.events(run, StepCommitted)]
     assert steps == list(range(1, 151))  # none lost, none twice
     whole = tmp_path / "whole"
     job = runs.write_job(whole, workers=1, steps=150)
-    assert runs.evener(whole, "run", str(job)).returncode == 0
+    assert runs.evener(whole, "run", str(job), *LEAN).returncode == 0
     assert runs.difference(run, runs.run_of(whole)) < TOLERANCE
     runs.assert_kept(run)
 

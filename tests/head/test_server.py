@@ -89,7 +89,7 @@ def test_agents_that_end_without_an_end_are_a_failure(run: RunDir) -> None:
 
 
 def test_silence_is_recorded_as_a_run_that_vanished(run: RunDir) -> None:
-    with in_thread(run, silence_s=0.5) as address:
+    with in_thread(run, silence_s=1.5) as address:
         tell(address, STARTED, StepCommitted(7, 0, 32, 0.5, 32.0, 32, 0.1, None, 0.5, 1))
         await_end(address)
     ended = last_event(run)
@@ -99,7 +99,7 @@ def test_silence_is_recorded_as_a_run_that_vanished(run: RunDir) -> None:
 
 
 def test_an_end_that_was_told_is_not_told_again(run: RunDir) -> None:
-    with in_thread(run, silence_s=0.5) as address:
+    with in_thread(run, silence_s=1.5) as address:
         tell(address, STARTED, RunEnded("stopped", 3))
         await_end(address)
     assert last_event(run) == RunEnded("stopped", 3)
@@ -118,8 +118,8 @@ def test_the_end_of_an_earlier_life_does_not_count(run: RunDir) -> None:
 
 
 def test_posts_without_events_keep_the_head(run: RunDir) -> None:
-    with in_thread(run, silence_s=1.0) as address:
-        for _ in range(15):
+    with in_thread(run, silence_s=2.0) as address:
+        for _ in range(25):
             assert serving.post(address, {"events": []})[0] == 200
             time.sleep(0.1)
     assert recorded(run) == []
@@ -223,7 +223,7 @@ def test_when_its_machine_goes_it_hears_the_last_words_and_is_to_be_started_agai
     with in_process(run) as head:
         tell(head.address, STARTED)
         head.process.send_signal(signal.SIGPWR)
-        time.sleep(1.0)
+        time.sleep(0.3)
         tell(head.address, RunEnded("finished", 1) if ended else Alert("note", "the last word"))
         assert head.process.wait() == (0 if ended else contract.AWAY_STATUS)
     last = "RunEnded" if ended else "Alert"

@@ -163,7 +163,8 @@ class Agent(Process):
             peers=list(peers),
             now=world.now,
         )
-        self.promised, self.current = NEVER, None  # as of the last check
+        self.promised = NEVER  # as of the last check, both
+        self.current: Generation | None = None
 
     def take(self, input: words.Input) -> None:
         world, opened = self.world, self.machine._round

@@ -78,7 +78,7 @@ def test_one_process_forms_many_generations() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
         assert sums == [2.0, 2.0]
 
 
@@ -111,7 +111,7 @@ def hear_of_the_break(groups: Sequence[Group], work: Callable[[Group], object]) 
     for group in groups:
         group.break_up()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert len(heard) == len(groups), "a rank did not hear of the break"
 
 
@@ -161,7 +161,7 @@ def frozen_partner(stores: Sequence[StoreHost], work: str) -> Iterator[list[Grou
             for group in groups:
                 group.close()
             process.send_signal(signal.SIGCONT)
-            assert process.wait(20) == partner.BROKEN
+            assert process.wait(60) == partner.BROKEN
         finally:
             process.kill()
 
@@ -199,9 +199,9 @@ def test_breaking_up_ends_a_forming_that_waits_for_somebody() -> None:
 
     thread = threading.Thread(target=one)
     thread.start()
-    assert registered.wait(10)
+    assert registered.wait(60)
     breakers[0]()  # type: ignore[operator]
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     assert len(errors) == 1
 

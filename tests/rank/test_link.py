@@ -37,7 +37,7 @@ class FakeLine:
 
     def tell(self, order: Order) -> None:
         self.orders.put(order)
-        self.asked.get(timeout=10)
+        self.asked.get(timeout=60)
 
     def flush(self, timeout_s: float) -> bool:
         return True
@@ -58,7 +58,7 @@ def agent() -> FakeLine:
 @pytest.fixture
 def link(agent: FakeLine) -> Iterator[Link]:
     link = Link(cast("Line", agent))
-    agent.asked.get(timeout=10)
+    agent.asked.get(timeout=60)
     yield link
     link.close()
 
@@ -155,13 +155,13 @@ def test_a_rank_in_a_group_tells_how_it_gets_on(
 ) -> None:
     monkeypatch.setattr(link_module, "PULSE_S", 0.01)
     quick = Link(cast("Line", agent))
-    agent.asked.get(timeout=10)
+    agent.asked.get(timeout=60)
     quick.pulse.beat()
     time.sleep(0.1)
     assert not [o for o in agent.said if isinstance(o, Pulse)]  # it stands: nothing is expected
     agent.tell(Form(generation(FIRST)))
     with quick.pulse.rest():
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while Pulse(1, resting=True) not in agent.said:
             assert time.monotonic() < deadline
             time.sleep(0.01)

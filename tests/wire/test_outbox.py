@@ -144,8 +144,8 @@ def test_many_threads_may_put(run: RunDir) -> None:
 
 
 def test_signs_of_life_go_without_events(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_room, "ALIVE_S", 0.2)
-    with in_thread(run, silence_s=1.0) as address, box(address, run) as outbox:
+    monkeypatch.setattr(outbox_room, "ALIVE_S", 0.1)
+    with in_thread(run, silence_s=2.0) as address, box(address, run) as outbox:
         time.sleep(2.5)
         outbox.put(note(0))
         assert outbox.flush(PATIENCE_S)  # the head has not ended for silence
