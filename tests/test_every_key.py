@@ -6,6 +6,7 @@ That a key also does what its description says is tested where it is read.
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ def sections() -> list[type[BaseModel]]:
     return [k for k in found if k.model_fields]
 
 
-def attributes_read() -> set[str]:
+@functools.cache  # it parses all of the source
+def attributes_read() -> frozenset[str]:
     """Names read as attributes anywhere but in the schema and in what only prints it."""
     names: set[str] = set()
     for file in SOURCE.rglob("*.py"):
@@ -41,7 +43,7 @@ def attributes_read() -> set[str]:
             for node in ast.walk(tree)
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
         }
-    return names
+    return frozenset(names)
 
 
 @pytest.mark.parametrize("section", sections(), ids=lambda s: str(s.__name__))
