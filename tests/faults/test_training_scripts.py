@@ -67,7 +67,7 @@ def test_a_killed_rank_changes_nothing_of_what_a_script_learns(tmp_path: Path) -
 def test_what_a_script_raises_ends_the_run_with_its_line(tmp_path: Path) -> None:
     text = SCRIPT.replace("time.sleep(pause_s)", "assert run.step_number < 3, 'enough'")
     (tmp_path / "train.py").write_text(text)
-    lean = ("-o", "local.workers=2", "-o", "membership.standby=false")
+    lean = ("-o", "membership.standby=false")
     done = runs.evener(tmp_path, "run", "train.py", *lean, "--", "nowhere.pt", "0")
     line = 1 + text[: text.index("assert run")].count("\n")
     assert done.returncode == 4
