@@ -25,10 +25,11 @@ def test_a_script_goes_on_from_its_own_checkpoint_whoever_is_lost(tmp_path: Path
     run = runs.run_of(tmp_path, "train")
     with runs.started(tmp_path, *words, *own) as evener:
         runs.wait_for(run, StepCommitted, step=12)
+        first = runs.wait_for(run, GenerationFormed)
         os.kill(runs.pid_of(run, 2), signal.SIGKILL)
         runs.wait_for(run, RankLost, reason="killed by SIGKILL")
-        again = runs.wait_for(run, GenerationFormed, step=5)  # the step that it went back to
-        runs.wait_for(run, StepCommitted, generation=again.generation, step=again.step + 15)
+        again = runs.wait_for(run, GenerationFormed, generation=first.generation + 1)
+        runs.wait_for(run, StepCommitted, generation=again.generation, step=40)
         os.kill(agent_of(run, "agent a00"), signal.SIGKILL)  # with the first rank, and the store
         runs.wait_for(run, RankLost, reason="its agent a00 is gone")
         ended = runs.wait_for(run, RunEnded)

@@ -67,8 +67,10 @@ class Keeper:
         try:
             stored = self._add(records) if records else 0
         except errors.DiskFull:
-            self._part(records)
-            self._hear(self._last_words(records))
+            try:
+                self._hear(self._last_words(records))
+            finally:
+                self._part(records)
             raise
         finally:
             self._taking.discard(threading.get_ident())
@@ -104,7 +106,8 @@ class Keeper:
         self.run_ended = self.run_ended or ended
 
     def _part(self, records: list[Record]) -> None:
-        """Who says goodbye is gone, whether or not there is space to write that down."""
+        """Who says goodbye is gone, whether or not there was space to write that down: not before
+        it is written, for when all are gone, the head looks whether they told the run's end."""
         ended = {r.event.agent for r in records if isinstance(r.event, AgentEnded)}
         self.ended_agents |= ended
         if ended:
