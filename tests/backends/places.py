@@ -26,6 +26,8 @@ from tests.lab import swarm as lab
 
 PROC = Path("/proc")
 BUILDS = ("local", "docker")  # where an image that was built for a run is where it runs
+NEAR = ("local", "docker")  # where whoever stops a run, or is lost to it, is on the same machine
+CONTAINED = ("docker", "swarm")  # of processes alone, other tests show it
 SOON_S = 10.0
 _ASK = f"""
 import http.client, sys

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from evener.rundir import measured
+from tests.backends.places import CONTAINED
 from tests.backends.shell import Shell, said
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
+@pytest.mark.parametrize("place", CONTAINED, indirect=True)
 def test_a_bench_leaves_profiles_of_every_machine_and_nothing_else(shell: Shell) -> None:
     job = shell.write_job()
     done = shell.evener("bench", job, "--on", shell.place.name)

@@ -22,7 +22,7 @@ from evener.events import (
 from evener.rundir import checkpoints
 from evener.rundir.layout import RunDir
 from tests.backends import shell as shells
-from tests.backends.places import BUILDS, Place
+from tests.backends.places import BUILDS, CONTAINED, NEAR, Place
 from tests.backends.shell import Shell, check_steps, events, said, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -53,6 +53,7 @@ def test_a_run_goes_to_its_end_and_leaves_files_and_nothing_else(shell: Shell) -
     assert (over.returncode, "E403" in over.stderr) == (5, True)
 
 
+@pytest.mark.parametrize("place", CONTAINED, indirect=True)
 def test_a_script_goes_on_from_its_own_checkpoint_whoever_dies(shell: Shell) -> None:
     shutil.copy(EXAMPLE, shell.folder / "train.py")
     own = '["--steps", "90", "--save-every", "5", "--pause-s", "0.05"]'
@@ -122,6 +123,7 @@ def _stopped(run: RunDir) -> int:
     return ended.step
 
 
+@pytest.mark.parametrize("place", NEAR, indirect=True)
 def test_a_run_that_lost_its_shell_goes_to_its_end_and_leaves_nothing(shell: Shell) -> None:
     run = shell.run()
     with shell.attached(shell.write_job(steps=LASTING)) as process:
@@ -146,6 +148,7 @@ def test_ctrl_c_stops_with_a_checkpoint(shell: Shell) -> None:
     shell.await_nothing_left()
 
 
+@pytest.mark.parametrize("place", NEAR, indirect=True)
 def test_a_second_ctrl_c_stops_at_once(shell: Shell) -> None:
     run = shell.run()
     with shell.attached(shell.write_job(steps=LONG)) as process:
@@ -172,6 +175,7 @@ def test_a_machine_that_is_killed_comes_back_and_no_step_is_lost(shell: Shell) -
     shell.await_nothing_left()
 
 
+@pytest.mark.parametrize("place", ["swarm"], indirect=True)
 def test_runs_of_one_name_have_names_and_folders_of_their_own_and_do_not_touch_each_other(
     shell: Shell, place: Place, tmp_path: Path
 ) -> None:
