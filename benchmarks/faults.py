@@ -52,6 +52,7 @@ KILL_S, KILL_WORST_S, FREEZE_S, THAW_S = 0.5, 1.5, 4.0, 5.0
 HEAD_S, TAKEOVER_S, REJOIN_S = 3.0, 10.0, 1.0
 STALL_PER_CENT, WEIGHTS = 1.0, 1e-12
 FLIPS = 200
+LONG = ("head-pause", "machine", "rejoin", "checkpoint")  # not part of a quick run
 EVERY_S = 60.0  # a checkpoint a minute
 WRITE_STEPS = 30  # by which one is written
 
@@ -416,17 +417,24 @@ def _torchrun(times: int) -> dict[str, Spread]:
 
 
 def measure(settings: Settings) -> Iterator[Case]:
+    """By what is done together: who asks for one figure gets those that come of the same runs."""
     few, many = (2, 3) if settings.quick else (5, 20)
-    beside = {} if settings.quick else _torchrun(few)
+    flips = 20 if settings.quick else FLIPS
     with Trials() as trials:
-        yield from _killed(trials, many, beside)
-        yield from _frozen(trials, few if settings.quick else many)
-        if not settings.quick:
-            yield from _headless(trials, few)
-            yield from _taken_over(trials, few)
-            yield from _rejoined(trials, many)
-            yield from _stalled(trials, few)
-        yield from _flipped(trials, 20 if settings.quick else FLIPS)
+        parts: dict[tuple[str, ...], Callable[[], Iterator[Case]]] = {
+            ("kill", "kill-worst", "weights"): lambda: _killed(
+                trials, many, {} if settings.quick else _torchrun(few)
+            ),
+            ("freeze", "thaw"): lambda: _frozen(trials, few if settings.quick else many),
+            ("head-pause", "head-back"): lambda: _headless(trials, few),
+            ("machine", "machine-worst", "takeover"): lambda: _taken_over(trials, few),
+            ("rejoin",): lambda: _rejoined(trials, many),
+            ("checkpoint",): lambda: _stalled(trials, few),
+            ("flips",): lambda: _flipped(trials, flips),
+        }
+        for names, take in parts.items():
+            if any(map(settings.wants, names)) and not (settings.quick and names[0] in LONG):
+                yield from take()
 
 
 if __name__ == "__main__":
