@@ -43,9 +43,7 @@ class Boards:
 
     folder: Path
     _known: dict[Path, Board] = field(default_factory=dict)
-    _owners: dict[str, Path] = field(
-        default_factory=dict
-    )  # of a name, the folder that had it first
+    _owners: dict[str, Path] = field(default_factory=dict)  # by tag, the folder that had it first
     _old: set[Path] = field(default_factory=set)  # that were there when it started
     _seek_at: float = 0.0
 

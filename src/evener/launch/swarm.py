@@ -119,9 +119,11 @@ class SwarmLauncher(DockerLauncher):
         tasks = list(swarm.tasks(self.engine, self._joined))
         lost = [task for task in tasks if task.failed]
         self._joined.difference_update(t.service for t in tasks if t.failed or t.state == "Running")
-        if lost and self._may_bring(run, lost):
-            plan = placement.from_dict(layout.read_json(run.plan_file))
-            self._bring(run, lost, self._as_started(run, plan).image)
+        if not lost:
+            return
+        plan = placement.from_dict(layout.read_json(run.plan_file))
+        if freight := self._freight(run, lost, self._as_started(run, plan).image):
+            self._bring(freight, lost)
             for service in {task.service for task in lost}:
                 self.engine.call("service", "update", "--force", "--detach", service)
 
@@ -183,11 +185,12 @@ class SwarmLauncher(DockerLauncher):
         run, brought = rendered.run, set[str]()
         while lost := self._lost(run, {each["Name"] for each in self._listed("service", run)}):
             lacking = {task.node for task in lost}
-            if lacking <= brought or not self._may_bring(run, lost):
+            freight = self._freight(run, lost, self._image())
+            if freight is None or lacking <= brought:
                 raise _failed(lost[0])
             brought |= lacking
             self._withdraw(run)
-            self._bring(run, lost, self._image())
+            self._bring(freight, lost)
             for command in rendered.commands:
                 if command.purpose not in _MEETING:
                     self._start(command.argv[len(self.engine.program) :])
@@ -223,19 +226,19 @@ class SwarmLauncher(DockerLauncher):
         self.engine.call("rm", "--force", "--volumes", *(c["ID"] for c in self._containers(run)))
         self.engine.call("service", "rm", *(s["ID"] for s in self._listed("service", run)))
 
-    def _may_bring(self, run: RunDir, lost: Iterable[Task]) -> bool:
-        """Whether it is the image that was missing, and no registry is there for that."""
-        image = job_from_json(run.job_file.read_text(encoding="utf-8")).image
-        ours = not (image.registry or image.dockerfile)
-        return ours and all(_NO_IMAGE.search(task.error) for task in lost)
+    def _freight(self, run: RunDir, lost: Iterable[Task], image: str) -> Freight | None:
+        """None where it was not the image that was missing, or a registry is there for that."""
+        own = job_from_json(run.job_file.read_text(encoding="utf-8")).image
+        if own.registry or own.dockerfile or not all(_NO_IMAGE.search(t.error) for t in lost):
+            return None
+        return Freight(run, image, own.start)
 
-    def _bring(self, run: RunDir, lost: Iterable[Task], image: str) -> None:
+    def _bring(self, freight: Freight, lost: Iterable[Task]) -> None:
         """To where these tasks were."""
-        plan = placement.from_dict(layout.read_json(run.plan_file))
-        nodes = {services.name_of(run, agent.machine): agent.node for agent in plan.agents}
-        job = job_from_json(run.job_file.read_text(encoding="utf-8"))
+        plan = placement.from_dict(layout.read_json(freight.run.plan_file))
+        nodes = {services.name_of(freight.run, agent.machine): agent.node for agent in plan.agents}
         machines = {task.node: nodes[task.service] for task in lost}
-        ferries.bring(self.engine, Freight(run, image, job.image.start), machines, self.note)
+        ferries.bring(self.engine, freight, machines, self.note)
 
 
 def _has_ended(run: RunDir) -> bool:
