@@ -189,13 +189,15 @@ def report(name: str, cases: Sequence[Case], settings: Settings) -> dict[str, An
 
 
 def write(path: Path, record: Mapping[str, Any], *, keep_others: bool = False) -> None:
-    """`keep_others`: cases of the record that is there, and is of the same hardware, stay."""
+    """`keep_others`: cases of the record that is there stay, each with when and where it was
+    measured."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if keep_others and path.is_file():
         before = json.loads(path.read_text())
-        if before["hardware"] == record["hardware"]:
-            cases = {case["name"]: case for case in (*before["cases"], *record["cases"])}
-            record = {**record, "cases": list(cases.values())}
+        where = {"when": before["when"], "hardware": before["hardware"]}
+        kept = [{"measured": where} | case for case in before["cases"]]
+        cases = {case["name"]: case for case in (*kept, *record["cases"])}
+        record = {**record, "cases": list(cases.values())}
     path.write_text(json.dumps(record, indent=2) + "\n")
 
 

@@ -71,7 +71,9 @@ def test_a_full_run_keeps_its_record(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert record["cases"][0]["sides"]["bare"]["p90"] == 2.2
 
 
-def test_one_case_alone_leaves_the_others_of_this_machine_in_the_record(tmp_path: Path) -> None:
+def test_one_case_alone_leaves_the_others_in_the_record_with_where_they_were_measured(
+    tmp_path: Path,
+) -> None:
     def measure(settings: Settings) -> Iterable[Case]:
         yield from (case for case in (GOOD, SHORT) if settings.wants(case.name))
 
@@ -84,11 +86,13 @@ def test_one_case_alone_leaves_the_others_of_this_machine_in_the_record(tmp_path
         ("short", 1.01),
     ]
     assert call(tmp_path, "--only", "shrot", measure=measure) == 2
+    assert "measured" not in record["cases"][1]
     elsewhere = {**record, "hardware": {**record["hardware"], "cpus": 999}}
     (tmp_path / "trial.json").write_text(json.dumps(elsewhere))
     assert call(tmp_path, "--only", "short", measure=measure) == 1
     record = json.loads((tmp_path / "trial.json").read_text())
-    assert [case["name"] for case in record["cases"]] == ["short"]
+    assert [case["name"] for case in record["cases"]] == ["good", "short"]
+    assert record["cases"][0]["measured"]["hardware"] == record["hardware"]
 
 
 def test_a_short_figure_fails_the_script(tmp_path: Path) -> None:
