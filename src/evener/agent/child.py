@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 from evener import contract, errors
 
 _TAIL_BYTES = 16_384
+LOOK_S = 0.25  # a look takes an agent as long as all that it does besides in a tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Child:
         self._process = _spawn(argv, env, log)
         self.pid = self._process.pid
         self.ended = False
+        self._suspended, self._look_due = False, 0.0
         self._loop = asyncio.get_running_loop()
         self._on_end = on_end
         self._reaping = threading.Lock()
@@ -88,12 +91,11 @@ class Child:
 
     @property
     def suspended(self) -> bool:
-        """Whether somebody has stopped it (SIGSTOP). Only Linux tells."""
-        try:
-            stat = Path(f"/proc/{self.pid}/stat").read_text(errors="replace")
-        except OSError:
-            return False
-        return stat.rpartition(")")[2].split()[0] == "T"
+        """Whether somebody has stopped it (SIGSTOP), as of some moments ago. Only Linux tells."""
+        now = time.monotonic()
+        if now >= self._look_due:
+            self._look_due, self._suspended = now + LOOK_S, _is_stopped(self.pid)
+        return self._suspended and not self.ended
 
     def tail(self, lines: int) -> list[str]:
         """The last lines of this process's part of the log, empty ones left out."""
@@ -129,6 +131,14 @@ class Child:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "T"
 
 
 def _spawn(argv: Sequence[str], env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
