@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 NICE, LOWEST = 5, 19  # a third of a rank's weight: behind one, and still there for who opens a page
@@ -16,7 +17,9 @@ def step_aside(autogroup: Path = AUTOGROUP) -> None:
     Linux may weigh whole sessions against each other, and a process only within its own: then the
     session of a head that leads one goes behind.
     """
-    with contextlib.suppress(AttributeError, OSError, ValueError):
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError, ValueError):
         os.nice(NICE)
         if os.getsid(0) == os.getpid():
             nice = int(autogroup.read_text().split()[-1])  # "/autogroup-7 nice 0"

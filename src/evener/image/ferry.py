@@ -35,6 +35,8 @@ class ToEngine(http.client.HTTPConnection):
     """By the socket that is mounted from its machine."""
 
     def connect(self) -> None:
+        if sys.platform == "win32":
+            raise OSError("engines run Linux, and so does this")
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(SILENT_S)
         self.sock.connect(ENGINE)

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -242,7 +243,9 @@ class DockerLauncher:
         return said.splitlines()[0].strip() if said.strip() else ""
 
     def _outside(self, image: str) -> Outside:
-        caller = f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else ""
+        caller = ""
+        if sys.platform != "win32":
+            caller = f"{os.getuid()}:{os.getgid()}"
         user, userns = containers.user_inside(caller, self._security())
         cache = str(contract.cache_folder())
         return Outside(image, user, cache, self.reads, userns, doors.free(self.port))

@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,7 +119,9 @@ def moved(job: Job) -> tuple[Job, tuple[Read, ...]]:
 
 
 def _owner() -> tuple[int, int]:
-    return (os.getuid(), os.getgid()) if hasattr(os, "getuid") else (NOBODYS, NOBODYS)
+    if sys.platform == "win32":
+        return NOBODYS, NOBODYS
+    return os.getuid(), os.getgid()
 
 
 def _readme(name: str) -> str:

@@ -97,10 +97,10 @@ def peak_memory_bytes(device: torch.device) -> int:
     """As `memory_bytes`, but the most it has ever been; 0 where the system does not tell."""
     if device.type != "cpu":
         return memory_bytes(device)
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         return 0
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

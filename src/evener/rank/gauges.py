@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
@@ -36,13 +37,19 @@ class Source:
     def read(self) -> dict[str, float]:
         """Nothing, where a file is gone by now or says something else."""
         try:
-            return self._tell(*(os.pread(fd, _LONGEST, 0).decode("ascii") for fd in self._fds))
+            return self._tell(*map(_content, self._fds))
         except (OSError, ValueError):
             return {}
 
     def close(self) -> None:
         while self._fds:
             os.close(self._fds.pop())
+
+
+def _content(fd: int) -> str:
+    if sys.platform == "win32":  # which has no such files
+        return ""
+    return os.pread(fd, _LONGEST, 0).decode("ascii")
 
 
 def process(proc: Path = PROC) -> list[Source]:

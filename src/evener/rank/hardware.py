@@ -124,10 +124,10 @@ def free_bytes(device: torch.device) -> int:
     """Of the device; of the machine where it is the processor and the system tells."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return COPY_BYTES * COPY_PART
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError, ValueError):
+            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return COPY_BYTES * COPY_PART
 
 
 def _give_back(device: torch.device) -> None:
@@ -174,7 +174,7 @@ def _write_speed(file: Path) -> float:
 def _read_speed(file: Path) -> float:
     """What was just written is still in memory: unless the system can be asked to forget it,
     reading it says nothing about the disk."""
-    if not hasattr(os, "posix_fadvise"):
+    if sys.platform in ("win32", "darwin"):
         raise OSError("this system reads it from memory, and cannot be told otherwise")
     with file.open("rb", buffering=0) as opened:
         os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
