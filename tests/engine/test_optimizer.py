@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -65,3 +67,50 @@ def test_each_optimizer_is_built_with_its_keys(name: str, kind: type) -> None:
         assert (group["momentum"], group["nesterov"]) == (0.8, True)
     else:
         assert (tuple(group["betas"]), group["eps"]) == ((0.5, 0.6), 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)],
+)
+def test_each_moves_weights_as_torchs_own_does(name: str, kind: Any) -> None:
+    config = train(optimizer=name, lr=0.1, momentum=0.9)
+    plain, own = nn.Linear(3, 2), nn.Linear(3, 2)
+    own.load_state_dict(plain.state_dict())
+    one = build_optimizer(config, plain.parameters(), torch.device("cpu"))
+    two = kind([{**group} for group in _groups(one, plain, own)])
+    steps: list[object] = []
+    for optimizer in (one, two):
+        optimizer.register_step_pre_hook(lambda *_: steps.append(torch.is_grad_enabled()))
+    for number in range(5):
+        for layer, optimizer in ((plain, one), (own, two)):
+            layer(torch.full((4, 3), float(number))).square().sum().backward()
+            optimizer.step()
+    assert all(map(torch.equal, plain.parameters(), own.parameters()))
+    assert len(steps) == 10
+
+
+def _groups(of: torch.optim.Optimizer, plain: nn.Module, own: nn.Module) -> list[dict[str, Any]]:
+    """The same, for the parameters of the other layer."""
+    other = dict(zip(plain.parameters(), own.parameters(), strict=True))
+    return [{**g, "params": [other[p] for p in g["params"]]} for g in of.param_groups]
+
+
+@pytest.mark.slow
+def test_none_of_them_imports_torchs_compiler() -> None:
+    """Which it would do before its first step: seconds, in every rank."""
+    code = """
+import sys
+import torch
+from evener.config.schema import Train
+from evener.engine.optimizer import build_optimizer
+for name in ("sgd", "adam", "adamw"):
+    layer = torch.nn.Linear(3, 2)
+    config = Train.model_validate({"steps": 1, "optimizer": name})
+    optimizer = build_optimizer(config, layer.parameters(), torch.device("cpu"))
+    layer(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+assert "torch._dynamo" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,6 +1,6 @@
 """A rank's process: call the agent, wait to be given a number, build, train, end.
 
-Until `Take` comes this is a warm standby: torch is imported and warm, nothing else. An error that
+Until `Take` comes this is a warm standby: torch is imported, nothing else. An error that
 a person should read goes to the agent, which ends the run with it; its traceback goes to the log.
 """
 
@@ -67,7 +67,6 @@ def main() -> None:
     link = Link(line)
     store = StoreHost(split_address(environment.agent_address)[0])
     link.say(Hello(os.getpid(), store.port))
-    _warm_up()
     run = RunDir(Path(environment.run_dir))
     failure = _guarded(lambda: _work(link, store.port, run))
     if failure is not None:
@@ -164,13 +163,6 @@ def _guarded(work: Callable[[], Any]) -> EvenerError | None:
         traceback.print_exc()
         return cause.of(error)
     return None
-
-
-def _warm_up() -> None:
-    """Pay for torch's first optimizer step (it imports a compiler) before anybody waits."""
-    parameter = torch.nn.Parameter(torch.zeros(1))
-    parameter.grad = torch.zeros(1)
-    torch.optim.SGD([parameter], fused=True).step()
 
 
 def _own_log(path: Path) -> None:

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from evener.config.schema import Train
+
+Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
+
+
+def _plain(kind: type[Kind]) -> type[Kind]:
+    """As torch has it, but for what its methods do before their work: they import torch's compiler,
+    to tell it that it need not look, and that takes a rank as long as half of torch itself."""
+    own = {
+        "step": torch.no_grad()(inspect.unwrap(kind.step)),
+        "add_param_group": inspect.unwrap(kind.add_param_group),
+    }
+    return type(kind.__name__, (kind,), own)
+
+
+SGD = _plain(torch.optim.SGD)
+Adam = _plain(torch.optim.Adam)
+AdamW = _plain(torch.optim.AdamW)
 
 
 def build_optimizer(
@@ -23,10 +42,10 @@ def build_optimizer(
     groups = [g for g in groups if g["params"]]
     fused = device.type in ("cpu", "cuda")  # one pass over memory where torch has it
     if train.optimizer == "sgd":
-        return torch.optim.SGD(
+        return SGD(
             groups, lr=train.lr, momentum=train.momentum, nesterov=train.nesterov, fused=fused
         )
-    kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam
+    kind = AdamW if train.optimizer == "adamw" else Adam
     return kind(groups, lr=train.lr, betas=train.betas, eps=train.eps, fused=fused)
 
 
