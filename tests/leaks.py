@@ -25,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 PROC = Path("/proc")
+_FILES = "/proc/self/fd"
 PATIENCE_S = 30.0  # on a busy machine an end takes long; only a leak takes all of it
 # Not under evener's own prefix: the product strips that from what its children inherit.
 MARKER = "PYTEST_SESSION_OF_EVENER"
@@ -58,6 +59,7 @@ TOOL_FOLDERS = {
     ".import_linter_cache",
 }
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +72,19 @@ class Snapshot:
     environ: dict[str, str]
     cwd: str
     writes: int  # how many writes into the repository this process had made
-    tree: dict[str, tuple[int, int]]  # only in CI, where nobody edits meanwhile
+    children: int  # how many processes it had started: they may have written there as well
 
 
 _writes: list[str] = []
+_children: list[str] = []
+_tree: dict[str, tuple[int, int]] = {}  # the repository as last seen; only in CI
 
 
 def start_watching() -> None:
     """Once a session: mark what will be started, and note every write into the repository."""
     os.environ[MARKER] = SESSION
-    sys.addaudithook(_note_write)
+    sys.addaudithook(_note_event)
+    _look_at_tree()
 
 
 def blind_spots() -> list[str]:
@@ -100,7 +105,7 @@ def look() -> Snapshot:
         environ=_environ(),
         cwd=str(Path.cwd()),
         writes=len(_writes),
-        tree=dict(_tree()) if os.environ.get("CI") else {},
+        children=len(_children),
     )
 
 
@@ -128,6 +133,7 @@ def restore(before: Snapshot) -> None:
     for name in _environ().keys() - before.environ.keys():
         del os.environ[name]
     os.environ.update(before.environ)
+    _look_at_tree()
 
 
 def _differences(before: Snapshot) -> list[str]:
@@ -191,8 +197,8 @@ def _changed_cwd(before: Snapshot) -> Iterator[str]:
 def _new_writes(before: Snapshot) -> Iterator[str]:
     for path in sorted(set(_writes[before.writes :])):
         yield f"written into the repository: {path}"
-    if before.tree:
-        for path, stamp in sorted(set(_tree()) - set(before.tree.items())):
+    if _tree and len(_children) > before.children:  # the look at all of it takes its time
+        for path, stamp in sorted(set(_files_of_tree()) - _tree.items()):
             yield f"new or changed in the repository: {path} ({stamp[1]} bytes)"
 
 
@@ -204,7 +210,10 @@ def _environ() -> dict[str, str]:
 
 
 def _pids() -> set[int]:
-    return {int(p.name) for p in PROC.iterdir() if p.name.isdigit()} if PROC.is_dir() else set()
+    """By plain names, as `_files` too: thousands of tests look, each twice."""
+    with contextlib.suppress(OSError):
+        return {int(name) for name in os.listdir(PROC) if name.isdigit()}  # noqa: PTH208
+    return set()
 
 
 def _stat(pid: int) -> tuple[str, int]:
@@ -226,15 +235,22 @@ def _read(path: Path) -> bytes:
 
 
 def _files() -> set[tuple[int, str]]:
-    folder = PROC / "self/fd"
-    found = set()
-    for entry in folder.iterdir() if folder.is_dir() else ():
-        with contextlib.suppress(OSError):  # the one that lists the folder is gone again
-            found.add((int(entry.name), str(entry.readlink())))
+    found = set[tuple[int, str]]()
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(_FILES):  # noqa: PTH208
+            with contextlib.suppress(OSError):  # the one that lists the folder is gone again
+                found.add((int(name), os.readlink(f"{_FILES}/{name}")))  # noqa: PTH115
     return found
 
 
-def _tree() -> Iterator[tuple[str, tuple[int, int]]]:
+def _look_at_tree() -> None:
+    """Only in CI: elsewhere somebody may edit meanwhile."""
+    if os.environ.get("CI"):
+        _tree.clear()
+        _tree.update(_files_of_tree())
+
+
+def _files_of_tree() -> Iterator[tuple[str, tuple[int, int]]]:
     for folder, names, files in os.walk(ROOT):
         names[:] = [n for n in names if n not in TOOL_FOLDERS and not n.endswith(".egg-info")]
         for name in files:
@@ -246,7 +262,10 @@ def _tree() -> Iterator[tuple[str, tuple[int, int]]]:
             yield str(path.relative_to(ROOT)), (facts.st_mtime_ns, facts.st_size)
 
 
-def _note_write(event: str, args: tuple[Any, ...]) -> None:
+def _note_event(event: str, args: tuple[Any, ...]) -> None:
+    if event in STARTS:
+        _children.append(event)
+        return
     if event == "open":
         path, writing = args[0], bool(args[2] & WRITING)
     elif event == "sqlite3.connect":

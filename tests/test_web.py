@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from starlette.applications import Starlette
@@ -32,7 +33,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
         serving = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
         serving.start()
         yield listening.getsockname()
-        server.should_exit = True
+        server.end()
         serving.join(PATIENCE_S)
 
 
@@ -58,10 +59,14 @@ def is_hung_up_on(caller: socket.socket) -> bool:
         return True
 
 
-@pytest.mark.parametrize("said", [b"", ASKS[:7], ASKS[:-2]])
-def test_who_does_not_come_to_the_point_is_hung_up_on(caller: socket.socket, said: bytes) -> None:
-    caller.sendall(said)
-    assert is_hung_up_on(caller)
+def test_who_does_not_come_to_the_point_is_hung_up_on(address: tuple[str, int]) -> None:
+    with ExitStack() as opened:
+        callers = []
+        for said in (b"", ASKS[:7], ASKS[:-2]):
+            made = socket.create_connection(address, timeout=PATIENCE_S)
+            callers.append(opened.enter_context(made))
+            made.sendall(said)
+        assert all(map(is_hung_up_on, callers))
 
 
 def test_nor_does_it_help_to_say_it_letter_by_letter(caller: socket.socket) -> None:

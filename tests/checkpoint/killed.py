@@ -21,7 +21,7 @@ import torch
 from evener import checkpoint
 from evener.checkpoint import Snapshot, disk
 
-STEP, VALUES = 9, 3000  # numbers in a tensor: many blocks, if blocks are small
+STEP, VALUES = 9, 1000  # numbers in a tensor: many blocks, if blocks are small
 
 
 def snapshot(value: float, step: int = STEP) -> Snapshot:

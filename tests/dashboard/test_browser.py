@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -10,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
+from playwright.sync_api import Browser, FloatRect, Locator, Page, ViewportSize, expect
 
 from evener.rundir.layout import RunDir
 from tests.dashboard import chromium
@@ -59,7 +61,7 @@ class Going:
 
 @contextmanager
 def going(folder: Path) -> Iterator[Going]:
-    job = runs.write_job(folder, steps=1_000_000, pause_s=0.01)
+    job = runs.write_job(folder, steps=1_000_000, pause_s=0.03)
     done = runs.evener(folder, "run", str(job), "--detach", "--json", "-o", "dashboard.port=0")
     assert done.returncode == 0, done.stderr
     try:
@@ -166,23 +168,19 @@ def test_a_chart_is_zoomed_by_dragging(page: Page, tmp_path: Path) -> None:
         expect(back).to_be_disabled()
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_runs_over_the_edge(
-    browser: Browser, tmp_path: Path, width: int, scheme: str
-) -> None:
+def test_nothing_runs_over_the_edge(browser: Browser, tmp_path: Path) -> None:
     run_with(tmp_path, records(Script(steps=200, ranks=3)), "demo")
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     with shown(tmp_path) as address:
-        context = browser.new_context(
-            viewport={"width": width, "height": 800},
-            color_scheme=scheme,  # type: ignore[arg-type]  # one of its words
-        )
-        page = context.new_page()
-        for path in ("/?", "/runs/demo/?"):
-            page.goto(address.replace("/?", path))
-            page.wait_for_load_state("networkidle")
-            over = page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            assert over <= 0, path
-        context.close()
+        for width, scheme in itertools.product((360, 1280), schemes):
+            size: ViewportSize = {"width": width, "height": 800}
+            context = browser.new_context(viewport=size, color_scheme=scheme)
+            page = context.new_page()
+            for path in ("/?", "/runs/demo/?"):
+                page.goto(address.replace("/?", path))
+                page.wait_for_load_state("networkidle")
+                over = page.evaluate(
+                    "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+                )
+                assert over <= 0, (path, width, scheme)
+            context.close()

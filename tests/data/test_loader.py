@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from evener.config.schema import Loading
 from evener.data import loader
@@ -191,7 +192,11 @@ def test_a_defect_arrives_with_its_trace() -> None:
         ("exit", RankFailed, "ended with status 3"),
     ],
 )
-def test_a_worker_that_dies_is_told(kind: str, error: type[EvenerError], told: str) -> None:
+def test_a_worker_that_dies_is_told(
+    kind: str, error: type[EvenerError], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = _MultiProcessingDataLoaderIter._try_get_data
+    monkeypatch.setattr(look, "__defaults__", (0.2,))  # torch looks every five seconds
     with (
         Stream(Numbers({4: kind}), requests(9), 1, 1) as stream,
         pytest.raises(error, match=told) as caught,

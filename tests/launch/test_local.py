@@ -18,6 +18,7 @@ from tests.agent.rehearsal import make_run
 
 from evener import errors, process
 from evener.events import AgentEnded, RunEnded, StepCommitted
+from evener.launch import local
 from evener.launch.base import MASK, Handle, Started, read_handle, write_handle
 from evener.launch.local import LocalLauncher
 from evener.placement import Plan
@@ -138,7 +139,10 @@ def test_stop_lets_the_run_end_with_its_step(planned: tuple[RunDir, Plan]) -> No
 
 
 @pytest.mark.slow
-def test_stop_now_ends_what_does_not_react(planned: tuple[RunDir, Plan]) -> None:
+def test_stop_now_ends_what_does_not_react(
+    planned: tuple[RunDir, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "STOP_S", 1.0)
     run, plan = planned
     handle = LAUNCHER.start(LAUNCHER.render(plan, run))
     until_step(run, 5)
