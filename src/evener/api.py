@@ -275,15 +275,15 @@ def launcher_for(ready: Ready, note: Callable[[str], None] = lambda _: None) -> 
     """Who starts what was decided; `note` hears what takes its time (an image being built)."""
     if ready.plan.place == LOCAL:
         return LocalLauncher(port=ready.job.dashboard.port)
-    reads, port = belongings.read_paths(ready.job), ready.job.dashboard.port
+    port = ready.job.dashboard.port
     if ready.plan.place == POOL:
         code = belongings.own_code(ready.job, tuple(map(Path, ready.plan.code)))
-        return pool.PoolLauncher(code, reads, note, port)
-    content = image_content(ready)
+        return pool.PoolLauncher(code, belongings.read_paths(ready.job), note, port)
+    content, reads = image_content(ready), belongings.mounts(ready.job)
     if ready.plan.place != SWARM:
         return DockerLauncher(content, reads, note, port=port)
     ships = belongings.shipped(ready.job)
-    stays = tuple(path for path in reads if path not in ships)
+    stays = tuple(mount for mount in reads if mount.source not in ships)
     return SwarmLauncher(content, stays, note, port=port, ships=ships)
 
 

@@ -10,9 +10,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from evener.config.schema import Image
 from evener.docker import Engine
 from evener.events import CheckpointHome, GenerationFormed, RankStarted
 from evener.image import build
+from evener.image.build import Content
 from evener.rundir import checkpoints
 from tests.backends import shell as shells
 from tests.backends.places import Swarm
@@ -69,27 +71,26 @@ def test_a_machine_that_is_cut_off_or_drained_is_left_behind_and_comes_back(
     check_steps(run)
 
 
-def test_a_machine_that_joins_the_swarm_is_used(shell: Shell, machines: lab.Swarm) -> None:
+def test_a_machine_that_joins_is_used_and_all_get_an_image_of_the_users_own(
+    shell: Shell, machines: lab.Swarm, wheels: Path
+) -> None:
+    libraries = build.recipes(Content(Image(wheels=str(wheels)), "cpu"))[0].tag
+    (shell.folder / "Dockerfile").write_text(f"FROM {libraries}\nRUN date > /written\n")
+    own = ("-o", "image.dockerfile=Dockerfile", "-o", "image.wheels=")
     machines.leave(2)
     try:
-        run = shell.detach(shell.write_job(steps=LONG))
-        shell.await_step(run, 20)
-        assert events(run, GenerationFormed)[-1].ranks == (0, 1)
+        started = shell.train(shell.write_job(steps=LONG), "--detach", *own)
+        assert started.returncode == 0, said(started)
+        assert re.search(r"host1: \d.* [kM]B", started.stderr), "all was sent, not what is new"
+        shell.await_step(shell.run(), 20)
+        assert events(shell.run(), GenerationFormed)[-1].ranks == (0, 1)
     finally:
         machines.join(2)
+    run = shell.run()
     until(lambda: events(run, GenerationFormed)[-1].ranks == (0, 1, 2), "it is not used")
     shell.await_step(run, shells.last_step(run) + 20)
     assert shell.evener("stop").returncode == 0
     check_steps(run)
-    shell.await_nothing_left()
-
-
-def test_an_image_that_machines_have_not_is_brought_there(shell: Shell) -> None:
-    (shell.folder / "mine.py").write_text("WRITTEN_NOW = True\n")
-    done = shell.train(shell.write_job(steps=10, image='include = ["mine.py"]'))
-    assert done.returncode == 0, said(done)
-    assert "host1, host2: the image is brought there" in done.stderr
-    assert re.search(r"host2: \d.* [kM]B", done.stderr), "all of it was sent, not what was new"
     shell.await_nothing_left()
     assert shell.place.left(shell.folder) == []
 
@@ -111,10 +112,16 @@ def test_a_machine_gets_an_image_from_a_registry_by_its_digest(machines: lab.Swa
         each.call("image", "rm", "--force", name)
 
 
-def test_gpus_that_engines_advertise_are_planned_with(shell: Shell) -> None:
+def test_gpus_and_narrow_ways_are_planned_with(shell: Shell, machines: lab.Swarm) -> None:
     job = shell.write_job()
-    shown = shell.train(job, "--dry-run", "-o", "local.device=auto")
+    machines.narrow(0, 1400)
+    try:
+        shown = shell.train(job, "--dry-run", "-o", "local.device=auto")
+    finally:
+        machines.narrow(0, 1500)
     assert shown.returncode == 0, said(shown)
+    assert "--opt=com.docker.network.driver.mtu=1350" in shown.stdout
+    assert "packets of 1400 bytes pass to host2" in shown.stdout
     assert "cuda:0" in shown.stdout
     assert "--generic-resource=NVIDIA-GPU=1" in shown.stdout
     assert f"--env=NVIDIA_VISIBLE_DEVICES={lab.GPU}" in shown.stdout

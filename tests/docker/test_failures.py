@@ -92,3 +92,8 @@ def test_an_engine_that_is_not_there() -> None:
 def test_a_command_that_hangs_is_given_up() -> None:
     with pytest.raises(errors.DockerAway, match="has not answered"):
         Engine(("sh", "-c", "exec sleep 60")).call("ps", timeout_s=0.2)
+
+
+def test_an_event_is_waited_for_and_not_for_ever() -> None:
+    assert Engine(("sh", "-c", "echo it; exec sleep 60")).await_event("type=node", limit_s=60)
+    assert not Engine(("sh", "-c", "exec sleep 60")).await_event("type=node", limit_s=0.1)

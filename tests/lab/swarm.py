@@ -58,6 +58,11 @@ class Swarm:
         self.docker(number, "swarm", "leave")
         self.docker(0, "node", "rm", "--force", node)
 
+    def narrow(self, number: int, packet_bytes: int) -> None:
+        """Its cable lets no larger packets pass."""
+        network = self.engines[number].network
+        _in_network(network, "ip", "link", "set", "eth0", "mtu", str(packet_bytes))
+
     def cut(self, number: int) -> None:
         _in_network(self.switch, "ip", "link", "set", f"port{number}", "down")
 

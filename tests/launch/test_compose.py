@@ -65,6 +65,15 @@ def test_no_secret_no_open_port_and_no_variable_that_compose_would_fill_in() -> 
     assert 'target: "/evener/data/$$a"' in shown
 
 
+def test_data_may_be_in_a_volume() -> None:
+    shown = text(two(), replace(PROJECT, reads=(replace(DATA, source="texts"),)))
+    assert (
+        "    - {type: volume, source: data, target: /evener/data/text.txt, read_only: true}"
+        in shown
+    )
+    assert '\nvolumes:\n  data: {external: true, name: "${EVENER_DATA:-texts}"}\n' in shown
+
+
 def test_a_project_has_a_name_that_compose_takes() -> None:
     assert compose.project_name("ResNet.18_a", "ff") == "evener-resnet-18_a-ff"
     assert compose.project_name("...", "ff") == "evener-run-ff"

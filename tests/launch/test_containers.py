@@ -8,6 +8,7 @@ from tests.placement.test_placement import job, machine
 
 from evener.config.machines import MachineWish
 from evener.launch.containers import (
+    Mount,
     Outside,
     cap,
     containers,
@@ -21,7 +22,8 @@ from evener.placement import plan_containers
 from evener.rundir.layout import RunDir
 
 RUN = RunDir(Path("/runs/first"))
-OUTSIDE = Outside("evener:123", "1000:1000", "/home/me/cache", ("/data/text.txt",))
+DATA = Mount("/data/text.txt", "/data/text.txt")
+OUTSIDE = Outside("evener:123", "1000:1000", "/home/me/cache", (DATA,))
 
 
 def shown(number: int, workers: int) -> list[str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tests.placement.test_placement import job
 
 from evener.launch import services
-from evener.launch.containers import Outside, identity, network
+from evener.launch.containers import Mount, Outside, identity, network
 from evener.placement import Place, plan_swarm
 from evener.rundir.layout import RunDir
 
 RUN = RunDir(Path("/runs/first"))
-OUTSIDE = Outside("evener:123", "1000:1000", "/home/me/cache", ("/data/text.txt",))
+DATA = Mount("/data/text.txt", "/data/text.txt")
+OUTSIDE = Outside("evener:123", "1000:1000", "/home/me/cache", (DATA,))
 PLAN = plan_swarm(job(), [Place("id-oak", "oak", 4), Place("id-elm", "elm", 2)])
 
 
@@ -47,21 +49,22 @@ def test_an_agent_is_held_to_its_machine_with_a_disk_of_its_own() -> None:
 
 def test_gpus_are_reserved_and_named_too() -> None:
     """Not every version of NVIDIA's toolkit heeds what Swarm has assigned."""
-    ash = Place("id-ash", "ash", 16, gpu_kind="NVIDIA-GPU", gpus=("GPU-1", "GPU-2"))
+    ash = Place("id-ash", "ash", 16, gpu_kind="NVIDIA-GPU", gpus=("MIG-1", "MIG-2"))
     counted = Place("id-fir", "fir", 4, gpu_kind="gpu", gpus=("",))
     first, second = (
         services.service_command(each, RUN, "evener:123")
         for each in services.services(plan_swarm(job(), [ash, counted]), RUN, OUTSIDE)
     )
     assert "--generic-resource=NVIDIA-GPU=2" in first
-    assert "--env=NVIDIA_VISIBLE_DEVICES=GPU-1,GPU-2" in first
+    assert "--env=NVIDIA_VISIBLE_DEVICES=MIG-1,MIG-2" in first
     assert "--generic-resource=gpu=1" in second
     assert "--env=NVIDIA_VISIBLE_DEVICES=all" in second
 
 
 def test_what_they_meet_in_and_know_each_other_by() -> None:
-    assert services.network_command(RUN) == (
+    assert services.network_command(RUN, services.mtu(replace(PLAN, packet_bytes=1420))) == (
         "network", "create", "--driver=overlay", "--attachable",
+        "--opt=com.docker.network.driver.mtu=1370",
         f"--label=dev.evener.run={identity(RUN)}", network(RUN),
     )  # fmt: skip
     assert services.secret_command(RUN) == (

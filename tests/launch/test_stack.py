@@ -48,11 +48,18 @@ def test_data_that_are_shipped_only_the_head_has() -> None:
     assert "/evener/data" not in head.partition("services:")[0] + machines
 
 
+def test_data_that_are_in_a_volume_of_every_machine() -> None:
+    volume = replace(DATA, source="texts")
+    text = stack.render(plan_swarm(job(), [OAK, ELM]), replace(STACK, reads=(volume,)))
+    assert '    - "data:/evener/data/text.txt:ro"\n' in text
+    assert '\n  data: {external: true, name: "${EVENER_DATA:-texts}"}\n' in text
+
+
 def test_gpus_are_reserved() -> None:
-    ash = Place("id-ash", "ash", 16, gpu_kind="NVIDIA-GPU", gpus=("GPU-1", "GPU-2"))
+    ash = Place("id-ash", "ash", 16, gpu_kind="NVIDIA-GPU", gpus=("MIG-1", "MIG-2"))
     text = stack.render(plan_swarm(job(), [ash, ELM]), STACK)
     assert text.count('discrete_resource_spec: {kind: "NVIDIA-GPU", value: 2}') == 1
-    assert 'NVIDIA_VISIBLE_DEVICES: "GPU-1,GPU-2"' in text
+    assert 'NVIDIA_VISIBLE_DEVICES: "MIG-1,MIG-2"' in text
 
 
 def test_nothing_that_swarm_ignores_or_refuses() -> None:

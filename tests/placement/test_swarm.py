@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_names_fit_into_a_network_and_are_never_alike() -> None:
     assert names == ["my-pc-lan", "oak", "oak-2", "machine"]
 
 
-ASH = Place("id-ash", "ash", 16, gpu_kind="NVIDIA-GPU", gpus=("GPU-1", "GPU-2"))
+ASH = Place("id-ash", "ash", 16, gpu_kind="NVIDIA-GPU", gpus=("MIG-1", "MIG-2"))
 
 
 def test_a_gpu_that_is_advertised_has_a_rank_of_its_own_and_others_train_beside() -> None:
@@ -73,10 +74,29 @@ def test_a_gpu_that_is_advertised_has_a_rank_of_its_own_and_others_train_beside(
         (0, "cuda:0", 8), (1, "cuda:1", 8), (2, "cpu", 8)
     ]  # fmt: skip
     assert plan.agents[0].limits is not None
-    assert plan.agents[0].limits.gpus == ("GPU-1", "GPU-2")
+    assert plan.agents[0].limits.gpus == ("MIG-1", "MIG-2")
     assert placement.from_dict(json.loads(json.dumps(placement.to_dict(plan)))) == plan
     grown = placement.with_joined(plan, job(), [ASH, OAK, ELM])
     assert [r.rank for r in grown.agents[2].ranks] == [3]
+
+
+def test_a_gpu_that_nvidia_does_not_know_by_that_name_is_refused() -> None:
+    short = Place("id-fir", "fir", 4, gpu_kind="NVIDIA-GPU", gpus=("GPU-45cbf7b3",))
+    with pytest.raises(DeviceMissing, match=r"fir calls a GPU GPU-45cbf7b3"):
+        placement.plan_swarm(job(), [OAK, short])
+    assert placement.plan_swarm(job(workers=1), [OAK, short]).ranks[0].device == "cpu"
+    assert placement.plan_swarm(job(device="cpu"), [short]).ranks[0].device == "cpu"
+
+
+def test_the_network_is_made_for_what_passes_on_the_narrowest_way() -> None:
+    narrow, wide = replace(ELM, packet_bytes=1420), replace(OAK, packet_bytes=9000)
+    plan = placement.plan_swarm(job(), [wide, narrow])
+    assert plan.packet_bytes == 1420
+    assert plan.notes[0].startswith("packets of 1420 bytes pass to elm, not 1500")
+    assert placement.from_dict(json.loads(json.dumps(placement.to_dict(plan)))) == plan
+    usual = placement.plan_swarm(job(), [wide])
+    assert usual.packet_bytes == 1500
+    assert placement.with_joined(usual, job(), [wide, narrow]) is usual
 
 
 def test_gpus_are_insisted_on_or_left_alone() -> None:

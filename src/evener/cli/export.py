@@ -168,7 +168,7 @@ def _ready_to_write(ready: api.Ready, leave_out: tuple[Path, ...]) -> folder.Exp
 def _tell(target: Path, ready: api.Ready, reads: Iterable[Read], command: str) -> None:
     for note in ready.notes:
         console.note(note)
-    for read in (r for r in reads if not Path(r.source).exists()):
+    for read in (r for r in reads if not r.is_volume and not Path(r.source).exists()):
         console.note(f"{read.source} is not here; containers will look for it: {read.variable}")
     shown = shlex.quote(os.path.relpath(target))
     machines = len(ready.plan.agents)

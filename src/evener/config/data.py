@@ -26,6 +26,11 @@ class OnDisk(Loading):
         False, description="Machines of a Swarm need not have `path`: each gets it from that where "
         "the run was started, checked by hashes. Elsewhere it changes nothing.",
     )  # fmt: skip
+    volume: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", examples=["imagenet"],
+        description="A volume of Docker's with the data in it, called so on every machine: "
+        "containers find it at `path`. Elsewhere it changes nothing.",
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _has_what_to_ship(self) -> Self:
@@ -33,6 +38,12 @@ class OnDisk(Loading):
         if self.ship and (not path or path.startswith("builtin:")):
             what = "there is nothing to ship: every machine gets these data by itself"
             raise conflict(what, ("ship",), "leave ship out, or say which files: path")
+        if self.volume and not path:
+            what = "containers would not find what is in the volume"
+            raise conflict(what, ("volume",), "say where they are to look for it: path")
+        if self.volume and self.ship:
+            what = "what is in a volume on every machine need not be shipped"
+            raise conflict(what, ("volume", "ship"), "keep one of them")
         return self
 
 

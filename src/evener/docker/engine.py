@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping
@@ -90,6 +91,22 @@ class Engine:
             timeout=CALL_S,
         )
         return done.stdout.splitlines()
+
+    def await_event(self, *filters: str, limit_s: float) -> bool:
+        """Until something happens that passes `filters`; False where it does not. An engine that
+        goes away is something, too."""
+        command = [*self.program, "events", *(f"--filter={each}" for each in filters)]
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            assert process.stdout is not None
+            try:
+                return bool(select.select([process.stdout], [], [], limit_s)[0])
+            finally:
+                process.kill()
 
     def build(
         self,

@@ -100,11 +100,21 @@ _KNOWN = (
 
 def translate(arguments: str, said: str) -> EvenerError:
     """The error behind what `docker ARGUMENTS` wrote to its error stream."""
-    spoken = [line for line in said.strip().splitlines() if line.strip()]
-    lines = [line for line in spoken if not line.startswith(_ADVICE)][-LAST_LINES:]
-    for known in _KNOWN:
-        heard = [line for line in lines if re.search(known.pattern, line, re.IGNORECASE)]
-        if heard:
-            return known.kind(f"{known.what}: {heard[-1]}", where=arguments, fix=known.fix)
-    what = "docker failed" + "".join(f"\n    {x}" for x in lines or ["it gave no reason"])
+    if error := known(arguments, said):
+        return error
+    what = "docker failed" + "".join(f"\n    {x}" for x in _spoken(said) or ["it gave no reason"])
     return errors.DockerFailed(what, where=arguments, fix="the lines above are Docker's own")
+
+
+def known(where: str, said: str) -> EvenerError | None:
+    """What an engine said, if it is among what we know; of several such lines the last."""
+    for each in _KNOWN:
+        heard = [x for x in _spoken(said) if re.search(each.pattern, x, re.IGNORECASE)]
+        if heard:
+            return each.kind(f"{each.what}: {heard[-1]}", where=where, fix=each.fix)
+    return None
+
+
+def _spoken(said: str) -> list[str]:
+    lines = [line for line in said.strip().splitlines() if line.strip()]
+    return [line for line in lines if not line.startswith(_ADVICE)][-LAST_LINES:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evener import errors
@@ -13,6 +13,7 @@ from evener.docker.engine import Engine
 NANO = 10**9
 DESKTOP = "Docker Desktop"
 _NO_OVERLAY = "whose overlay network reaches no other machine"
+_BY_HAND = "`evener up`, and on others the line that it prints, joins machines without a Swarm"
 _ACTIVE = "active"
 
 
@@ -28,6 +29,7 @@ class Node:
     why_not: str = ""
     gpu_kind: str = ""  # the generic resource that its GPUs are advertised as
     gpus: tuple[str, ...] = ()  # what the engine calls each: a UUID, or nothing but how many
+    address: str = ""  # as the Swarm reaches it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def init(engine: Engine, address: str | None = None) -> None:
         raise errors.DockerFailed(
             f"this engine is {DESKTOP}, {_NO_OVERLAY}",
             where="evener swarm init",
-            fix="use machines with Docker Engine on Linux; on this one alone: --on docker",
+            fix=f"{_BY_HAND}; on this one alone: --on docker",
         )
     if (told.get("Swarm") or {}).get("LocalNodeState") == _ACTIVE:
         raise errors.DockerFailed(
@@ -91,7 +93,10 @@ def nodes(engine: Engine) -> list[Node]:
     _check(told)
     own = str(told["NodeID"])
     inspected = json.loads(engine.call("node", "inspect", *sorted(ids(engine))))
-    found = [_node(each, own) for each in inspected]
+    built_for = next((_architecture(each) for each in inspected if each["ID"] == own), "")
+    found = [_node(each, own, built_for) for each in inspected]
+    # Of itself a manager says where it listens: everywhere.
+    found = [replace(n, address=str(told["NodeAddr"])) if n.here else n for n in found]
     return sorted(found, key=lambda node: (not node.here, node.name, node.id))
 
 
@@ -113,7 +118,8 @@ def _check(told: dict[str, Any]) -> None:
         )
 
 
-def _node(told: dict[str, Any], own: str) -> Node:
+def _node(told: dict[str, Any], own: str, built_for: str = "") -> Node:
+    """`built_for` is the processor of where images are built."""
     described, spec, status = told["Description"], told["Spec"], told["Status"]
     resources = described.get("Resources") or {}
     kind, gpus = _gpus(resources)
@@ -123,10 +129,21 @@ def _node(told: dict[str, Any], own: str) -> Node:
         cpus=float(resources.get("NanoCPUs") or 0) / NANO,
         memory_bytes=int(resources.get("MemoryBytes") or 0),
         here=told["ID"] == own,
-        why_not=_why_not(described, spec, status),
+        why_not=_why_not(described, spec, status) or _unlike(_architecture(told), built_for),
         gpu_kind=kind,
         gpus=gpus,
+        address=str(status.get("Addr") or ""),
     )
+
+
+def _architecture(told: dict[str, Any]) -> str:
+    return str((told["Description"].get("Platform") or {}).get("Architecture") or "")
+
+
+def _unlike(architecture: str, built_for: str) -> str:
+    if not architecture or not built_for or architecture == built_for:
+        return ""
+    return f"its processor is {architecture}, and the image is built here for {built_for}"
 
 
 def _gpus(resources: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -151,5 +168,5 @@ def _why_not(described: dict[str, Any], spec: dict[str, Any], status: dict[str, 
         return f"it runs {system} containers"
     engine = str((described.get("Engine") or {}).get("EngineVersion") or "")
     if "desktop" in engine or str(described.get("Hostname")) == "docker-desktop":
-        return f"it is {DESKTOP}, {_NO_OVERLAY}"
+        return f"it is {DESKTOP}, {_NO_OVERLAY} ({_BY_HAND})"
     return ""

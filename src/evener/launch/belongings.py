@@ -10,6 +10,7 @@ from evener import errors
 from evener.config.data import OnDisk
 from evener.config.schema import Job
 from evener.config.section import kind_of
+from evener.launch.containers import Mount
 
 
 def own_code(job: Job, folders: Sequence[Path]) -> tuple[Path, ...]:
@@ -27,6 +28,13 @@ def own_code(job: Job, folders: Sequence[Path]) -> tuple[Path, ...]:
         places = (f / part for f in folders for part in (module, f"{module}.py"))
         found += list(itertools.islice((p for p in places if p.exists()), 1))
     return tuple(dict.fromkeys(path.resolve() for path in found))
+
+
+def mounts(job: Job) -> tuple[Mount, ...]:
+    """The same for containers, which see all of it at the same path, or in a volume's place."""
+    data = job.data
+    volumes = {str(getattr(data, "path", "")): data.volume} if isinstance(data, OnDisk) else {}
+    return tuple(Mount(volumes.get(path) or path, path) for path in read_paths(job))
 
 
 def read_paths(job: Job) -> tuple[str, ...]:

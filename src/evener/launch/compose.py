@@ -31,6 +31,7 @@ from evener.rundir.layout import RunDir
 FOLDER = "/evener"  # where containers see the folder that compose.yaml is in
 RUNS, CACHE, IMAGE, SECRET = "experiments", "cache", "image", "secret"
 START, PROGRESS = "start", "progress"
+VOLUME = "data"  # as the file calls one
 # What another machine may say otherwise, in its shell or in a file .env beside compose.yaml.
 UID, GID, DATA, WEIGHTS, READS, GPU = (
     contract.PREFIX + name for name in ("UID", "GID", "DATA", "WEIGHTS", "READS", "GPU")
@@ -46,6 +47,10 @@ class Read:
     variable: str
     source: str
     target: str
+
+    @property
+    def is_volume(self) -> bool:
+        return not Path(self.source).is_absolute()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ def render(plan: Plan, project: Project) -> str:
         ["services:", *_start(run), "", *_head(head)],
         *(_one(each, told, limits) for each in machines),
         _progress(run),
+        *([["volumes:", *made]] if (made := volumes(project.reads)) else ()),
         ["secrets:", "  evener:", f"    file: ./{SECRET}"],
     ]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -138,7 +144,22 @@ def _machine(first: Container, project: Project, limits: Mapping[str, str]) -> l
     ]
 
 
+def volumes(reads: Sequence[Read]) -> list[str]:
+    """Those that must be there before: what else would be in them?"""
+    return [
+        f'  {VOLUME}: {{external: true, name: "${{{read.variable}:-{read.source}}}"}}'
+        for read in reads
+        if read.is_volume
+    ]
+
+
 def _data(read: Read) -> list[str]:
+    if read.is_volume:
+        target = yaml_text.scalar(read.target)
+        return [
+            f"    # A volume with the data in it; another one: {read.variable}=its-name.",
+            f"    - {{type: volume, source: {VOLUME}, target: {target}, read_only: true}}",
+        ]
     return [
         f"    # Where it is on another machine, say with {read.variable}=/some/path.",
         "    - type: bind",

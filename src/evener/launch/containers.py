@@ -27,7 +27,7 @@ _PUBLISH = "--publish=127.0.0.1:"
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A file or folder of this machine, at `target` in a container."""
+    """A file or folder of this machine, or a volume of its engine, at `target` in a container."""
 
     source: str
     target: str
@@ -41,7 +41,7 @@ class Outside:
     image: str
     user: str  # uid:gid of the caller: what ranks write is the caller's; "" where there is none
     cache: str
-    reads: tuple[str, ...] = ()  # files and folders of data, seen at the same path inside
+    reads: tuple[Mount, ...] = ()  # data
     userns: str = ""  # which user namespace, where it is not the engine's own choice
     port: int = 0  # of 127.0.0.1, for the head; 0: the engine chooses
 
@@ -96,8 +96,8 @@ def containers(plan: Plan, run: RunDir, outside: Outside) -> tuple[Container, ..
         published=HEAD_PORT,
     )
     cache = Mount(outside.cache, contract.IMAGE_CACHE, read_only=False)
-    data = tuple(Mount(path, path) for path in outside.reads)
-    return (own, *(_agent(a, plan, run, (*mounts, cache, *data)) for a in plan.agents))
+    inside = (*mounts, cache, *outside.reads)
+    return (own, *(_agent(a, plan, run, inside) for a in plan.agents))
 
 
 def _agent(agent: AgentPlan, plan: Plan, run: RunDir, mounts: tuple[Mount, ...]) -> Container:
@@ -211,7 +211,8 @@ def _limits(limits: Limits | None) -> tuple[str, ...]:
 
 def mount_option(mount: Mount) -> str:
     end = ("readonly",) if mount.read_only else ()
-    fields = ("type=bind", f"source={mount.source}", f"target={mount.target}", *end)
+    kind = "bind" if mount.source.startswith("/") else "volume"
+    fields = (f"type={kind}", f"source={mount.source}", f"target={mount.target}", *end)
     return "--mount=" + ",".join(map(_field, fields))
 
 

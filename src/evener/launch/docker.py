@@ -25,7 +25,7 @@ from evener.launch.base import (
     Rendered,
     write_handle,
 )  # fmt: skip
-from evener.launch.containers import HEAD, Outside
+from evener.launch.containers import HEAD, Mount, Outside
 from evener.placement import DOCKER, Plan
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
@@ -57,7 +57,7 @@ class DockerLauncher:
     """`content` and `reads` are needed to start a run, not to stop or find one."""
 
     content: Content | None = None
-    reads: tuple[str, ...] = ()
+    reads: tuple[Mount, ...] = ()
     note: Callable[[str], None] = field(default=_silent)
     port: int = 0  # of this machine, where the head shows the run's page; 0: any
     engine: Engine = field(default_factory=Engine)

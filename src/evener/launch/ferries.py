@@ -1,8 +1,9 @@
 """Brings a run's image to the machines of a Swarm that lack it, where no registry is named.
 
-On the manager a container sends, on each of the machines a service fetches (`image.ferry`). They
-are made of the image that ours starts from, which a machine has or gets as this one got it; what
-joins them is the run's own network. All of it is labelled as the run's, and gone when this returns.
+On the manager a container sends, on each of the machines a service fetches (`image.ferry`). The one
+is made of the image itself; the others of that which ours starts from, or of Docker's own Python,
+which a machine has or gets from where this one would. What joins them is the run's own network. All
+of it is labelled as the run's, and gone when this returns.
 """
 
 from __future__ import annotations
@@ -20,21 +21,18 @@ from evener.docker.swarm import Task
 from evener.image import ferry
 from evener.image.build import Note
 from evener.launch.containers import identity, label, network
+from evener.launch.refusals import OTHERWISE
 from evener.rundir.layout import RunDir
 
 SENDER = "image"  # in the run's network
 BRING_S = 3600.0  # gigabytes over a slow link
-OTHERWISE = (
-    "name a registry that all machines reach (image.registry), or bring it there yourself: "
-    "docker save IMAGE | ssh MACHINE docker load"
-)
 _POLL_S = 0.5
 _UNIX = "unix://"
 
 
 @dataclass(frozen=True, slots=True)
 class Freight:
-    """`image` for those who have or can get `base`."""
+    """`image` for those who have or can get `base`, in which there is a Python."""
 
     run: RunDir
     image: str
@@ -70,8 +68,8 @@ def _socket(engine: Engine) -> str:
     return told.removeprefix(_UNIX) if told.startswith(_UNIX) else ferry.ENGINE
 
 
-def _program() -> tuple[str, ...]:
-    return ("python3", "-c", Path(ferry.__file__).read_text(encoding="utf-8"))
+def _program(python: str) -> tuple[str, ...]:
+    return (python, "-c", Path(ferry.__file__).read_text(encoding="utf-8"))
 
 
 def _sender_command(freight: Freight, name: str, socket: str) -> tuple[str, ...]:
@@ -79,7 +77,7 @@ def _sender_command(freight: Freight, name: str, socket: str) -> tuple[str, ...]
         *("run", "--detach", f"--name={name}", f"--label={label(freight.run)}"),
         *(f"--network={network(freight.run)}", f"--network-alias={SENDER}", "--cap-drop=ALL"),
         f"--mount=type=bind,source={socket},target={ferry.ENGINE}",
-        *(freight.base, *_program(), "send", freight.image),
+        *(freight.image, *_program("python"), "send", freight.image),
     )
 
 
@@ -90,7 +88,7 @@ def _fetcher_command(freight: Freight, name: str, machine: str, node: str) -> tu
         *(f"--label={label(freight.run)}", f"--container-label={label(freight.run)}"),
         *(f"--network={network(freight.run)}", "--restart-condition=none", "--cap-drop=ALL"),
         f"--mount=type=bind,source={ferry.ENGINE},target={ferry.ENGINE}",
-        *(freight.base, *_program(), "fetch", freight.image, SENDER, machine),
+        *(freight.base, *_program("python3"), "fetch", freight.image, SENDER, machine),
     )
 
 

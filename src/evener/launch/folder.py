@@ -109,7 +109,8 @@ def moved(job: Job) -> tuple[Job, tuple[Read, ...]]:
         source = getattr(getattr(job, table), key, None)
         if source and not source.startswith("builtin:"):
             target = f"{place}/{Path(source).name}"
-            reads.append(Read(variable, str(Path(source).resolve()), target))
+            volume = getattr(getattr(job, table), "volume", None)
+            reads.append(Read(variable, volume or str(Path(source).resolve()), target))
             tables[table] = getattr(job, table).model_copy(update={key: target})
     for number, path in enumerate(job.script.reads):  # where the script looks for them
         reads.append(Read(f"{compose.READS}_{number}", str(Path(path).resolve()), path))

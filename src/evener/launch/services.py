@@ -18,8 +18,10 @@ from evener.launch.containers import RESTARTS, STOP_S, Container, Mount, Outside
 from evener.placement import Limits, Plan
 from evener.rundir.layout import RunDir
 
+OVERLAY_BYTES = 50  # an overlay's own headers, in each packet
 NOBODY = "65534:65534"  # files of a service are its own; who has this number owns nothing else
 TMP_BYTES = 2**30
+MTU_OPTION = "com.docker.network.driver.mtu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def services(plan: Plan, run: RunDir, outside: Outside) -> Iterator[Service]:
             env={**each.env, **apart, **_which(each.limits)},
             node=agent.node,
             shm_bytes=each.limits.shm_bytes if each.limits else 0,
-            reads=tuple(Mount(path, path) for path in outside.reads),
+            reads=outside.reads,
             gpus=(each.limits.gpu_kind, len(each.limits.gpus)) if each.limits else ("", 0),
         )
 
@@ -79,10 +81,16 @@ def _which(limits: Limits | None) -> dict[str, str]:
     }
 
 
-def network_command(run: RunDir) -> tuple[str, ...]:
+def mtu(plan: Plan) -> int:
+    """Of the run's network: what passes between its machines, less what it adds itself."""
+    return plan.packet_bytes - OVERLAY_BYTES
+
+
+def network_command(run: RunDir, mtu: int) -> tuple[str, ...]:
     """Attachable: the head is no service."""
     create, *rest = containers.network_command(run)[1:]
-    return ("network", create, "--driver=overlay", "--attachable", *rest)
+    size = f"--opt={MTU_OPTION}={mtu}"
+    return ("network", create, "--driver=overlay", "--attachable", size, *rest)
 
 
 def secret_command(run: RunDir) -> tuple[str, ...]:

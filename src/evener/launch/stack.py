@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evener import contract
-from evener.launch import services, yaml_text
+from evener.launch import compose, services, yaml_text
 from evener.launch.compose import Read
 from evener.launch.containers import HEAD, RESTARTS, STOP_S, Container, Outside
 from evener.launch.services import NOBODY, TMP_BYTES, Service
@@ -25,7 +25,6 @@ CONFIGS = (contract.JOB_NAME, contract.PLAN_NAME)
 CONFIG_BYTES = 500_000  # Docker takes no larger ones
 # What another Swarm may say otherwise, in the shell of `docker stack deploy`.
 FROM, PORT, MTU, NODE = (contract.PREFIX + name for name in ("IMAGE", "PORT", "MTU", "NODE"))
-MTU_USUAL = 1450  # of 1500, less what the overlay's own headers take
 _WHICH = "a machine, as `docker node ls` calls it"
 
 
@@ -58,7 +57,7 @@ def render(plan: Plan, stack: Stack) -> str:
         ["x-told: &told", *yaml_text.entries(told, 2)],
         ["services:", *_head(services.head_of(plan, run, outside), run, stack)],
         *(_one(number, each, told) for number, each in enumerate(machines)),
-        _around(stack.configs),
+        _around(stack, services.mtu(plan)),
     ]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
@@ -107,10 +106,15 @@ def _machine(first: Service, reads: Sequence[Read]) -> list[str]:
 
 
 def _data(read: Read, where: str) -> list[str]:
-    source = f"${{{read.variable}:-{yaml_text.in_default(read.source)}}}"
     target = yaml_text.in_default(read.target)
+    if read.is_volume:
+        return [
+            f"    # A volume on every machine; one of another name: {read.variable}=...",
+            f'    - "{compose.VOLUME}:{target}:ro"',
+        ]
+    source = f"${{{read.variable}:-{yaml_text.in_default(read.source)}}}"
     return [
-        f"    # {where}; elsewhere, or in a volume: {read.variable}=...",
+        f"    # {where}; elsewhere: {read.variable}=...",
         f'    - "{source}:{target}:ro"',
     ]
 
@@ -187,19 +191,20 @@ def _held(number: int, node: str) -> str:
     return f"node.hostname == ${{{NODE}_{number}:?{_WHICH}}}"
 
 
-def _around(configs: Sequence[str]) -> list[str]:
+def _around(stack: Stack, mtu: int) -> list[str]:
     return [
         "networks:",
         "  default:",
         "    driver: overlay",
         "    # Less, where the path between machines takes less than 1500 bytes at once.",
-        f'    driver_opts: {{com.docker.network.driver.mtu: "${{{MTU}:-{MTU_USUAL}}}"}}',
+        f'    driver_opts: {{{services.MTU_OPTION}: "${{{MTU}:-{mtu}}}"}}',
         "",
         "volumes:",
         "  run:",
+        *compose.volumes(stack.reads),
         "",
         "configs:",
-        *(f"  {_called(name)}: {{file: ./{name}}}" for name in configs),
+        *(f"  {_called(name)}: {{file: ./{name}}}" for name in stack.configs),
         "",
         "secrets:",
         "  evener:",

@@ -92,8 +92,18 @@ All of this on a manager of the Swarm, in this folder. NAME is yours to choose.
    `docker volume rm NAME_run` removes it from there.
 
 On another Swarm, `{stack.NODE}_0` and so on say which machines it uses, `{stack.PORT}` at
-which port the page is; `{compose.DATA}` where on all of them the data are, if the job names any:
-a path, or the name of a volume.
+which port the page is; `{compose.DATA}` where on all of them the data are, if the job names any;
+`{stack.MTU}` how large packets in the stack's network may be.
+
+What never starts says why: `docker stack ps --no-trunc NAME`.
+
+| it says | and that means |
+|---|---|
+| `No such image` | step 1, for that machine |
+| `host-mode port already in use` | another stack has the port of the page: `{stack.PORT}` |
+| `insufficient resources` | another service has its GPUs, or its engine does not advertise them |
+| `scheduling constraints not satisfied` | no machine is called so, or that one is drained or down |
+| `bind source path does not exist` | its data are not there: `{compose.DATA}` |
 
 What is in `{SECRET}` is for the containers alone. Docker does not change a file of a stack that is
 deployed: `docker stack rm NAME` goes before a new export.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,34 +13,47 @@ from evener import errors, placement
 from evener.config.load import job_from_json
 from evener.docker import Engine, swarm
 from evener.docker.swarm import Task
+from evener.events import Alert
 from evener.image import build
-from evener.launch import containers, ferries, services, wishes
+from evener.launch import containers, ferries, packets, refusals, services, wishes
 from evener.launch.base import Command, Handle, Rendered
-from evener.launch.containers import HEAD, Outside
+from evener.launch.containers import HEAD, Mount, Outside
 from evener.launch.docker import DockerLauncher, Left
 from evener.launch.ferries import Freight
+from evener.launch.silence import Silence
 from evener.placement import SWARM, Place, Plan
 from evener.rundir import cargo, layout
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
+from evener.wire.outbox import Outbox
 
 START_S = 120.0  # for every machine's container to run,
 PULL_S = 3600.0  # and, where a machine gets the image first, for that
 TELL_S = 5.0  # of it, once it has taken so long
 PENDING_S = 15.0  # that no machine may have it is no passing state then
 STOP_S = 20.0
-LOOK_S = 2.0  # at who has joined
+LOOK_S = 2.0  # at who begins,
+REST_S = 10.0  # and, when all have, at what we were not told of
+_NEWS = ("type=node", "type=container", "event=create", "event=update", "event=die")
 _POLL_S = 0.3
 _MEETING = ("network", "secret")  # what stays while machines get the image
 _CUT_DOWN = "Exited (255)"  # with its engine
-_NO_GPU = re.compile(r"insufficient resources", re.IGNORECASE)
-_NO_PATH = re.compile(r"bind source path does not exist", re.IGNORECASE)
-_NO_IMAGE = re.compile(r"no such image|pull access denied|manifest unknown", re.IGNORECASE)
+_WORDS = 12  # lines of a container that ended at once
+_JANITOR = "janitor"
+_UNHEARD = (
+    "runs its container, and nothing is heard of it: 7946 (tcp and udp) and 4789/udp must be open "
+    "between its engine and all others; the run goes on without it"
+)
 
 
 def places(engine: Engine) -> list[Place]:
     """The machines of the Swarm that this engine manages."""
-    return [Place(n.id, n.name, n.cpus, n.why_not, n.gpu_kind, n.gpus) for n in swarm.nodes(engine)]
+    here, *others = swarm.nodes(engine)
+    passing = packets.passing(here.address, [n.address for n in others if not n.why_not])
+    return [
+        Place(n.id, n.name, n.cpus, n.why_not, n.gpu_kind, n.gpus, passing.get(n.address))
+        for n in (here, *others)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +64,14 @@ class SwarmLauncher(DockerLauncher):
     place: str = SWARM
     ships: tuple[str, ...] = ()  # data that machines get from the head
     _joined: set[str] = field(default_factory=set)  # services of those who came, until they run
+    _left_out: set[str] = field(default_factory=set)  # machines that cannot train, when last seen
+    _silence: Silence = field(default_factory=Silence)
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:
         outside = self._outside(self._image())
         head = services.head_of(plan, run, outside)
         commands = [
-            ("network", services.network_command(run)),
+            ("network", services.network_command(run, services.mtu(plan))),
             ("secret", services.secret_command(run)),
             (head.role, containers.run_command(head, run, outside)),
         ]
@@ -92,17 +106,30 @@ class SwarmLauncher(DockerLauncher):
         self.clean(run)
 
     def attend(self, run: RunDir, alive: Iterable[str]) -> None:
-        """A machine that has joined the Swarm gets an agent of its own."""
-        time.sleep(LOOK_S)
+        """A machine that has joined the Swarm gets an agent of its own. Asking for it again and
+        again would cost the training some of its time: so we are told."""
+        plan = placement.from_dict(layout.read_json(run.plan_file))
+        known = {agent.node for agent in plan.agents}
+        restless = self._listen(run, plan) or self._joined
+        if swarm.ids(self.engine) <= known | self._left_out:
+            self.engine.await_event(*_NEWS, limit_s=LOOK_S if restless else REST_S)
         self._wake_head(run)
         self._see_in(run)
-        plan = placement.from_dict(layout.read_json(run.plan_file))
-        if swarm.ids(self.engine) <= {agent.node for agent in plan.agents}:
-            return
+        deadline = time.monotonic() + LOOK_S  # who has joined is not ready at once
+        while new := swarm.ids(self.engine) - known:
+            if self._admit(run, plan):
+                return
+            if new <= self._left_out or time.monotonic() > deadline:
+                self._left_out.update(new)
+                return
+            time.sleep(_POLL_S)
+
+    def _admit(self, run: RunDir, plan: Plan) -> bool:
+        """Whoever is there and not in the plan; False where none of them can train."""
         job = job_from_json(run.job_file.read_text(encoding="utf-8"))
         grown = placement.with_joined(plan, job, places(self.engine))
         if grown is plan:
-            return
+            return False
         outside, known = self._as_started(run, plan), {agent.machine for agent in plan.agents}
         layout.write_json(run.plan_file, placement.to_dict(grown))  # which it fetches
         try:
@@ -113,19 +140,42 @@ class SwarmLauncher(DockerLauncher):
         except errors.EvenerError:
             layout.write_json(run.plan_file, placement.to_dict(plan))
             raise
+        return True
 
     def _see_in(self, run: RunDir) -> None:
-        """Whoever has joined gets the image too, once."""
+        """Whoever has joined gets the image too, once; what else hinders it the record says."""
         tasks = list(swarm.tasks(self.engine, self._joined))
-        lost = [task for task in tasks if task.failed]
-        self._joined.difference_update(t.service for t in tasks if t.failed or t.state == "Running")
-        if not lost:
-            return
+        running = {task.service for task in tasks if task.state == "Running"}
+        lost = {t.service: t for t in tasks if t.failed and t.service not in running}
+        self._joined.difference_update(running | {*lost})
         plan = placement.from_dict(layout.read_json(run.plan_file))
-        if freight := self._freight(run, lost, self._as_started(run, plan).image):
-            self._bring(freight, lost)
-            for service in {task.service for task in lost}:
-                self.engine.call("service", "update", "--force", "--detach", service)
+        for service, task in lost.items():
+            freight = self._freight(run, [task], self._as_started(run, plan).image)
+            if freight is None:
+                self._tell_of(run, self._refused([task]))
+                continue
+            try:
+                self._bring(freight, [task])
+            except errors.ImageMissing as error:
+                self._tell_of(run, error)
+                continue
+            self.engine.call("service", "update", "--force", "--detach", service)
+
+    def _tell_of(self, run: RunDir, error: errors.EvenerError) -> None:
+        self._tell(run, f"{error.what}; the run goes on without it. What helps: {error.fix}")
+
+    def _listen(self, run: RunDir, plan: Plan) -> bool:
+        """For machines that never come to the others. Whether any has yet to say a word."""
+        silent = {services.name_of(run, a.machine): a for a in self._silence.silent(run, plan)}
+        begun = {t.service for t in swarm.tasks(self.engine, silent) if t.state == "Running"}
+        for agent in self._silence.late([silent[s] for s in begun], time.monotonic()):
+            self._tell(run, f"{agent.machine} {_UNHEARD}")
+        return bool(silent)
+
+    def _tell(self, run: RunDir, text: str) -> None:
+        if place := self.head(run):
+            with Outbox(place.address, place.secret, _JANITOR, run.spool(_JANITOR)) as outbox:
+                outbox.put(Alert("warning", text))
 
     def _wake_head(self, run: RunDir) -> None:
         """An engine that starts again does not start a container whose network comes up later."""
@@ -138,8 +188,9 @@ class SwarmLauncher(DockerLauncher):
         first = services.name_of(run, plan.agents[0].machine)
         told = json.loads(self.engine.call("service", "inspect", first))[0]
         spec = told["Spec"]["TaskTemplate"]["ContainerSpec"]
-        binds = [m["Source"] for m in spec.get("Mounts", ()) if m["Type"] == "bind"]
-        return Outside(spec["Image"], "", "", tuple(binds))
+        mounts = (m for m in spec.get("Mounts", ()) if m.get("Source"))
+        reads = tuple(Mount(m["Source"], m["Target"]) for m in mounts)
+        return Outside(spec["Image"], "", "", reads)
 
     def _ask_to_stop(self, run: RunDir) -> None:
         """By its head: nobody else here reaches all agents. A run that has ended just now needs
@@ -187,7 +238,7 @@ class SwarmLauncher(DockerLauncher):
             lacking = {task.node for task in lost}
             freight = self._freight(run, lost, self._image())
             if freight is None or lacking <= brought:
-                raise _failed(lost[0])
+                raise self._refused(lost)
             brought |= lacking
             self._withdraw(run)
             self._bring(freight, lost)
@@ -229,9 +280,18 @@ class SwarmLauncher(DockerLauncher):
     def _freight(self, run: RunDir, lost: Iterable[Task], image: str) -> Freight | None:
         """None where it was not the image that was missing, or a registry is there for that."""
         own = job_from_json(run.job_file.read_text(encoding="utf-8")).image
-        if own.registry or own.dockerfile or not all(_NO_IMAGE.search(t.error) for t in lost):
+        if own.registry or not all(map(refusals.lacks_image, lost)):
             return None
         return Freight(run, image, own.start)
+
+    def _refused(self, lost: Sequence[Task]) -> errors.EvenerError:
+        """What hinders them, with the last words of a container that had begun."""
+        words: list[str] = []
+        if lost[0].state == "Failed":
+            asked = ("service", "logs", "--raw", f"--tail={_WORDS}", lost[0].service)
+            with contextlib.suppress(errors.DockerFailed):  # no container: it has said nothing
+                words = self.engine.call(*asked).splitlines()
+        return refusals.refused(lost, words)
 
     def _bring(self, freight: Freight, lost: Iterable[Task]) -> None:
         """To where these tasks were."""
@@ -248,30 +308,3 @@ def _has_ended(run: RunDir) -> bool:
 
 def _is_lost(task: Task, waited: float) -> bool:
     return task.failed or (bool(task.error) and waited > PENDING_S)
-
-
-def _failed(task: Task) -> errors.EvenerError:
-    where = task.node or task.service
-    if _NO_IMAGE.search(task.error):
-        return errors.ImageMissing(
-            f"{where} has not the image of the run: {task.error}",
-            where=where,
-            fix=ferries.OTHERWISE,
-        )
-    if _NO_PATH.search(task.error):
-        return errors.DataMissing(
-            f"{where} has not what the job reads: {task.error}",
-            where=where,
-            fix="bring it there under the same path, or have it sent: data.ship = true",
-        )
-    if _NO_GPU.search(task.error):
-        return errors.DeviceMissing(
-            f"the GPUs that {task.service} asks for are not to be had: {task.error}",
-            where=task.service,
-            fix="another service may have them (`docker service ls`); or wait for it",
-        )
-    return errors.StartFailed(
-        f"{where} does not start its container: {task.error or task.state}",
-        where=where,
-        fix="`docker service ps --no-trunc` and that machine's engine say more",
-    )

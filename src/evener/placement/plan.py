@@ -9,6 +9,7 @@ from typing import Any
 VERSION = 1
 LOCAL, DOCKER, SWARM, POOL = "local", "docker", "swarm", "pool"  # where a run can be
 TRAIN, BENCH = "train", "bench"  # what the ranks of a run are for
+PACKET_BYTES = 1500  # that pass on most ways
 SHM_BYTES = 2**30  # loader workers pass batches through it; Docker's own 64 MB are not enough
 
 
@@ -53,7 +54,7 @@ class Plan:
 
     `code` names the folders in which the job's own modules are searched, `env` the variables that
     ranks find whatever their place says. `purpose` is what its ranks are for: to train, or to
-    measure.
+    measure. Packets of `packet_bytes` pass between its machines.
     """
 
     job_name: str
@@ -63,6 +64,7 @@ class Plan:
     code: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     purpose: str = TRAIN
+    packet_bytes: int = PACKET_BYTES
 
     @property
     def ranks(self) -> tuple[RankPlan, ...]:
@@ -90,7 +92,8 @@ def from_dict(record: Mapping[str, Any]) -> Plan:
         code = tuple(record.get("code", ()))
         env = dict(record.get("env", {}))
         purpose = record.get("purpose", TRAIN)
-        return Plan(record["job_name"], record["place"], agents, notes, code, env, purpose)
+        packet = int(record.get("packet_bytes", PACKET_BYTES))
+        return Plan(record["job_name"], record["place"], agents, notes, code, env, purpose, packet)
     except (KeyError, TypeError) as error:
         raise ValueError(f"damaged plan: {error!r}") from error
 

@@ -15,13 +15,14 @@ from evener.config.schema import Job
 from evener.errors import DeviceMissing
 from evener.placement import notes
 from evener.placement import parts as batch_parts
-from evener.placement.plan import SWARM, AgentPlan, Limits, Plan, RankPlan
+from evener.placement.plan import PACKET_BYTES, SWARM, AgentPlan, Limits, Plan, RankPlan
 from evener.placement.threads import threads_each
 from evener.placement.words import counted
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9-]+")
 _HEAD = "head"  # which is in their network, too
 _NO_GPU = "its engine advertises no GPU (node-generic-resources in its daemon.json)"
+_SHORTENED = re.compile(r"GPU-[0-9a-f-]{1,35}")
 _NAME_LENGTH = 40  # a service's name has 63, ours among them
 
 
@@ -35,6 +36,7 @@ class Place:
     why_not: str = ""
     gpu_kind: str = ""  # what the Swarm calls its GPUs
     gpus: tuple[str, ...] = ()  # by UUID; "" where only their number is known
+    packet_bytes: int | None = None  # that pass on the way there, where that is known
 
 
 def plan_swarm(job: Job, places: Sequence[Place]) -> Plan:
@@ -59,24 +61,32 @@ def plan_swarm(job: Job, places: Sequence[Place]) -> Plan:
             where="--on swarm",
             fix="`docker node ls` lists them; bring machines back, or ask for fewer (--workers)",
         )
-    agents = tuple(_agents(job, fit[:count]))
+    used = fit[:count]
+    _check_names(used)
+    agents = tuple(_agents(job, used))
     ranks = [rank for agent in agents for rank in agent.ranks]
     batch_parts.check(job, ranks)
     return Plan(
         job_name=job.name or "",
         place=SWARM,
         agents=agents,
-        notes=tuple(_notes(job, places, ranks)),
+        notes=(*_notes(job, places, ranks), *_narrow_ways(used)),
         env=job.env.variables,
+        packet_bytes=min(map(_passing, used)),
     )
 
 
 def with_joined(plan: Plan, job: Job, places: Sequence[Place]) -> Plan:
     """The plan with an agent more for each machine that was not in it; the same where there is
-    none, or the job says how many there are to be."""
+    none, or the job says how many there are to be. A machine to which the network's packets do not
+    pass is none: it would hang in the first exchange."""
     known = {agent.node for agent in plan.agents}
     places = [_as_asked(job, place) for place in places]
-    new = [place for place in places if place.id not in known and not place.why_not]
+    new = [
+        place
+        for place in places
+        if place.id not in known and not place.why_not and _passing(place) >= plan.packet_bytes
+    ]
     if job.local.workers is not None or not new:
         return plan
     return replace(plan, agents=(*plan.agents, *_agents(job, new, plan.agents)))
@@ -89,6 +99,33 @@ def _as_asked(job: Job, place: Place) -> Place:
     if job.local.device == "cuda" and not (place.gpus or place.why_not):
         return replace(place, why_not=f"local.device is cuda, and {_NO_GPU}")
     return place
+
+
+def _check_names(places: Sequence[Place]) -> None:
+    for place in places:
+        if short := next((g for g in place.gpus if _SHORTENED.fullmatch(g)), None):
+            raise DeviceMissing(
+                f"the engine of {place.name} calls a GPU {short}, which NVIDIA's toolkit does not "
+                "know it by",
+                where=place.name,
+                fix="write its whole UUID (`nvidia-smi -L`) into node-generic-resources of that "
+                "machine's daemon.json, and restart its engine; or use processors: "
+                "-o local.device=cpu",
+            )
+
+
+def _passing(place: Place) -> int:
+    """What is larger than usual between here and there may not be so between others."""
+    return min(place.packet_bytes or PACKET_BYTES, PACKET_BYTES)
+
+
+def _narrow_ways(places: Sequence[Place]) -> Iterator[str]:
+    for place in places:
+        if (most := _passing(place)) < PACKET_BYTES:
+            yield (
+                f"packets of {most} bytes pass to {place.name}, not {PACKET_BYTES}: the run's "
+                "network is made for these"
+            )
 
 
 def _agents(
