@@ -38,6 +38,7 @@ def test_any_number_of_machines_that_are_named_when_it_is_deployed() -> None:
     for number in range(5):
         assert f"\n  machine-{number}:\n    <<: *machine\n" in text
         assert f'"node.hostname == ${{EVENER_NODE_{number}:?' in text
+    assert '["${EVENER_HEAD_ON:-node.role == manager}"]' in text
     assert text.count('EVENER_EXPECTED_AGENTS: "5"') == 2  # the head's, and one for all others
 
 

@@ -24,7 +24,10 @@ DECIDED = "/run/evener"  # where the head finds what was decided
 CONFIGS = (contract.JOB_NAME, contract.PLAN_NAME)
 CONFIG_BYTES = 500_000  # Docker takes no larger ones
 # What another Swarm may say otherwise, in the shell of `docker stack deploy`.
-FROM, PORT, MTU, NODE = (contract.PREFIX + name for name in ("IMAGE", "PORT", "MTU", "NODE"))
+FROM, PORT, MTU, NODE, HOME = (
+    contract.PREFIX + name for name in ("IMAGE", "PORT", "MTU", "NODE", "HEAD_ON")
+)
+ANYWHERE = "node.role == manager"
 _WHICH = "a machine, as `docker node ls` calls it"
 
 
@@ -55,7 +58,7 @@ def render(plan: Plan, stack: Stack) -> str:
         _machine(machines[0], stack.reads),
         _deploy(),
         ["x-told: &told", *yaml_text.entries(told, 2)],
-        ["services:", *_head(services.head_of(plan, run, outside), run, stack)],
+        ["services:", *_head(services.head_of(plan, run, outside), run, stack, plan.home)],
         *(_one(number, each, told) for number, each in enumerate(machines)),
         _around(stack, services.mtu(plan)),
     ]
@@ -131,12 +134,13 @@ def _deploy() -> list[str]:
     ]
 
 
-def _head(head: Container, run: RunDir, stack: Stack) -> list[str]:
+def _head(head: Container, run: RunDir, stack: Stack, home: str) -> list[str]:
     module, folder = "evener.cli.keep", run.path.as_posix()
+    held = f"node.id == {home}" if home else ANYWHERE
     return [
         "  # Keeps the record and the checkpoints; training does without it for a while. Another",
-        "  # manager has an empty volume for it: there the record begins anew, and machines bring",
-        "  # the newest checkpoint.",
+        "  # manager has an empty volume for it: there the record begins anew, and machines that",
+        "  # train bring the newest checkpoint.",
         f"  {HEAD}:",
         "    <<: *every",
         f"    command: {yaml_text.command(module, folder)}",
@@ -157,7 +161,8 @@ def _head(head: Container, run: RunDir, stack: Stack) -> list[str]:
         *yaml_text.entries(head.env, 6),
         "    deploy:",
         "      <<: *deploy",
-        "      placement: {constraints: [node.role == manager]}",
+        f"      # Where its volume is. If that manager is lost for good: {HOME}='{ANYWHERE}'",
+        f'      placement: {{constraints: ["${{{HOME}:-{held}}}"]}}',
     ]
 
 

@@ -34,7 +34,7 @@ def fill(folder: Path, export: Export) -> tuple[Read, ...]:
     layout.write_atomic(folder / contract.JOB_NAME, job_to_json(job))
     layout.write_json(folder / contract.PLAN_NAME, placement.to_dict(plan))
     folders.write_secret(folder)
-    layout.write_atomic(folder / README, _readme(export.name, image))
+    layout.write_atomic(folder / README, _readme(export.name, image, plan.home))
     layout.write_atomic(folder / STACK, stack.render(plan, own))
     return reads
 
@@ -57,7 +57,16 @@ def _with_code(folder: Path, export: Export) -> tuple[Job, tuple[str, ...]]:
     return job, (*stack.CONFIGS, contract.CODE_NAME)
 
 
-def _readme(name: str, image: str) -> str:
+def _which_manager(home: str) -> str:
+    if home:
+        return "The head is held to the manager where this was exported: its volume is there."
+    return (
+        f"Any manager may get the head. Where there are several, hold it to one, for its volume is "
+        f"there: {stack.HOME}='node.hostname == MANAGER'."
+    )
+
+
+def _readme(name: str, image: str, home: str) -> str:
     return f"""\
 # {name}
 
@@ -83,7 +92,8 @@ All of this on a manager of the Swarm, in this folder. NAME is yours to choose.
        curl -X POST -H "Authorization: Bearer KEY" http://MANAGER:7070/api/runs/{name}/stop
 
    `docker stack rm NAME` ends whatever still runs. The run stays in the volume NAME_run of the
-   manager that had the head; deployed again there, it goes on.
+   manager that has the head; deployed again, it goes on, as it does when it is deployed anew while
+   it trains, with another image for example.
 
 4. Fetch it, on that manager: checkpoints, logs, and at the end `{contract.EXPORT_NAME}`.
 
@@ -94,6 +104,11 @@ All of this on a manager of the Swarm, in this folder. NAME is yours to choose.
 On another Swarm, `{stack.NODE}_0` and so on say which machines it uses, `{stack.PORT}` at
 which port the page is; `{compose.DATA}` where on all of them the data are, if the job names any;
 `{stack.MTU}` how large packets in the stack's network may be.
+
+{_which_manager(home)} Where it is lost for good, training goes on, and this puts the
+head on another one, where machines bring logs and checkpoints once more; the record before is lost:
+
+    {stack.HOME}='{stack.ANYWHERE}' docker stack deploy -c {STACK} NAME
 
 What never starts says why: `docker stack ps --no-trunc NAME`.
 

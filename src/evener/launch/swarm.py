@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evener import errors, placement
@@ -42,7 +42,7 @@ _WORDS = 12  # lines of a container that ended at once
 _JANITOR = "janitor"
 _UNHEARD = (
     "runs its container, and nothing is heard of it: 7946 (tcp and udp) and 4789/udp must be open "
-    "between its engine and all others; the run goes on without it"
+    "between its engine and all others, which train without it"
 )
 
 
@@ -152,7 +152,7 @@ class SwarmLauncher(DockerLauncher):
         for service, task in lost.items():
             freight = self._freight(run, [task], self._as_started(run, plan).image)
             if freight is None:
-                self._tell_of(run, self._refused([task]))
+                self._tell_of(run, self._refused(run, [task]))
                 continue
             try:
                 self._bring(freight, [task])
@@ -238,7 +238,7 @@ class SwarmLauncher(DockerLauncher):
             lacking = {task.node for task in lost}
             freight = self._freight(run, lost, self._image())
             if freight is None or lacking <= brought:
-                raise self._refused(lost)
+                raise self._refused(run, lost)
             brought |= lacking
             self._withdraw(run)
             self._bring(freight, lost)
@@ -284,8 +284,12 @@ class SwarmLauncher(DockerLauncher):
             return None
         return Freight(run, image, own.start)
 
-    def _refused(self, lost: Sequence[Task]) -> errors.EvenerError:
-        """What hinders them, with the last words of a container that had begun."""
+    def _refused(self, run: RunDir, lost: Sequence[Task]) -> errors.EvenerError:
+        """What hinders them, with the last words of a container that had begun. A task that no
+        machine may have is called by the one that it is for."""
+        plan = placement.from_dict(layout.read_json(run.plan_file))
+        names = {services.name_of(run, agent.machine): agent.machine for agent in plan.agents}
+        lost = [replace(task, node=task.node or names[task.service]) for task in lost]
         words: list[str] = []
         if lost[0].state == "Failed":
             asked = ("service", "logs", "--raw", f"--tail={_WORDS}", lost[0].service)

@@ -54,7 +54,8 @@ class Plan:
 
     `code` names the folders in which the job's own modules are searched, `env` the variables that
     ranks find whatever their place says. `purpose` is what its ranks are for: to train, or to
-    measure. Packets of `packet_bytes` pass between its machines.
+    measure. Packets of `packet_bytes` pass between its machines. `home` is what a Swarm calls the
+    manager that it was planned on.
     """
 
     job_name: str
@@ -65,6 +66,7 @@ class Plan:
     env: Mapping[str, str] = field(default_factory=dict)
     purpose: str = TRAIN
     packet_bytes: int = PACKET_BYTES
+    home: str = ""
 
     @property
     def ranks(self) -> tuple[RankPlan, ...]:
@@ -92,8 +94,17 @@ def from_dict(record: Mapping[str, Any]) -> Plan:
         code = tuple(record.get("code", ()))
         env = dict(record.get("env", {}))
         purpose = record.get("purpose", TRAIN)
-        packet = int(record.get("packet_bytes", PACKET_BYTES))
-        return Plan(record["job_name"], record["place"], agents, notes, code, env, purpose, packet)
+        return Plan(
+            record["job_name"],
+            record["place"],
+            agents,
+            notes,
+            code,
+            env,
+            purpose,
+            int(record.get("packet_bytes", PACKET_BYTES)),
+            str(record.get("home", "")),
+        )
     except (KeyError, TypeError) as error:
         raise ValueError(f"damaged plan: {error!r}") from error
 

@@ -41,7 +41,7 @@ class Place:
 
 def plan_swarm(job: Job, places: Sequence[Place]) -> Plan:
     """Each machine that can have a rank, or the first `local.workers` of them; of a script as many
-    ranks on each as script.nproc says.
+    ranks on each as script.nproc says. The first of `places` is where it is planned.
 
     Raises DeviceMissing where there are fewer than were asked for.
     """
@@ -73,6 +73,7 @@ def plan_swarm(job: Job, places: Sequence[Place]) -> Plan:
         notes=(*_notes(job, places, ranks), *_narrow_ways(used)),
         env=job.env.variables,
         packet_bytes=min(map(_passing, used)),
+        home=places[0].id,
     )
 
 
