@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from evener import contract
 from evener.config.schema import Image
 from evener.docker import Engine
 from evener.events import CheckpointHome, GenerationFormed, RankStarted
@@ -99,15 +100,20 @@ def test_a_machine_gets_an_image_from_a_registry_by_its_digest(machines: lab.Swa
     engine, other = (Engine(("docker", "-H", each.host)) for each in machines.engines[:2])
     with TemporaryDirectory() as folder, lab.registry(machines.engines[0]) as registry:
         (Path(folder) / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
-        engine.build(folder, f"{folder}/Dockerfile", "small:1", {}, lambda _: None)
+        labels = {contract.LABEL_IMAGE: "small:1"}
+        engine.build(folder, f"{folder}/Dockerfile", "small:1", labels, lambda _: None)
         name = build.pushed(engine, "small:1", f"{registry}/tests", lambda _: None)
         assert "/tests/small@sha256:" in name
+        engine.call("image", "rm", "small:1", f"{registry}/tests/small:1")
+        assert build.pulled(engine, name, lambda _: None) == "small:1"
+        assert build.look(engine, "small:1")["Id"]
         create = ("service", "create", "--detach", "--no-resolve-image", "--name=small")
         only = ("--restart-condition=none", "--constraint=node.hostname==host1")
         engine.call(*create, *only, name, "/nothing")
         until(lambda: bool(other.call("image", "ls", "--quiet", "--filter=reference=*/tests/*")),
               "it does not come")  # fmt: skip
         engine.call("service", "rm", "small")
+    engine.call("image", "rm", "small:1")
     for each in (engine, other):
         each.call("image", "rm", "--force", name)
 

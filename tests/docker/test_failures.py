@@ -38,6 +38,11 @@ SAID = {
     'invalid mount config for type "bind": bind source path does not exist: /home/me/x': (
         errors.DockerFailed
     ),
+    "denied: requested access to the resource is denied": errors.NotPermitted,
+    "unauthorized: authentication required": errors.NotPermitted,
+    'Get "https://10.0.0.7:5000/v2/": http: server gave HTTP response to HTTPS client': (
+        errors.DockerFailed
+    ),
     "something that nobody has foreseen": errors.DockerFailed,
     "": errors.DockerFailed,
 }

@@ -10,25 +10,15 @@ from pathlib import Path
 import pytest
 
 from evener.image import ferry
+from tests.image import archives
 
 LAYERS = {"sha256:a": "base/layer.tar", "sha256:b": "torch/layer.tar", "sha256:c": "code/layer.tar"}
-OTHERS = {"manifest.json", "config.json"}
+OTHERS = {archives.MANIFEST, archives.CONFIG}
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """As engines save it: the list of contents comes last."""
-    files = dict.fromkeys(LAYERS.values(), b"of files")
-    files["config.json"] = json.dumps({"rootfs": {"diff_ids": list(LAYERS)}}).encode()
-    told = [{"Config": "config.json", "Layers": list(LAYERS.values())}]
-    files["manifest.json"] = json.dumps(told).encode()
-    path = tmp_path / "image.tar"
-    with tarfile.open(path, "w") as made:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            made.addfile(entry, io.BytesIO(content))
-    return path
+    return archives.write(tmp_path / "image.tar", LAYERS)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def serving(folder: Path, pool: Pool = POOL) -> Iterator[Pool]:
     """The pool, at the port where it is served."""
     with listen(pool.bind, pool.port) as listening:
         at = replace(pool, port=listening.getsockname()[1])
-        server = PoolServer(at, Roll(folder / "roll.json"))
+        server = PoolServer(at, Roll(folder / "roll.json"), folder / "image")
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(listening)))
         thread.start()
         try:

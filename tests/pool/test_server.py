@@ -16,6 +16,7 @@ from evener.contract import LOOPBACK
 from evener.errors import CodeRefused, VersionsDiffer
 from evener.pool import entry
 from evener.pool.client import AnsweredError, Owner
+from evener.pool.entry import Entrance
 from evener.pool.house import Pool
 from evener.pool.tokens import TRIES
 from evener.versions import EVENER
@@ -145,7 +146,7 @@ def test_another_version_is_refused_with_both_and_what_to_do(
     secret = str(owner(pool).mint(60.0, 1)["secret"])
     here = Server(LOOPBACK, pool.port, pin=pool.pin)
     with pytest.raises(VersionsDiffer) as refused:
-        entry.first(pool.pin, (here,), secret, {**TOLD, "evener": "0.0.9"})
+        entry.first(Entrance(pool.pin, (here,), secret), "join", {**TOLD, "evener": "0.0.9"})
     assert EVENER in refused.value.what
     assert "pip install" in refused.value.fix
     assert owner(pool).tokens()[0]["uses"] == 1
@@ -155,8 +156,9 @@ def test_who_has_another_certificate_hears_nothing(pool: Pool, tmp_path: Path) -
     other = calls.fingerprint(b"somebody else")
     with pytest.raises(WrongCertificateError):
         caller(pool, "x").server.__class__(LOOPBACK, pool.port, pin=other).connection(5.0).connect()
+    by = Entrance(other, (Server(LOOPBACK, pool.port, pin=other),), "x", lambda pin: ())
     with pytest.raises(CodeRefused, match="in between"):
-        entry.first(other, (Server(LOOPBACK, pool.port, pin=other),), "x", TOLD)
+        entry.first(by, "join", TOLD)
 
 
 def test_agents_reach_the_head_of_their_run_through_the_pool(pool: Pool, tmp_path: Path) -> None:

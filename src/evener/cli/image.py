@@ -1,24 +1,31 @@
-"""`evener image`: the images that containers run, and what they are made from."""
+"""`evener image`: the images that containers run, what they are made from, and their ways."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from evener import api
+from evener import api, units
 from evener.cli import console, options
 from evener.docker import Engine
+from evener.image import archive
 from evener.image import build as images
 from evener.image.build import Content
 from evener.launch import planning
 
 app = options.verb_app()
 
+Image = Annotated[
+    str, typer.Argument(metavar="IMAGE", help="As `evener image list` shows it, or another.")
+]
+
 
 @app.callback()
 def _image() -> None:
-    """Build, list and remove the images that containers run."""
+    """Build, list, move and remove the images that containers run."""
 
 
 @app.command()
@@ -53,6 +60,62 @@ def prune() -> None:
     """Remove the images that no container uses. The next run builds its own again."""
     for tag in images.prune(Engine()):
         typer.echo(f"removed {tag}")
+
+
+@app.command()
+def save(
+    image: Image,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A tar is written there.")],
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without",
+            metavar="IMAGE",
+            help="Leave out the layers that this one has too: it must be where the file goes.",
+        ),
+    ] = None,
+) -> None:
+    """Write an image to a file, for a machine without a network: `evener image load` there."""
+    saved = archive.save(Engine(), image, file, without or ())
+    typer.echo(f"{file}: {units.show_size(saved.size_bytes)}")
+    if saved.left_out:
+        of = f"{saved.left_out} of {saved.layers} layers"
+        console.note(f"{of} are left out: it can be loaded where {' or '.join(without or ())} is")
+    elif without:
+        console.note(f"no layer is left out: {image} has none of {' or '.join(without)}")
+
+
+@app.command()
+def load(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="As `save` has written it.")],
+) -> None:
+    """Give an engine the image in a file."""
+    for name in archive.load(Engine(), file):
+        typer.echo(name)
+
+
+@app.command()
+def push(
+    image: Image,
+    registry: Annotated[
+        str,
+        typer.Argument(
+            metavar="[REGISTRY]", help="ghcr.io/you, say. Otherwise: as the image is called."
+        ),
+    ] = "",
+) -> None:
+    """Push an image to a registry, with what `docker login` knows; prints its name there."""
+    typer.echo(
+        images.pushed(Engine(), image, registry.removeprefix("https://").rstrip("/"), console.note)
+    )
+
+
+@app.command()
+def pull(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="As `push` has printed it.")],
+) -> None:
+    """Pull an image from a registry; prints the name by which runs here find it."""
+    typer.echo(images.pulled(Engine(), image, console.note))
 
 
 def _content(job: str, override: list[str] | None) -> Content:

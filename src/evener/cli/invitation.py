@@ -10,15 +10,18 @@ from collections.abc import Mapping
 
 import typer
 
-from evener import contract, units
+from evener import units
 from evener.cli import console
 from evener.placement.words import counted
+from evener.pool import contained
+from evener.pool.contained import Entry
 
 _BLOCKS = "\u2588\u2580\u2584"  # what the picture is drawn with
 
 
-def show(token: Mapping[str, object], code: str, image: str | None) -> None:
-    """`image` is what a machine without Python is to run, if it is to be told."""
+def show(token: Mapping[str, object], code: str, image: str | None, handed_on: str) -> None:
+    """`image` is what a machine without Python is to run, if it is to be told; `handed_on` the one
+    that machines get from the pool, or empty."""
     left_s = float(str(token["expires_at"])) - time.time()
     uses = counted(int(str(token["uses"])), "machine")
     line = f"evener join {code}"
@@ -26,22 +29,22 @@ def show(token: Mapping[str, object], code: str, image: str | None) -> None:
     typer.echo(f"\n    {line}\n")
     if console.is_live(console.out()) and _can_draw(sys.stdout.encoding):
         typer.echo(picture(line))
-    if image is not None:
-        typer.echo("or, on one with a Docker engine on Linux (and --gpus=all where it has GPUs):")
-        typer.echo(f"\n    {shlex.join(docker_line(code, image))}\n")
+    if handed_on:
+        typer.echo(f"one with another evener, or without torch, runs {handed_on}: it gets it from")
+        typer.echo("here, and needs a Docker engine")
+    if image := image or handed_on:
+        _show_docker(code, image)
+
+
+def _show_docker(code: str, image: str) -> None:
+    typer.echo("without Python, on Linux with a Docker engine (and --gpus=all where it has GPUs):")
+    typer.echo(f"\n    {shlex.join(docker_line(code, image))}\n")
+    typer.echo(f"which must have {image}: by a file (evener image save {image} evener.tar here,")
+    typer.echo("docker load -i evener.tar there), or from a registry (evener image push)")
 
 
 def docker_line(code: str, image: str) -> tuple[str, ...]:
-    """The machine's own network, its ranks' memory, a volume for what it must not forget, and
-    nothing else: no rights, nothing of the machine's disk."""
-    home = contract.IMAGE_RUNS
-    return (
-        *("docker", "run", "--detach", "--init", "--name=evener", "--restart=on-failure"),
-        *("--network=host", "--shm-size=1g", "--user=65534:65534", "--cap-drop=ALL"),
-        *("--security-opt=no-new-privileges", f"--volume=evener:{home}"),
-        *(f"--env=XDG_STATE_HOME={home}", f"--env={contract.CACHE_VARIABLE}={home}/cache"),
-        *(image, "python", "-P", "-m", "evener", "join", "--foreground", code),
-    )
+    return ("docker", *contained.line(Entry(code, image)))
 
 
 def picture(text: str) -> str:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from evener import cluster
-from evener.cli import options
-from evener.pool import entry, house, joiner
+from evener.cli import console, options
+from evener.pool import boarding, entry, house, joiner
 
 app = options.verb_app()
 
@@ -37,21 +37,26 @@ def join(
 ) -> None:
     """Join a pool: this machine waits there and trains when somebody there starts a run.
 
+    Where it has no torch, or another evener, and a Docker engine, it does so in the image that the
+    pool hands on (`evener up --image`).
+
     It goes on when this terminal is closed, and is back by itself after a sleep. After a restart
     of the machine, `evener join` without a code brings it back; `evener leave` takes it out.
     """
-    joined = entry.join(code, at)
     if foreground:
+        joined = entry.join(code, at)
         logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
         typer.echo(f"joined as {joined.name}: waiting for work (Ctrl-C ends it)")
-        joiner.main(house.joined_folder())
-        return
-    listed = entry.work_detached(joined)
-    typer.echo(f"joined the pool of {joined.where} as {joined.name}")
+        raise typer.Exit(joiner.main(house.joined_folder()))
+    aboard = boarding.join(code, at, console.note)
+    joined, listed = aboard.joined, aboard.listed
+    how = f", in the container {joined.container}" if joined.container else ""
+    typer.echo(f"joined the pool of {joined.where} as {joined.name}{how}")
     if listed["why_not"]:
         typer.echo(f"it cannot train there: {listed['why_not']}")
     elif not cluster.from_dict(listed["machine"]).torch:
         typer.echo("it cannot train there: torch is not installed (pip install 'evener[train]')")
+        typer.echo("or, with a Docker engine: `evener up --image NAME` there; leave and join here")
     else:
         typer.echo("it waits there for work")
     typer.echo("out again: evener leave")

@@ -53,7 +53,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("down", "End the pool of this machine."),
         Verb("token", "Make, list and revoke the codes that let machines in."),
         Verb("swarm", "Make a Docker Swarm of several machines."),
-        Verb("image", "Build and list the images that containers run."),
+        Verb("image", "Build, list and move the images that containers run."),
     ),
     "Watch and stop": (
         Verb("dashboard", "Open the live page of a run, or of all."),

@@ -9,7 +9,7 @@ import typer
 
 from evener import errors
 from evener.cli import options, roll
-from evener.pool import client, entry, house
+from evener.pool import boarding, client, entry, house
 from evener.wire import calls
 
 app = options.verb_app()
@@ -28,7 +28,7 @@ def nodes(as_json: options.AsJson = False) -> None:
 
 def _members() -> list[dict[str, Any]]:
     """As its own machine sees it, or one that has joined."""
-    joined = house.read_joined(house.joined_folder())
+    joined = boarding.membership()
     if house.read_pool() is not None or joined is None:
         return client.owner().members()
     try:

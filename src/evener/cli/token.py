@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from evener import errors, units
-from evener.cli import invitation, options
+from evener.cli import console, invitation, options
 from evener.placement.words import counted
 from evener.pool import client, founding, house
 
@@ -30,7 +30,8 @@ def new(
     by = client.owner()
     pool = house.read_pool()
     assert pool is not None
-    invitation.show(*founding.new_code(pool, by, lasts_s, uses), image)
+    handed_on = founding.hand_on(None, console.note)
+    invitation.show(*founding.new_code(pool, by, lasts_s, uses), image, handed_on)
 
 
 @app.command(name="list")

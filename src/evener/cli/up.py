@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evener.cli import invitation, options, roll
+from evener.cli import console, invitation, options, roll
 from evener.pool import client, entry, founding, house, paths
 
 app = options.verb_app()
@@ -42,7 +42,15 @@ def up(
     ] = None,
     expires: options.Expires = "1h",
     uses: options.Uses = 10,
-    image: options.ForDocker = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            "--image",
+            metavar="IMAGE",
+            help="Of this machine's engine: others get it from the pool, and run it, where they "
+            "have another evener or no torch.",
+        ),
+    ] = None,
 ) -> None:
     """Make this machine a pool that others join; prints the line to type on them.
 
@@ -52,6 +60,7 @@ def up(
     lasts_s = options.seconds(expires)
     known = house.read_pool()
     entry.check_free(known.pin if known else "")
+    handed_on = founding.hand_on(image, console.note)
     pool, before = founding.found(address, port, network.value, announce)
     by = client.owner()
     if not roll.own_works():
@@ -61,5 +70,5 @@ def up(
     typer.echo(f"the pool is up, at {where}" + (" (it was before)" if before else ""))
     for line in roll.lines(by.members()):
         typer.echo("  " + line)
-    invitation.show(token, code, image)
+    invitation.show(token, code, image, handed_on)
     typer.echo("then, here: evener run JOB --on pool")

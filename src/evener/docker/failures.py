@@ -56,6 +56,20 @@ _KNOWN = (
         "stop what uses it, or let the engine choose",
     ),
     _Known(
+        r"^(?!.*pull access denied).*(requested access to the resource is denied|unauthorized"
+        r"|no basic auth credentials|authentication required)",
+        errors.NotPermitted,
+        "the registry does not let you in",
+        "`docker login REGISTRY`, with an account that may do this there; then again",
+    ),
+    _Known(
+        r"server gave http response to https client",
+        errors.DockerFailed,
+        "the registry speaks without TLS, and engines believe only those of their own machine so",
+        "give it a certificate, or name it in `insecure-registries` of each engine's daemon.json; "
+        "or do without one: evener image save, evener image load",
+    ),
+    _Known(
         r"pull access denied|manifest unknown|no such image|repository does not exist"
         r"|unable to find image|not found: manifest|get \"https?://\S+/v2/",
         errors.ImageMissing,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from evener import contract, errors
 from evener.config.schema import Image
@@ -115,15 +116,42 @@ def ensure(engine: Engine, content: Content, note: Note) -> str:
 
 
 def pushed(engine: Engine, tag: str, registry: str, note: Note) -> str:
-    """The image's name by its digest in `registry`, where it is when this returns."""
-    name = f"{registry}/{tag}"
+    """The image's name by its digest in `registry`, where it is when this returns; with none, in
+    the one that its name says."""
+    name = f"{registry}/{tag}" if registry else tag
     note(f"pushing {name}")
-    engine.call("image", "tag", tag, name)
+    if registry:
+        engine.call("image", "tag", tag, name)
     engine.call("push", "--quiet", name, timeout_s=PUSH_S)
     said = engine.call("image", "inspect", "--format={{json .RepoDigests}}", name)
-    repository = name.rpartition(":")[0]
+    repository = name.rpartition(":")[0].removeprefix("docker.io/")
     digests: list[str] = json.loads(said)
-    return next(each for each in digests if each.startswith(f"{repository}@"))
+    return next((each for each in digests if each.startswith(f"{repository}@")), name)
+
+
+def pulled(engine: Engine, name: str, note: Note) -> str:
+    """An image from a registry, under the name by which a run of the same content finds it."""
+    note(f"pulling {name}")
+    engine.call("pull", "--quiet", name, timeout_s=PUSH_S)
+    labels = (look(engine, name)["Config"] or {}).get("Labels") or {}
+    tag = str(labels.get(contract.LABEL_IMAGE) or name)
+    if tag != name:
+        engine.call("image", "tag", name, tag)
+    return tag
+
+
+def look(engine: Engine, image: str) -> dict[str, Any]:
+    """What the engine knows of an image. Raises ImageMissing."""
+    try:
+        found: list[dict[str, Any]] = json.loads(engine.call("image", "inspect", image))
+    except errors.ImageMissing as error:
+        raise errors.ImageMissing(
+            f"this engine has no image {image}",
+            where="docker image inspect",
+            fix="`evener image list` shows those that evener has built here; `evener image build "
+            "JOB` builds one, `evener image pull` and `evener image load` bring one",
+        ) from error
+    return found[0]
 
 
 def built(engine: Engine) -> list[dict[str, str]]:
@@ -145,7 +173,7 @@ def prune(engine: Engine) -> list[str]:
     builds that did not come to their end have left without a name."""
     found = {each["tag"] for each in built(engine)}
     used = found & {each["Image"] for each in engine.ask("ps", "--all")}
-    layers = _layers(engine, sorted(found))
+    layers = dict(zip(sorted(found), layers_of(engine, sorted(found)), strict=True))
     removed = []
     for tag in sorted(found - used, key=_is_libraries):
         if any(layers[each][: len(layers[tag])] == layers[tag] for each in used):
@@ -157,12 +185,12 @@ def prune(engine: Engine) -> list[str]:
     return removed
 
 
-def _layers(engine: Engine, tags: Sequence[str]) -> dict[str, list[str]]:
-    """What each image is stacked of, the lowest first."""
-    if not tags:
-        return {}
-    said = engine.call("image", "inspect", "--format={{json .RootFS.Layers}}", *tags)
-    return {tag: json.loads(line) for tag, line in zip(tags, said.splitlines(), strict=True)}
+def layers_of(engine: Engine, images: Sequence[str]) -> list[list[str]]:
+    """What each of them is stacked of, the lowest first."""
+    if not images:
+        return []
+    said = engine.call("image", "inspect", "--format={{json .RootFS.Layers}}", *images)
+    return [json.loads(line) or [] for line in said.splitlines()]
 
 
 def _sweep(engine: Engine, label: str) -> None:

@@ -93,16 +93,33 @@ class Cargo:
 
 def lacking(archive: tarfile.TarFile, stacks: Sequence[Sequence[str]]) -> Iterator[tarfile.TarInfo]:
     """All of an image's archive but the layers that another image of theirs stands on too."""
-    layers, files = _layers(archive)
-    known = max((_common(layers, stack) for stack in stacks), default=0)
+    layers, files = layers_of(archive)
+    known = shared(layers, stacks)
     there = set(files[:known]) - set(files[known:])
     return (entry for entry in archive if entry.name not in there)
 
 
-def _layers(archive: tarfile.TarFile) -> tuple[list[str], list[str]]:
+def shared(layers: Sequence[str], stacks: Sequence[Sequence[str]]) -> int:
+    """How many of them, from the lowest on, one of those images has too."""
+    return max((_common(layers, stack) for stack in stacks), default=0)
+
+
+def ship(archive: tarfile.TarFile, stacks: Sequence[Sequence[str]], to: tarfile.TarFile) -> None:
+    """What is lacking, into another archive."""
+    for entry in lacking(archive, stacks):
+        to.addfile(entry, archive.extractfile(entry) if entry.isreg() else None)
+
+
+def layers_of(archive: tarfile.TarFile) -> tuple[list[str], list[str]]:
     """By the hash of their content, and by the file that each lies in: the lowest first."""
-    [told] = _json(archive, "manifest.json")
+    told = manifest(archive)
     return list(_json(archive, told["Config"])["rootfs"]["diff_ids"]), list(told["Layers"])
+
+
+def manifest(archive: tarfile.TarFile) -> Any:
+    """Of the one image that an archive of ours holds."""
+    [told] = _json(archive, "manifest.json")
+    return told
 
 
 def _json(archive: tarfile.TarFile, name: str) -> Any:
@@ -147,9 +164,7 @@ def send(image: str) -> None:
             self.end_headers()
             sent = Counted(cast("IO[bytes]", self.wfile))
             with archive, tarfile.open(fileobj=cast("IO[bytes]", sent), mode="w|") as shipped:
-                for entry in lacking(archive, asked["stacks"]):
-                    file = archive.extractfile(entry) if entry.isreg() else None
-                    shipped.addfile(entry, file)
+                ship(archive, asked["stacks"], shipped)
             tell({"to": asked["name"], "bytes": sent.bytes})
 
         def log_message(self, format: str, *values: object) -> None:

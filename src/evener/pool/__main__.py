@@ -24,7 +24,7 @@ def main(what: str) -> int:
         else:
             from evener.pool import joiner
 
-            joiner.main(house.joined_folder())
+            return joiner.main(house.joined_folder())
     except errors.EvenerError as error:
         logging.error("%s", error)
         return error.exit_status

@@ -24,6 +24,10 @@ class Started:
     def alive(self) -> bool:
         return self.process.poll() is None
 
+    @property
+    def where(self) -> str:
+        return str(self.log)
+
     def last_words(self) -> str:
         with self.log.open("rb") as file:
             file.seek(self.log_start)

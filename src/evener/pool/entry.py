@@ -6,9 +6,9 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from evener import errors, versions
 from evener.pool import code, detached, house, mesh, server, whereabouts
@@ -26,10 +26,36 @@ LEAVE_S = 45.0
 _POLL_S = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Where a pool may be, and what lets this machine in; `search` finds it elsewhere."""
+
+    pin: str
+    servers: tuple[Server, ...]
+    secret: str = field(repr=False)
+    search: Search = whereabouts.elsewhere
+
+
+class Works(Protocol):
+    """What has been started to wait for work on this machine; `where` it is to be looked for."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    @property
+    def where(self) -> str: ...
+
+    def last_words(self) -> str: ...
+
+
 def join(typed: str | None, at: str | None = None) -> Joined:
     """By a code, or again by what is known of the last pool. Its process is not started yet."""
-    folder = house.joined_folder()
-    known = house.read_joined(folder)
+    return _entered(house.joined_folder(), entrance(typed, at))
+
+
+def entrance(typed: str | None, at: str | None = None) -> Entrance:
+    """By a code, or by what is known of the last pool."""
+    known = house.read_joined(house.joined_folder())
     if typed is None:
         if known is None:
             raise errors.NoPool(
@@ -43,11 +69,13 @@ def join(typed: str | None, at: str | None = None) -> Joined:
         told = code.decode(typed)
         check_free(told.pin)
         pin, port = told.pin, told.port
-        servers = tuple(Server(host, port, pin=pin) for host in told.addresses)
+        of_code = (Server(host, port, pin=pin) for host in told.addresses)
+        seen = map(calls.parse, known.servers) if known else ()  # it may have moved since
+        servers = tuple({(s.host, s.port): s for s in (*of_code, *seen)}.values())
         secret = known.secret if known else told.secret
     if at:
-        return _entered(folder, pin, (Server(*_named(at, port), pin=pin),), secret, _nowhere)
-    return _entered(folder, pin, servers, secret)
+        return Entrance(pin, (Server(*_named(at, port), pin=pin),), secret, _nowhere)
+    return Entrance(pin, servers, secret)
 
 
 def _named(at: str, port: int) -> tuple[str, int]:
@@ -86,19 +114,13 @@ def join_own(pool: Pool) -> Joined:
     known = house.read_joined(folder)
     if known is not None:
         with contextlib.suppress(errors.CodeRefused):
-            return _entered(folder, pool.pin, servers, known.secret, _nowhere)
-    return _entered(folder, pool.pin, servers, pool.owner, _nowhere)
+            return _entered(folder, Entrance(pool.pin, servers, known.secret, _nowhere))
+    return _entered(folder, Entrance(pool.pin, servers, pool.owner, _nowhere))
 
 
-def _entered(
-    folder: Path,
-    pin: str,
-    servers: Sequence[Server],
-    secret: str,
-    search: Search = whereabouts.elsewhere,
-) -> Joined:
-    reached, answer = first(pin, servers, secret, introduction(folder), search)
-    ordered = (reached, *(s for s in servers if s != reached))
+def _entered(folder: Path, by: Entrance) -> Joined:
+    reached, answer = first(by, "join", introduction(folder))
+    ordered = (reached, *(s for s in by.servers if s != reached))
     joined = Joined(
         servers=tuple(server_.text for server_ in ordered),
         member=str(answer["member"]),
@@ -114,21 +136,15 @@ def _entered(
     return joined
 
 
-def first(
-    pin: str,
-    servers: Sequence[Server],
-    secret: str,
-    told: dict[str, Any],
-    search: Search = _nowhere,
-) -> tuple[Server, dict[str, Any]]:
-    """The first that answers, and what it says; `search` is asked for others when none does."""
+def first(by: Entrance, ask: str, told: dict[str, Any]) -> tuple[Server, dict[str, Any]]:
+    """The first that answers, and what it says to that."""
     failures: list[str] = []
     stranger: WrongCertificateError | None = None
-    for server_ in _candidates(pin, servers, search, failures):
+    for server_ in _candidates(by, failures):
         where = join_address(server_.host, server_.port)
         try:
-            client = Client(server_, secret)
-            return server_, client.call("POST", "join", told, timeout_s=TRY_S)
+            client = Client(server_, by.secret)
+            return server_, client.call("POST", ask, told, timeout_s=TRY_S)
         except AnsweredError as error:
             raise _refused(error, where) from error
         except WrongCertificateError as error:
@@ -153,21 +169,19 @@ def first(
     )
 
 
-def _candidates(
-    pin: str, servers: Sequence[Server], search: Search, failures: list[str]
-) -> Iterator[Server]:
+def _candidates(by: Entrance, failures: list[str]) -> Iterator[Server]:
     """Those that are known, then those that are found."""
-    yield from servers
-    if search is _nowhere:
+    yield from by.servers
+    if by.search is _nowhere:
         return
     try:
-        found = search(pin)
+        found = by.search(by.pin)
     except OSError as error:
         failures.append(f"the LAN (it could not be asked: {error})")
         return
     if not found:
         failures.append("the LAN (nobody there knows this pool)")
-    yield from (server_ for server_ in found if server_ not in servers)
+    yield from (server_ for server_ in found if server_ not in by.servers)
 
 
 def _refused(error: AnsweredError, where: str) -> errors.EvenerError:
@@ -194,6 +208,13 @@ def work_detached(joined: Joined) -> dict[str, Any]:
     started = None
     if known is None or not known.works:
         started = detached.start("work", folder / "joiner.log")
+    return listed(joined, started)
+
+
+def listed(joined: Joined, started: Works | None) -> dict[str, Any]:
+    """What the pool says of this machine once it is on its list. `started` is what makes it so;
+    None where that is there already."""
+    folder = house.joined_folder()
     client = Client(calls.parse(joined.servers[0]), joined.secret)
     began = time.monotonic()
     deadline = began + LISTED_S
@@ -206,8 +227,8 @@ def work_detached(joined: Joined) -> dict[str, Any]:
         if time.monotonic() > deadline or (started is not None and not started.alive):
             words = started.last_words() if started else ""
             raise errors.StartFailed(
-                f"the process that waits for work does not{words}",
-                where=str(folder / "joiner.log"),
+                f"what is to wait for work here does not{words}",
+                where=started.where if started else str(folder / "joiner.log"),
                 fix="the log says why; `evener join` without a code tries again",
             )
         time.sleep(_POLL_S)

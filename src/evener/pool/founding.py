@@ -6,13 +6,17 @@ import secrets
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
-from evener import contract, errors
+from evener import contract, errors, versions
+from evener.docker import Engine
+from evener.image import parcel
 from evener.pool import code, detached, house, mesh, paths, whereabouts
 from evener.pool.client import Owner, owner
 from evener.pool.code import Code
 from evener.pool.house import Pool
+from evener.rundir import layout
 
 SECRET_BYTES = 32
 START_S = 30.0
@@ -83,6 +87,30 @@ def new_code(pool: Pool, by: Owner, lasts_s: float, uses: int) -> tuple[dict[str
     addresses = whereabouts.addresses(pool.bind, pool.pin)
     made = Code(addresses, pool.port, str(token["secret"]), pin)
     return token, code.encode(made)
+
+
+def hand_on(image: str | None, note: Callable[[str], None]) -> str:
+    """The image that machines get from the pool: `image` from now on, where one is named; empty
+    for none. Raises ImageUnfit where machines that run it would not be let in."""
+    folder = house.image_folder()
+    if image is not None:
+        with layout.translated(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True, mode=house.FOLDER_MODE)
+        try:
+            parcel.pack(Engine(), image, folder, note)
+        except (errors.DockerAway, errors.NotPermitted, errors.ImageMissing) as error:
+            why = error.what.splitlines()[0]
+            note(f"the pool does not hand on {image}, machines must get it elsewhere: {why}")
+    known = parcel.read(folder)
+    if known is None:
+        return ""
+    if known.label.evener != versions.EVENER:
+        note(
+            f"{known.label.name} has evener {known.label.evener}, and is not handed on any more: "
+            "evener up --image NAME, with one of this evener"
+        )
+        return ""
+    return known.label.name
 
 
 def end() -> None:

@@ -1,7 +1,7 @@
 """Where a pool's server and a machine that has joined keep what they must not forget.
 
     STATE/pool/           of the machine with the server: pool.json, roll.json, server.log,
-                          mesh/
+                          mesh/, image/
     STATE/joined/HOST/    of a machine that has joined: joined.json, joiner.log, runs/,
                           mesh/, `leave`, once it is to leave
 
@@ -63,7 +63,8 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What a machine that has joined knows. `servers` are tried in turn."""
+    """What a machine that has joined knows. `servers` are tried in turn. Where it has joined as a
+    container, of which `container` is the name, that does the work and knows more."""
 
     servers: tuple[str, ...]
     member: str
@@ -71,6 +72,7 @@ class Joined:
     secret: str = field(repr=False)
     pid: int = 0
     birth: str = ""
+    container: str = ""
 
     @property
     def pin(self) -> str:
@@ -98,6 +100,11 @@ def joined_folder() -> Path:
 
 def roll_file() -> Path:
     return pool_folder() / "roll.json"
+
+
+def image_folder() -> Path:
+    """Where the image lies that the pool hands on."""
+    return pool_folder() / "image"
 
 
 def mesh_folder(folder: Path) -> Path:

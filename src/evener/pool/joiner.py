@@ -3,7 +3,7 @@
 It dials out only. A pool that does not answer is asked again until it does: after a sleep, a
 restart of the server or a loss of the network the machine is back by itself. It ends when it is
 told to leave, here (`evener leave`) or by the pool (`evener down`); a signal ends the process, and
-the machine stays a member.
+the machine stays a member. An engine that goes away with its machine has a signal of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evener import errors
+from evener import contract, errors
 from evener.pool import house, whereabouts
 from evener.pool.agents import Agents, Door, facing
 from evener.pool.attendance import GRACE_S, HOLD_S
@@ -54,6 +54,7 @@ class Joiner:
         self._head_file = folder / "runs" / "head"  # where agents read that the pool has moved
         self._way = Way([*map(calls.parse, joined.servers)], self._elsewhere)
         self._ending = threading.Event()
+        self.status = 0  # with which the process ends
         # Between the threads, under `_lock`:
         self._lock = threading.Lock()
         self._wishes: list[dict[str, Any]] | None = None
@@ -88,6 +89,11 @@ class Joiner:
 
     def end(self, *_: object) -> None:
         """A signal handler."""
+        self._ending.set()
+
+    def be_back(self, *_: object) -> None:
+        """Another one: whoever has started us will do so again."""
+        self.status = contract.AWAY_STATUS
         self._ending.set()
 
     # --------------------------------------------------------------------- the main thread
@@ -259,8 +265,9 @@ def _opened(server: Server) -> http.client.HTTPConnection:
     return made
 
 
-def main(folder: Path) -> None:
-    """In the foreground of whoever calls. Raises NoPool where nobody has joined."""
+def main(folder: Path) -> int:
+    """In the foreground of whoever calls: the status to end with. Raises NoPool where nobody has
+    joined."""
     joined = house.read_joined(folder)
     if joined is None:
         raise errors.NoPool(
@@ -271,4 +278,8 @@ def main(folder: Path) -> None:
     joiner = Joiner(folder, joined)
     signal.signal(signal.SIGTERM, joiner.end)
     signal.signal(signal.SIGINT, joiner.end)
+    away = getattr(signal, contract.AWAY_SIGNAL, None)  # where there are containers
+    if away is not None:
+        signal.signal(away, joiner.be_back)
     joiner.run()
+    return joiner.status

@@ -7,6 +7,7 @@
     GET    /pool/tokens, POST /pool/tokens, DELETE /pool/tokens/ID         the owner's
     GET    /pool/runs, POST /pool/runs, DELETE /pool/runs/KEY              the owner's
     POST   /pool/down                                       the owner's
+    ...    /pool/image...      the image that is handed on (`images`)      as to join
     ...    /runs/KEY/v1/...    the head of that run (`relay`)              the run's
 
 Secrets are shown as `Authorization: Bearer SECRET`. The owner is who may read the pool's folder.
@@ -19,9 +20,9 @@ import contextlib
 import hmac
 import json
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -32,13 +33,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from evener import cluster, versions
-from evener.pool import paths, relay
+from evener.pool import images, paths, relay
 from evener.pool.attendance import Attendance
+from evener.pool.gate import Gate, TooManyError
 from evener.pool.house import Pool
 from evener.pool.mesh import MEMBER_HOURS, Authority
 from evener.pool.paths import Ways
 from evener.pool.roll import Member, RefusedError, Roll, Run, Wish
-from evener.pool.tokens import Guesses
 from evener.pool.views import member_view, run_view, stamp, token_view, wishes_view
 
 log = logging.getLogger("evener.pool")
@@ -57,6 +58,7 @@ class Desk:
     pool: Pool
     authority: Authority | None  # of the mesh, where there is one
     down: Callable[[], None]
+    image: Path  # the folder of the one that is handed on
 
 
 class _NothingError(Exception):
@@ -64,14 +66,18 @@ class _NothingError(Exception):
 
 
 def build(desk: Desk) -> ASGIApp:
+    gate = Gate(desk.roll, desk.pool)
     routes = [
-        *_of_members(desk),
+        *_of_members(desk, gate),
+        *images.routes(gate, desk.image),
         *_of_owner(desk),
         Route("/runs/{key}/{path:path}", relay.handler(desk.roll), methods=relay.METHODS),
     ]
     handlers: dict[Any, Any] = {
         _NothingError: _nothing,
         relay.NobodyError: _nothing,
+        TooManyError: _too_many,
+        RefusedError: _refused,
         404: _nothing,
         405: _nothing,
         ValueError: _unreadable,
@@ -84,25 +90,10 @@ def build(desk: Desk) -> ASGIApp:
 # ---------------------------------------------------------------------------- of machines
 
 
-def _of_members(desk: Desk) -> list[Route]:
-    guesses = Guesses()
-
+def _of_members(desk: Desk, gate: Gate) -> list[Route]:
     async def join(request: Request) -> Response:
-        address, now = request.client.host if request.client else "", time.monotonic()
-        secret = relay.bearer(request)
-        own = hmac.compare_digest(secret, desk.pool.owner)
-        known = desk.roll.member_of(secret)
-        token = None
-        if not own and known is None:
-            if guesses.too_many(address, now):
-                return _said(HTTP_TOO_MANY, "too many wrong codes: wait a minute")
-            try:
-                token = desk.roll.valid(secret)
-            except RefusedError as why:
-                return _said(HTTP_REFUSED, str(why))
-            if token is None:
-                guesses.note(address, now)
-                raise _NothingError
+        caller = gate.let_in(request)
+        own, known = caller.own, caller.member
         told = await _body(request)
         machine, evener = cluster.from_dict(told["machine"]), str(told["evener"])
         if evener != versions.EVENER:
@@ -110,11 +101,11 @@ def _of_members(desk: Desk) -> list[Route]:
         if own:
             known = next((m for m in desk.roll.members.values() if m.own), None)
         if known is not None and not own:
-            member, shown = desk.roll.renew(known, machine, evener), secret
+            member, shown = desk.roll.renew(known, machine, evener), caller.secret
         else:
             if known is not None:
                 desk.roll.dismiss(known.id)
-            member, shown = desk.roll.admit(machine, evener, token, own=own)
+            member, shown = desk.roll.admit(machine, evener, caller.token, own=own)
         desk.attendance.heard(member.id)
         answer: dict[str, Any] = {"member": member.id, "name": member.name, "secret": shown}
         public = str(told.get("mesh", ""))
@@ -290,6 +281,14 @@ def _said(status: int, what: str) -> JSONResponse:
 
 async def _nothing(request: Request, error: Exception) -> Response:
     return _said(HTTP_NOTHING, "nothing is here")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return _said(HTTP_REFUSED, str(error))
+
+
+async def _too_many(request: Request, error: Exception) -> Response:
+    return _said(HTTP_TOO_MANY, str(error))
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:

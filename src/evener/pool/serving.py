@@ -10,6 +10,7 @@ import logging
 import shutil
 import signal
 import socket
+from pathlib import Path
 
 from evener import contract
 from evener.pool import house, lan, mesh, paths, server, whereabouts
@@ -32,9 +33,11 @@ _LOOK_S = 0.1
 class PoolServer:
     """Serves one pool; `serve` returns when that is over."""
 
-    def __init__(self, pool: Pool, roll: Roll, authority: Authority | None = None) -> None:
+    def __init__(
+        self, pool: Pool, roll: Roll, image: Path, authority: Authority | None = None
+    ) -> None:
         self._roll, self._attendance, self._ends = roll, Attendance(), False
-        desk = server.Desk(roll, self._attendance, pool, authority, self._down)
+        desk = server.Desk(roll, self._attendance, pool, authority, self._down, image)
         self._server = Server(server.build(desk), GOODBYE_S, tls.serving(pool.secret))
 
     def stop(self, *_: object) -> None:
@@ -70,7 +73,7 @@ def main(pool: Pool) -> None:
     house.write_pool(house.with_own_process(pool))
     listening = listen(pool.bind, pool.port)
     log.info("listening on %s port %d", pool.bind or "all addresses", pool.port)
-    served = PoolServer(pool, Roll(house.roll_file()), _authority(pool))
+    served = PoolServer(pool, Roll(house.roll_file()), house.image_folder(), _authority(pool))
     signal.signal(signal.SIGTERM, served.stop)
     signal.signal(signal.SIGINT, served.stop)
     with listening, lan.announced(_place):

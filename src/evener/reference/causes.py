@@ -217,9 +217,9 @@ CAUSES: dict[str, Cause] = {
     ),
     "E504": Cause(
         "The system does not let evener read or write a file or folder: another owner, a "
-        "read-only disk, a sandbox.",
+        "read-only disk, a sandbox; or an engine or a registry lets nobody in like you.",
         "check the owner and rights of what the message names, or choose another place: `-o "
-        "log.dir=FOLDER`, `EVENER_CACHE`.",
+        "log.dir=FOLDER`, `EVENER_CACHE`. For a registry: `docker login`.",
     ),
     "E505": Cause(
         "A process of the run could not be started, or ended before it could say anything: no "
@@ -232,7 +232,8 @@ CAUSES: dict[str, Cause] = {
         "`2.13.0+cu130` are one): they compute parts of the same step. A machine that joins with "
         "another is refused, and the others go on without it.",
         "the message names both machines and both versions. Install the version of the others "
-        "there, or build the image anew, and start the machine again: it joins.",
+        "there, or build the image anew, and start the machine again: it joins. Into a pool that "
+        "hands on its image (`evener up --image`) a machine with a Docker engine comes as it is.",
     ),
     "E507": Cause(
         "`evener dashboard --port` names a port that another program listens on; or, of an "
@@ -268,13 +269,17 @@ CAUSES: dict[str, Cause] = {
         "calling it by hand shows more.",
     ),
     "E513": Cause(
-        "An image that `image.base` names is neither on the engine nor in a registry that it "
-        "reaches; or a machine of a Swarm lacks the run's image, and it cannot be brought there.",
-        "correct the name, log in (`docker login`), or bring the image: `docker load`.",
+        "An image that `image.base` or a command names is neither on the engine nor in a registry "
+        "that it reaches; or a machine of a Swarm, or one that joins a pool, lacks the image, and "
+        "it cannot be brought there; or a file lacks layers that the engine has not either.",
+        "correct the name, log in (`docker login`), or bring the image: `evener image save` there, "
+        "`evener image load` here.",
     ),
     "E514": Cause(
-        "The job's image was built, but Python in it cannot import evener and torch.",
-        "use a base image with Python 3.11 or later; packages of `image.pip` must suit torch.",
+        "The job's image was built, but Python in it cannot import evener and torch; or an image "
+        "that a pool is to hand on has another evener than the pool.",
+        "use a base image with Python 3.11 or later; packages of `image.pip` must suit torch. For "
+        "a pool: `evener image build JOB`, with the evener that it runs.",
     ),
     "E521": Cause(
         "The server of a pool was asked something and did not answer: it is not running, its "

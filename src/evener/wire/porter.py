@@ -6,6 +6,7 @@ Whatever is wrong with the head or its answer is an OSError: try again later.
 from __future__ import annotations
 
 import http.client
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -40,8 +41,11 @@ class Porter:
                 file.write(piece)
         beside.replace(target)
 
-    def fetch_on(self, name: str, target: Path) -> None:
-        """The same of a file that never changes: on from where an earlier try broke off."""
+    def fetch_on(
+        self, name: str, target: Path, heard: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """The same of a file that never changes: on from where an earlier try broke off. `heard`
+        is told how long it has become."""
         beside = target.with_name(f".{target.name}.fetched")
         beside.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("ab") as file:
@@ -53,6 +57,7 @@ class Porter:
                         file.truncate(0)
                     while piece := answer.read(PIECE_BYTES):
                         file.write(piece)
+                        heard(file.tell())
             except OSError:
                 if file.tell() == at:  # not so: the next try takes all of it
                     file.truncate(0)

@@ -1,0 +1,113 @@
+"""Machines of a pool that are one: each with a state of its own, and what it fetches."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from evener import contract
+from evener.events import GenerationFormed
+from evener.rundir.layout import RunDir
+from tests.backends.shell import SOURCES, events, said
+
+MODEL = """
+import torch
+
+def build(shape):
+    return torch.nn.Embedding(shape.outputs, shape.outputs)
+"""
+JOB = """
+[model]
+name = "letters:build"
+[data]
+name = "text"
+path = "words.txt"
+[train]
+global_batch = 24
+steps = 1000000
+lr = 0.01
+[checkpoint]
+every_steps = 200
+[local]
+threads = 1
+[balance]
+park = false
+[membership]
+standby = false
+"""
+_OF_VERSION = """
+import sys
+from evener import versions
+versions.EVENER = sys.argv.pop(1)
+from evener.cli.main import main
+sys.exit(main())
+"""
+Said = subprocess.CompletedProcess[str]
+
+
+class Machines:
+    """In `folder`, with what the job reads; commands run after `inside`, with `environ`."""
+
+    def __init__(
+        self, folder: Path, inside: tuple[str, ...] = (), environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.folder, self._inside, self._environ = folder, inside, environ or {}
+        (folder / "letters.py").write_text(MODEL)
+        (folder / "words.txt").write_text("to be or not to be, that is the question\n" * 200)
+
+    def on(self, number: int, *words: str, evener: str = "") -> Said:
+        """By this evener, or by one that calls itself so."""
+        own = self.folder / f"machine {number}"
+        env = {
+            **contract.inherited_environ(),
+            "PYTHONPATH": str(SOURCES),
+            "NO_COLOR": "1",
+            "XDG_STATE_HOME": str(own / "state"),
+            contract.CACHE_VARIABLE: str(own / "cache"),
+            **self._environ,
+        }
+        program = ("-c", _OF_VERSION, evener) if evener else ("-m", "evener")
+        return subprocess.run(
+            [*self._inside, sys.executable, *program, *words],
+            cwd=self.folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+
+    def done(self, number: int, *words: str, evener: str = "") -> str:
+        found = self.on(number, *words, evener=evener)
+        assert found.returncode == 0, said(found)
+        return found.stdout
+
+    def state(self, number: int, name: str) -> Path:
+        found = (self.folder / f"machine {number}/state").rglob(name)
+        return next(iter(found))
+
+    def kill(self, number: int, name: str) -> None:
+        os.kill(int(json.loads(self.state(number, name).read_text())["pid"]), signal.SIGKILL)
+
+    def states(self) -> dict[str, str]:
+        told = json.loads(self.done(0, "nodes", "--json"))
+        return {member["id"]: member["state"] for member in told}
+
+    def end(self) -> None:
+        """Whatever a failed test left."""
+        if (self.folder / "machine 0/state/evener/pool").exists():
+            self.on(0, "down", "--now")
+
+
+def code(text: str) -> str:
+    """Of what `evener up` has printed."""
+    found = re.search(r"evener join (\S+)", text)
+    assert found is not None
+    return found[1]
+
+
+def trained(run: RunDir, *ranks: int) -> bool:
+    """Whether these have, together."""
+    return any(generation.ranks == ranks for generation in events(run, GenerationFormed))
