@@ -30,8 +30,8 @@ def show(token: Mapping[str, object], code: str, image: str | None, handed_on: s
     if console.is_live(console.out()) and _can_draw(sys.stdout.encoding):
         typer.echo(picture(line))
     if handed_on:
-        typer.echo(f"one with another evener, or without torch, runs {handed_on}: it gets it from")
-        typer.echo("here, and needs a Docker engine")
+        typer.echo("One with a Docker engine, and another evener or no torch, runs the image")
+        typer.echo(f"{handed_on}, which it gets from here.\n")
     if image := image or handed_on:
         _show_docker(code, image)
 
@@ -39,8 +39,9 @@ def show(token: Mapping[str, object], code: str, image: str | None, handed_on: s
 def _show_docker(code: str, image: str) -> None:
     typer.echo("without Python, on Linux with a Docker engine (and --gpus=all where it has GPUs):")
     typer.echo(f"\n    {shlex.join(docker_line(code, image))}\n")
-    typer.echo(f"which must have {image}: by a file (evener image save {image} evener.tar here,")
-    typer.echo("docker load -i evener.tar there), or from a registry (evener image push)")
+    typer.echo("There the image must be before:")
+    typer.echo(f"    evener image save {image} evener.tar      # there: docker load -i evener.tar")
+    typer.echo(f"    evener image push {image} REGISTRY        # and its name there in the line\n")
 
 
 def docker_line(code: str, image: str) -> tuple[str, ...]:

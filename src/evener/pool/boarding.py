@@ -4,17 +4,19 @@ there is an engine, as a container in the image that the pool hands on."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evener import errors, versions
+from evener import errors, process, versions
 from evener.docker import Engine, gpus
 from evener.pool import contained, entry, fetching, house
 from evener.pool.contained import Container, Entry
 from evener.pool.fetching import Offer
 from evener.pool.house import Joined
 from evener.probe import probe
+from evener.rundir import layout
 
 Note = Callable[[str], None]
 _CPU_ONLY = "+cpu"  # the label of such a build of torch
@@ -104,15 +106,38 @@ def _check_here(engine: Engine) -> None:
 
 def _in_container(offer: Offer, typed: str, at: str | None, note: Note) -> Aboard:
     container = Container(Engine())
-    contained.check_free(container)
-    fetching.bring(offer, container.engine, note)
-    by = Entry(typed, offer.label.name, at, _gives_gpus(offer, container.engine, note))
-    try:
-        joined = contained.start(container, by)
-    except errors.DeviceMissing as error:
-        note(f"its GPUs are not used: {error.what}. {error.fix}; then leave and join again")
-        joined = contained.start(container, replace(by, gpus=False))
+    with _alone():
+        contained.check_free(container)
+        fetching.bring(offer, container.engine, note)
+        by = Entry(typed, offer.label.name, at, _gives_gpus(offer, container.engine, note))
+        try:
+            joined = contained.start(container, by)
+        except errors.DeviceMissing as error:
+            note(f"its GPUs are not used: {error.what}. {error.fix}; then leave and join again")
+            joined = contained.start(container, replace(by, gpus=False))
     return Aboard(joined, entry.listed(joined, container))
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Two at a time would write into the same files, and one would remove the other's container."""
+    folder = house.joined_folder()
+    file = folder.with_name(f".{folder.name}.joining")
+    if file.is_file():
+        other = layout.read_json(file)
+        if process.birth(int(other["pid"])) == other["birth"]:
+            raise errors.StartFailed(
+                "this machine is joining a pool at this moment",
+                where=f"process {other['pid']}",
+                fix="wait for it; or end it, and join again: what it has fetched stays",
+            )
+    with layout.translated(file):
+        file.parent.mkdir(parents=True, exist_ok=True, mode=house.FOLDER_MODE)
+    layout.write_json(file, {"pid": os.getpid(), "birth": process.birth(os.getpid())})
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def _gives_gpus(offer: Offer, engine: Engine, note: Note) -> bool:
