@@ -70,6 +70,13 @@ _KNOWN = (
         "or do without one: evener image save, evener image load",
     ),
     _Known(
+        r"/v2/\"?: .*(dial|lookup|timeout|refused|unreachable|x509|tls:|EOF)",
+        errors.ImageMissing,
+        "the registry is not reached",
+        "check the name (of an image's base: image.base), and that this machine reaches it; "
+        "without a network: evener image save, evener image load",
+    ),
+    _Known(
         r"pull access denied|manifest unknown|no such image|repository does not exist"
         r"|unable to find image|not found: manifest|get \"https?://\S+/v2/",
         errors.ImageMissing,

@@ -90,8 +90,9 @@ def _contents(file: Path) -> _Contents:
             f"this file cannot be read: {error.strerror or error}", where=str(file), fix=_OTHER
         ) from error
     except (tarfile.TarError, ValueError, KeyError, EOFError) as error:
+        why = str(error).partition(":")[0] or "it has no list of contents"
         raise errors.DataDamaged(
-            f"this is no image, or not all of it: {error}", where=str(file), fix=_OTHER
+            f"this is no image, or not all of it: {why}", where=str(file), fix=_OTHER
         ) from error
 
 

@@ -119,6 +119,7 @@ def pushed(engine: Engine, tag: str, registry: str, note: Note) -> str:
     """The image's name by its digest in `registry`, where it is when this returns; with none, in
     the one that its name says."""
     name = f"{registry}/{tag}" if registry else tag
+    look(engine, tag)
     note(f"pushing {name}")
     if registry:
         engine.call("image", "tag", tag, name)

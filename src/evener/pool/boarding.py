@@ -74,7 +74,7 @@ def _offered(typed: str, at: str | None) -> tuple[Offer | None, str]:
         own = engine.call("version", "--format={{.Server.Arch}}").strip()
         _check_here(engine)
     except errors.MachineError as error:
-        why = error.what.splitlines()[-1].strip()
+        why = error.what.partition(": ")[0]
         return None, (
             "run the pool's image here, for which this machine needs a Docker engine "
             f"({why}), and the pool one to hand on: `evener up --image NAME` there"
