@@ -53,7 +53,7 @@ def test_a_machine_of_another_version_trains_in_the_pools_image(
     joins = machines.on(1, "join", typed, evener=OLD)
     assert joins.returncode == 0, said(joins)
     told = " ".join(joins.stderr.split())
-    assert f"this one runs the pool's image, {image} (evener" in told
+    assert f"it runs the pool's image, {image} (evener" in told
     assert re.search(r"fetching \d\.\d MB of it", told), "layers that are here come as well"
     assert [*machines.states().values()] == ["waiting"] * 2
 

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from evener import errors
+from evener import errors, versions
 from evener.contract import LOOPBACK
 from evener.docker import Engine
 from evener.pool import boarding, code, contained, entry, house
 from evener.pool.code import PIN_BYTES, Code
 from evener.pool.contained import Entry
 from evener.pool.house import Pool
+from evener.versions import Versions
 from tests.pool.serving import serving
+from tests.pool.test_images import pack
 from tests.pool.test_server import TOLD, owner
 
 
@@ -50,6 +52,20 @@ def test_without_an_engine_it_hears_of_both_ways(
     assert notes == []
     assert house.read_joined(house.joined_folder()) is None
     assert owner(pool).tokens()[0]["uses"] == 1
+
+
+@pytest.mark.parametrize(
+    ("torch", "why"),
+    [("", "has no torch"), ("2.6.0", "has torch 2.6.0"), ("2.13.0+cu130", "")],
+)
+def test_torch_is_compared_with_that_of_the_image(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torch: str, why: str
+) -> None:
+    monkeypatch.setattr(versions, "installed", lambda: Versions(versions.EVENER, torch))
+    assert boarding._unlike(typed(pool), None) == ""  # there is no image
+    pack(tmp_path / "image")
+    found = boarding._unlike(typed(pool), None)
+    assert found == (f"this machine {why}" if why else "")
 
 
 def test_what_starts_it_gives_no_rights() -> None:

@@ -30,7 +30,7 @@ def show(token: Mapping[str, object], code: str, image: str | None, handed_on: s
     if console.is_live(console.out()) and _can_draw(sys.stdout.encoding):
         typer.echo(picture(line))
     if handed_on:
-        typer.echo("One with a Docker engine, and another evener or no torch, runs the image")
+        typer.echo("One with a Docker engine, and another evener or torch or none, runs the image")
         typer.echo(f"{handed_on}, which it gets from here.\n")
     if image := image or handed_on:
         _show_docker(code, image)

@@ -37,8 +37,8 @@ def join(
 ) -> None:
     """Join a pool: this machine waits there and trains when somebody there starts a run.
 
-    Where it has no torch, or another evener, and a Docker engine, it does so in the image that the
-    pool hands on (`evener up --image`).
+    Where it has another evener or torch, or none, and a Docker engine, it does so in the image that
+    the pool hands on (`evener up --image`).
 
     It goes on when this terminal is closed, and is back by itself after a sleep. After a restart
     of the machine, `evener join` without a code brings it back; `evener leave` takes it out.

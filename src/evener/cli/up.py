@@ -48,7 +48,7 @@ def up(
             "--image",
             metavar="IMAGE",
             help="Of this machine's engine: others get it from the pool, and run it, where they "
-            "have another evener or no torch.",
+            "have another evener or torch, or none.",
         ),
     ] = None,
 ) -> None:

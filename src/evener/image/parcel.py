@@ -67,8 +67,8 @@ class Parcel:
 
 
 def pack(engine: Engine, image: str, folder: Path, note: Callable[[str], None]) -> Label:
-    """Into `folder`, unless it is there. Raises ImageMissing; ImageUnfit where its evener is
-    another than ours."""
+    """Into `folder`, unless it is there. Raises ImageMissing; ImageUnfit where what runs in it
+    would not train with what runs here."""
     found = build.look(engine, image)
     name, inside = _name(image, found["RepoTags"] or ()), _versions(engine, image)
     label = Label(name, found["Id"], found["Architecture"], inside.evener, inside.torch)
@@ -106,14 +106,17 @@ def _versions(engine: Engine, image: str) -> Versions:
         raise errors.ImageUnfit(
             "there is no evener in this image", where=image, fix=build_one
         ) from error
-    if evener != versions.EVENER or torch == "-":
-        has = f"evener {evener} and {'no torch' if torch == '-' else f'torch {torch}'}"
+    inside, own = Versions(evener, "" if torch == "-" else torch), versions.installed()
+    differ = [name for name in versions.differing(inside, own) if name != "torch" or own.torch]
+    if differ or not inside.torch:
+        packages = tuple(differ) or ("torch",)
         raise errors.ImageUnfit(
-            f"the image has {has}; machines here need evener {versions.EVENER} and torch",
+            f"the image has {versions.named(inside, packages)}, and this machine "
+            f"{versions.named(own, packages)}: they do not train together",
             where=image,
             fix=build_one,
         )
-    return Versions(evener, torch)
+    return inside
 
 
 def _digests(file: Path) -> dict[str, str]:

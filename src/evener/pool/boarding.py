@@ -17,6 +17,7 @@ from evener.pool.fetching import Offer
 from evener.pool.house import Joined
 from evener.probe import probe
 from evener.rundir import layout
+from evener.versions import Versions
 
 Note = Callable[[str], None]
 _CPU_ONLY = "+cpu"  # the label of such a build of torch
@@ -38,10 +39,10 @@ def join(typed: str | None, at: str | None, note: Note) -> Aboard:
         container = Container(Engine())
         joined = contained.again(container, known, at)
         return Aboard(joined, entry.listed(joined, container))
-    if known is None and typed is not None and not versions.installed().torch:
+    if known is None and typed is not None and (why := _unlike(typed, at)):
         offer, _ = _offered(typed, at)
         if offer is not None:
-            note(f"there is no torch here: this machine runs the pool's image, {_named(offer)}")
+            note(f"{why}: it runs the pool's image, {_named(offer)}")
             return _in_container(offer, typed, at, note)
     try:
         joined = entry.join(typed, at)
@@ -51,9 +52,21 @@ def join(typed: str | None, at: str | None, note: Note) -> Aboard:
         offer, why_not = _offered(typed, at)
         if offer is None:
             raise _explained(differ, why_not) from differ
-        note(f"{differ.what}: this one runs the pool's image, {_named(offer)}")
+        note(f"{differ.what}: it runs the pool's image, {_named(offer)}")
         return _in_container(offer, typed, at, note)
     return Aboard(joined, entry.work_detached(joined))
+
+
+def _unlike(typed: str, at: str | None) -> str:
+    """Why a process here would not train with what the pool hands on; empty where it would, and
+    where versions of evener differ: of that the pool speaks itself."""
+    own, offer = versions.installed(), None
+    with contextlib.suppress(errors.CodeRefused):  # an older pool; or joining will say it again
+        offer = fetching.offered(entry.entrance(typed, at))
+    if offer is None or offer.label.evener != own.evener:
+        return ""
+    differ = versions.differing(own, Versions(offer.label.evener, offer.label.torch))
+    return f"this machine has {versions.named(own, differ)}" if differ else ""
 
 
 def _named(offer: Offer) -> str:

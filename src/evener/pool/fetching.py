@@ -43,9 +43,11 @@ class Offer:
     parts: tuple[Part, ...]
 
 
-def offered(by: Entrance, engine: Engine) -> Offer | None:
-    """None where the pool hands on nothing. Raises as joining does, and as engines do."""
-    server, told = entry.first(by, images.OFFER, {"stacks": archive.stacks(engine)})
+def offered(by: Entrance, engine: Engine | None = None) -> Offer | None:
+    """None where the pool hands on nothing. Raises as joining does, and as engines do. Without an
+    engine, `parts` are all that there are."""
+    stacks = archive.stacks(engine) if engine is not None else []
+    server, told = entry.first(by, images.OFFER, {"stacks": stacks})
     return _read(server, by.secret, told)
 
 
