@@ -55,6 +55,17 @@ device = "cpu"
 threads = 1
 """
 
+# A script for torchrun: `examples/ddp_with_checkpoints.py`.
+DDP = """
+[script]
+path = "train.py"
+args = ["--steps", "1000000", "--save-every", "20", "--pause-s", "0.1"]
+
+[local]
+device = "cpu"
+threads = 1
+"""
+
 RESNET18 = (
     """
 [model]

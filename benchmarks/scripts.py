@@ -4,6 +4,10 @@ The same loop twice, on two equal ranks of this machine: under torchrun with DDP
 evener. Once for the clock, and once in fp64 for the weights after the last step. Then in three
 containers of speeds 4:2:1, against the sum of what each does by itself, as `uneven.py` measures it:
 a script cannot rehearse, so its first steps show who is how fast.
+
+And a script for torchrun on a Swarm of three engines, which knows nothing of evener: how long until
+its next step when one of them loses its power, the one of the head among them, and until one that
+joins takes part. That needs root on Linux.
 """
 
 from __future__ import annotations
@@ -11,7 +15,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +26,15 @@ import harness
 import jobs
 import lab
 import uneven
+from evener.errors import EvenerError
+from evener.events import Event, GenerationFormed, RankStarted, StepCommitted
+from evener.rundir.layout import RunDir
 from harness import Case, MeasureError, Settings
 from overhead import typical
-from trial import Trials
+from trial import Trials, look
 
 LOOP = Path(__file__).parent / "baselines" / "own.py"
+SCRIPT = harness.ROOT / "examples" / "ddp_with_checkpoints.py"
 RANKS = 2
 STEPS, QUICK_STEPS = 400, 80
 TURNS, QUICK_TURNS = 8, 2
@@ -33,6 +42,10 @@ EXACT_STEPS = 40
 SLOWER = 1.05  # two ranks fill a small machine: its own jitter is about that
 UNEVEN, SUM_TARGET = (0.8, 0.4, 0.2), 0.9  # cores; of the sum of their speeds
 DIFFERENT = 1e-12  # of weights about 1, in fp64: what another order of additions leaves
+MACHINES, HEADS, ANOTHER, LAST = 3, 0, 1, 2  # engines of the Swarm, by their numbers
+LOST_S, JOINED_S = 12.0, 15.0
+TIMES, QUICK_TIMES = 5, 1
+AWAY_S, PATIENCE_S, LOOK_S, CALM_S = 60.0, 180.0, 0.5, 20.0
 QUIET = (
     "checkpoint.every_s=86400", "local.device=cpu", "local.threads=1", "balance.policy=equal",
     f"local.workers={RANKS}",
@@ -45,8 +58,11 @@ def measure(settings: Settings) -> Iterator[Case]:
             yield _steps(trials, settings)
         if settings.wants("weights"):
             yield _weights(trials)
-    if settings.wants("uneven") and (settings.only or not settings.quick):  # minutes, by itself
-        yield _uneven(settings)
+    if settings.only or not settings.quick:  # minutes, each of them
+        if settings.wants("uneven"):
+            yield _uneven(settings)
+        if any(map(settings.wants, ("lost", "lost-head", "joined"))):
+            yield from _on_a_swarm(settings)
 
 
 def _steps(trials: Trials, settings: Settings) -> Case:
@@ -81,6 +97,99 @@ def _uneven(settings: Settings) -> Case:
         bench = uneven.Bench(trials, image, lab.build(trials, "image.toml"), settings.quick)
         case = uneven.together(bench, "loop", UNEVEN, SUM_TARGET)
         return replace(case, name="uneven")
+
+
+def _on_a_swarm(settings: Settings) -> Iterator[Case]:
+    times = QUICK_TIMES if settings.quick else TIMES
+    with lab.swarm() as swarm, Trials(swarm.inside) as trials:
+        shutil.copy(SCRIPT, trials.folder / "train.py")
+        trials.write("script.toml", jobs.DDP + lab.image_table())
+        swarm.give(lab.build(trials, "script.toml"))
+        run = trials.start("script.toml", on="swarm")
+        if settings.wants("lost"):
+            yield _lost("lost", [_gap(run, swarm, (LAST, ANOTHER)[n % 2]) for n in range(times)])
+        if settings.wants("lost-head"):
+            yield _lost("lost-head", [_gap(run, swarm, HEADS, AWAY_S) for _ in range(times)])
+        trials.end(run)
+        if settings.wants("joined"):
+            taken = harness.spread([_join_s(trials, swarm) for _ in range(times)])
+            yield Case("joined", taken.median, JOINED_S, "s", sides={"s": taken})
+
+
+def _lost(name: str, gaps: list[tuple[float, float]]) -> Case:
+    """From the loss to the script's new processes, and to the first step that they print."""
+    starts, steps = (harness.spread(values) for values in zip(*gaps, strict=True))
+    return Case(name, steps.median, LOST_S, "s", sides={"start s": starts, "step s": steps})
+
+
+def _gap(run: RunDir, swarm: lab.Swarm, number: int, away_s: float = 0.0) -> tuple[float, float]:
+    """An engine dies with all that runs on it. Without its head the record is written when that
+    is back; events have the times of those who tell them."""
+    _await(lambda: _together(run) == MACHINES, "not all machines take part")
+    time.sleep(CALM_S)
+    at = swarm.kill(number)
+    time.sleep(away_s)
+    if away_s:
+        swarm.start(number)
+    _await(lambda: _after(run, StepCommitted, at) is not None, "nobody goes on")
+    if not away_s:
+        swarm.start(number)
+    began, stepped = _after(run, RankStarted, at), _after(run, StepCommitted, at)
+    assert began is not None
+    assert stepped is not None
+    return began - at, stepped - at
+
+
+def _join_s(trials: Trials, swarm: lab.Swarm) -> float:
+    """From a machine's joining the Swarm to the first step that it takes part in."""
+    swarm.leave(LAST)
+    run = trials.start("script.toml", on="swarm")
+    _await(lambda: _together(run) == MACHINES - 1 and _printed(run) > 0, "the others do not train")
+    time.sleep(CALM_S)
+    at = swarm.join(LAST)
+    _await(lambda: _after(run, StepCommitted, at) is not None, "it is not used")
+    stepped = _after(run, StepCommitted, at)
+    if _together(run) != MACHINES or stepped is None:
+        raise MeasureError("the script began anew without the machine that joined")
+    trials.end(run)
+    return stepped - at
+
+
+def _after(run: RunDir, kind: type[Event], at: float) -> float | None:
+    """When the first of this kind came in the first start of the script after `at`."""
+    records = look(run).records
+    starts = [r.time for r in records if isinstance(r.event, RankStarted) and r.time > at]
+    found = (r.time for r in records if isinstance(r.event, kind) and starts)
+    return min((time for time in found if time >= min(starts)), default=None)
+
+
+def _together(run: RunDir) -> int:
+    """How many take part, as far as the script has come: 0 while it begins."""
+    trial = look(run)
+    formed, steps = trial.events(GenerationFormed), trial.events(StepCommitted)
+    if not formed or not steps or steps[-1].generation // 2 != formed[-1].generation // 2:
+        return 0
+    return len(formed[-1].ranks)
+
+
+def _printed(run: RunDir) -> int:
+    return len(look(run).events(StepCommitted))
+
+
+def _await(holds: Callable[[], object], otherwise: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not _now(holds):
+        if time.monotonic() > deadline:
+            raise MeasureError(otherwise)
+        time.sleep(LOOK_S)
+
+
+def _now(holds: Callable[[], object]) -> bool:
+    """A record that is not there yet holds nothing."""
+    try:
+        return bool(holds())
+    except EvenerError:
+        return False
 
 
 def with_ddp(folder: Path, out: str, steps: int, *more: str) -> list[float]:

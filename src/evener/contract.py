@@ -36,6 +36,8 @@ AWAY_SIGNAL, AWAY_STATUS = "SIGPWR", 75
 
 # An agent asks a rank with it to write into its log where all its threads are.
 STACK_SIGNAL = "SIGQUIT"
+# What makes a script's process one that waits, warm, until it is told its place.
+WARM = "--warm"
 
 # Names inside a run's folder: rundir gives them meaning, containers mount them.
 DB_NAME = "run.db"
@@ -115,6 +117,11 @@ def from_environ(kind: type[Told], environ: Mapping[str, str] | None = None) -> 
             continue
         found[f.name] = int(text) if str(f.type) == "int" else text
     return kind(**found)  # type: ignore[arg-type]  # fields() and the cast keep the types
+
+
+def put_into_environ(told: Mapping[str, str]) -> None:
+    """For what runs in this process from now on."""
+    os.environ.update(told)
 
 
 def inherited_environ() -> dict[str, str]:

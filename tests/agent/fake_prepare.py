@@ -7,7 +7,8 @@ import sys
 import time
 
 match os.environ.get("FAKE_PREPARE", ""):
-    case "missing":
+    case "missing" | "missing later" as how:
+        time.sleep(2.0 * (how == "missing later"))
         sys.stdout.write('{"ok": false, "error": {"code": "E201", "what": "no data there"}}\n')
         sys.exit(3)
     case "crash":

@@ -253,6 +253,15 @@ def test_data_that_cannot_be_prepared_ends_the_run(
         assert run.of(RankStarted) == []
 
 
+def test_who_comes_later_without_its_data_leaves_the_others_to_their_work(tmp_path: Path) -> None:
+    wishes, own = {"join_s": 0.2}, {"a01": {"FAKE_PREPARE": "missing later"}}
+    with Rehearsal(tmp_path, ranks=2, agents=2, steps=400, membership=wishes, own=own) as run:
+        told = run.until(Alert, lambda alert: alert.level == "warning").text
+        assert told == "agent a01 cannot train: no data there; the run goes on without it"
+        assert run.end().outcome == "finished"
+        assert {e.ranks for e in run.of(GenerationFormed)} == {(0,)}
+
+
 @pytest.mark.parametrize(
     ("number", "whom"), [(signal.SIGTERM, "all who train"), (signal.SIGINT, "agent a00")]
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from evener.agent.company import UNSEEN_S, Company
+from evener.membership import words
+from evener.membership.generation import Ballot
 
 LATER = UNSEEN_S + 1
 
@@ -20,7 +22,7 @@ def test_the_lowest_id_leads_once_no_lower_one_is_awaited() -> None:
 def test_who_said_goodbye_is_not_alive_until_it_is_back() -> None:
     company = Company("a00", ["a01"], now=0.0)
     company.seen("a01", here=True)
-    company.parted("a01")
+    company.heard(words.Goodbye("a01", done=False))
     assert company.alive(0.0) == set()
     company.seen("a01", here=True)
     assert company.alive(0.0) == {"a01"}
@@ -40,3 +42,15 @@ def test_before_anybody_trains_all_that_are_here_or_may_come_will() -> None:
     company = Company("a00", ["a01"], now=0.0)
     assert company.everybody(0.0) == {"a00", "a01"}
     assert Company("a00", [], now=0.0).everybody(0.0) == {"a00"}
+
+
+def test_whether_others_train_is_known_when_all_have_told() -> None:
+    company, none = Company("a00", ["a01", "a02"], now=0.0), Ballot(0, "")
+    company.heard(words.Heartbeat("a01", none, None, -1, False))
+    assert company.trains(0.0) is None
+    assert company.trains(LATER) is False
+    company.seen("a02", here=True)
+    company.heard(words.Heartbeat("a02", none, Ballot(3, "a01"), 7, False))
+    assert company.trains(0.0)
+    company.seen("a02", here=False)
+    assert company.trains(LATER) is False

@@ -14,10 +14,11 @@ from tests.head.serving import SECRET, in_thread
 from tests.rundir.test_checkpoints import make
 
 from evener import contract
+from evener.agent import courier
 from evener.agent.courier import Courier
 from evener.contract import AgentEnv
 from evener.errors import StartFailed
-from evener.events import CheckpointHome, Event
+from evener.events import Alert, CheckpointHome, Event
 from evener.rundir import cargo, checkpoints, freight
 from evener.rundir.layout import RunDir
 
@@ -226,6 +227,37 @@ def test_what_a_script_writes_is_on_every_machine_it_starts_on(
         assert (one.work / "deep" / "step.pt").read_bytes() == b"newer"
         first.close()
         second.close()
+
+
+def test_what_others_wrote_is_at_hand_when_the_head_is_lost(
+    home: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "LOOK_S", 0.05)
+    monkeypatch.setattr(courier, "AHEAD_S", 0.0)
+    heard: list[Event] = []
+    with in_thread(home) as head:
+        one, first = sent(tmp_path, head)
+        two, second = sent(tmp_path, head, life=1)
+        for each, run in ((first, one), (second, two)):
+            each.fetch()
+            run.work.mkdir()
+            each.follow(())
+            each.watch(heard.append)
+        (one.work / "step.pt").write_bytes(b"weights")
+        (one.work / "log").write_text("of one")
+        done(first.exchange(fetch=False))
+        (two.work / "log").write_text("of two")
+        done(second.exchange(fetch=False))
+        done((two.path / ".ahead" / "step.pt").is_file)
+        monkeypatch.setattr(courier, "LOOK_S", 60.0)
+        first.close()
+    assert not (two.work / "step.pt").exists()  # the script is running there
+    done(second.exchange(fetch=True))
+    assert (two.work / "step.pt").read_bytes() == b"weights"
+    second.close()
+    [told] = heard
+    assert isinstance(told, Alert)
+    assert told.text.startswith("agent a01: log is written here and on another machine")
 
 
 def done(is_done: Callable[[], bool]) -> None:

@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytest
 
 from evener.agent.child import Child
-from evener.agent.drover import Drover, Setting
+from evener.agent.drover import BEGUN_S, Drover, Setting
+from evener.agent.reserve import Reserve, Warm
 from evener.agent.team import Driven
 from evener.agent.translate import Letter, Over, Reached, Through
 from evener.agent.voice import Voice
@@ -43,7 +44,7 @@ class FakeChild:
 class Stage:
     """An agent with two ranks, whose clock the test moves; a01 with one rank is played by it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reserve: Reserve | None = None) -> None:
         (folder / "train.py").write_text("")
         self.run = RunDir(folder / "run")
         self.run.create()
@@ -56,9 +57,13 @@ class Stage:
         )  # fmt: skip
         ranks = (RankPlan(0, "cpu", 1, ""), RankPlan(1, "cpu", 1, ""))
         plan = AgentPlan("a00", "here", ranks)
-        setting = Setting(plan, "127.0.0.1", self.run, self._start, lambda fetch: lambda: True)
+        spare = reserve or Reserve(None)
+        setting = Setting(
+            plan, "127.0.0.1", self.run, self._start, spare, lambda fetch: lambda: True
+        )
         self.drover = Drover(load_job("train.py", (), folder).job, setting, voice, lambda: self.now)
-        self.drover.data_ready()
+        if reserve is None:
+            self.drover.data_ready()
         self.mine = [cast("words.RankUp", up).member for up in self.inputs]
         self.children: dict[int, FakeChild] = {}
 
@@ -200,3 +205,38 @@ def test_what_the_first_rank_prints_is_told(stage: Stage) -> None:
     back = stage.of(GenerationFormed)[-1]
     assert (back.step, back.generation % 2) == (2, 1)
     assert math.isnan(stage.of(StepCommitted)[-1].lr)
+
+
+class FakeWarm(FakeChild):
+    """One that waits, warm or not yet."""
+
+    ready, ended, told = False, False, None
+
+    def begin(self, told: Mapping[str, str]) -> None:
+        self.told = told
+
+
+def test_a_start_takes_processes_that_are_warm_and_has_others_made(tmp_path: Path) -> None:
+    made: list[FakeWarm] = []
+
+    def warm(driven: Driven) -> Warm:
+        made.append(FakeWarm(tmp_path / f"{driven.plan.rank}.log"))
+        return cast("Warm", made[-1])
+
+    stage = Stage(tmp_path, Reserve(warm))
+    stage.drover.begin()
+    stage.drover.data_ready()
+    assert stage.of(words.RankUp) == []  # those who train are not halted for one that is cold
+    made[0].ready = made[1].ready = True
+    stage.tick()
+    stage.mine = [up.member for up in stage.of(words.RankUp)]
+    stage.form(1)
+    assert [(process.told or {})["RANK"] for process in made] == ["0", "1"]
+    assert stage.told == []
+    stage.tick(BEGUN_S)
+    assert len(made) == 4
+    stage.drover.ended(cast("Child", made[2]))  # it could not live: the next start is a cold one
+    stage.form(2)
+    assert [told["RANK"] for told in stage.told] == ["0"]
+    assert (made[3].told or {})["RANK"] == "1"
+    stage.drover.kill()

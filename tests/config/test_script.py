@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from evener.config.load import job_from_json, job_to_json, load_job
-from evener.config.script import kind_of
+from evener.config.script import kind_of, may_find_torch
 from evener.errors import BadCombination, ScriptUnfit
 
 API = "from evener import training\n"
@@ -26,6 +26,21 @@ API = "from evener import training\n"
 )
 def test_its_kind_is_read_off_its_imports(source: str, kind: str) -> None:
     assert kind_of(source) == kind
+
+
+@pytest.mark.parametrize(
+    ("source", "may"),
+    [
+        ("import os\nimport torch\nos.environ['A'] = 'b'", True),
+        ('"""About it."""\nfrom accelerate import Accelerator\n', True),
+        ("import os\nos.environ['OMP_NUM_THREADS'] = '1'\nimport torch", False),
+        ("from dotenv import load_dotenv\nload_dotenv()\nimport torch", False),
+        ("def f():\n    os.environ['A'] = 'b'\nimport torch", True),
+        ("import sys\nsys.exit(3)", False),
+    ],
+)
+def test_a_script_that_prepares_its_environment_finds_no_torch(source: str, may: bool) -> None:
+    assert may_find_torch(source) is may
 
 
 def test_a_script_is_a_job_by_itself(tmp_path: Path) -> None:

@@ -54,10 +54,8 @@ FLUSH_S = 5.0  # for the head to take the last events; the spool keeps what it d
 class Agent:
     """One agent's life: `run` it once."""
 
-    def __init__(
-        self, env: AgentEnv, job: Job, plan: Plan, sink: Sink, programs: Programs | None = None,
-        *, courier: Courier,
-    ) -> None:  # fmt: skip
+    def __init__(self, env: AgentEnv, job: Job, plan: Plan, sink: Sink,
+                 programs: Programs | None = None, *, courier: Courier) -> None:  # fmt: skip
         self._env, self._job, self._plan, self._sink = env, job, plan, sink
         self._courier, self._programs = courier, programs or Programs()
         self._run = RunDir(Path(env.run_dir))
@@ -75,6 +73,7 @@ class Agent:
         self._over: Over | None = None
         self._theirs: Over | None = None  # what another agent says about the end
         self._left: Left | None = None  # the run goes on without this agent
+        self._unfit: EvenerError | None = None  # what keeps this machine from training
         self._company = Company(env.agent, self._peer_addresses, time.monotonic())
         self._departure = Departure(env.agent)
         self._missing = {"data", "past"} if env.revived else {"data"}
@@ -120,6 +119,8 @@ class Agent:
         self._crew.tick(now, self._generation, self._membership.alive)
         self._tell(words.Tick())
         self._depart(now)
+        if self._unfit and (others := self._company.trains(now)) is not None:
+            (self._refused if others else self._fail)(self._unfit)
         for ask in self._sink.asks():
             self._obey_page(ask)
         if self._over is not None:
@@ -211,7 +212,7 @@ class Agent:
     def _refused(self, error: EvenerError) -> None:
         """The run goes on without this agent. It says so itself: once, whoever refused it."""
         if not (self._left or self._over):
-            self._sink.put(Alert("warning", f"{error.what}; the run goes on without it"))
+            self._sink.put(ending.goes_on_without(self._env.agent, error))
         self._leave(Left(error))
 
     def _turn_away(self, agent: str, error: EvenerError) -> None:
@@ -239,8 +240,7 @@ class Agent:
             case _ if isinstance(letter, Told):
                 self._crew.told(letter)
             case _:
-                if isinstance(letter, words.Goodbye):
-                    self._company.parted(letter.sender)
+                self._company.heard(letter)
                 self._tell(words.Heard(letter))
 
     def _heard_over(self, over: Over) -> None:
@@ -252,13 +252,12 @@ class Agent:
             self._crew.others_ended()
 
     def _prepared(self, result: Prepared) -> None:
-        if result.error is not None:
-            self._fail(result.error)
-            return
+        self._unfit = result.error
         if result.samples:
             self._sink.put(DataPrepared(self._env.agent, *result.counts, result.seconds))
-        self._missing.discard("data")
-        self._get_ready()
+        if self._unfit is None:
+            self._missing.discard("data")
+            self._get_ready()
 
     def _get_ready(self) -> None:
         """Ranks take their numbers: nothing is missing that they, or their record, stand on."""

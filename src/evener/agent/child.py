@@ -37,7 +37,8 @@ class Programs:
 class Child:
     """Started on construction, by the loop's own thread: it dies with that thread (`lifeline`).
 
-    `on_end` is called in the loop, once, as soon as the process has ended and is reaped.
+    `on_end` is called in the loop, once, as soon as the process has ended and is reaped. It reads
+    nothing, unless it is given something to read from.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class Child:
         env: Mapping[str, str],
         log: Path,
         on_end: Callable[[Child], None],
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         self.follow(log)
-        self._process = _spawn(argv, env, log)
+        self._process = _spawn(argv, env, log, stdin)
         self.pid = self._process.pid
         self.ended = False
         self._suspended, self._look_due = False, 0.0
@@ -141,15 +143,15 @@ def _is_stopped(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] == "T"
 
 
-def _spawn(argv: Sequence[str], env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+def _spawn(
+    argv: Sequence[str], env: Mapping[str, str], log: Path, stdin: int
+) -> subprocess.Popen[bytes]:
     options: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     try:
         with log.open("ab") as file:
-            return subprocess.Popen(
-                argv, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file, **options
-            )
+            return subprocess.Popen(argv, env=env, stdin=stdin, stdout=file, stderr=file, **options)
     except OSError as error:
         raise errors.StartFailed(
             f"a process of the run cannot be started: {error}",

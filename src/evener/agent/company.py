@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from evener.membership.words import Goodbye, Heartbeat, Message
+
 UNSEEN_S = 10.0  # for an agent that started when we did to be there
 
 
@@ -18,6 +20,8 @@ class Company:
         self._present: set[str] = set()  # those that we are connected with
         self._gone: set[str] = set()  # those that said goodbye
         self._turned_away: set[str] = set()  # those that must not come in
+        self._training: set[str] = set()  # those that are in a generation
+        self._unheard = set(known)  # those that did not say whether they are
 
     def seen(self, agent: str, here: bool) -> None:
         """From awaited to present in one moment: in between, it would count as gone."""
@@ -28,8 +32,21 @@ class Company:
             self._gone.discard(agent)
             self._turned_away.discard(agent)
 
-    def parted(self, agent: str) -> None:
-        self._gone.add(agent)
+    def heard(self, message: Message) -> None:
+        """What the others say to membership tells of them, too."""
+        match message:
+            case Goodbye(agent):
+                self._gone.add(agent)
+            case Heartbeat(agent, current=current):
+                self._unheard.discard(agent)
+                (self._training.discard if current is None else self._training.add)(agent)
+
+    def trains(self, now: float) -> bool | None:
+        """Whether others do, whom this one would only have joined; None until they have told."""
+        alive = self.alive(now)
+        if not self._training.isdisjoint(alive):
+            return True
+        return False if self._unheard.isdisjoint(alive) else None
 
     def turn_away(self, agent: str) -> bool:
         """Nobody waits for it. Whether that is news: it may call again and again."""

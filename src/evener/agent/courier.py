@@ -20,7 +20,7 @@ from typing import Any
 from evener import contract, errors
 from evener.agent.outputs import Outputs
 from evener.contract import AgentEnv
-from evener.events import CheckpointHome, Event
+from evener.events import Alert, CheckpointHome, Event
 from evener.rundir import cargo, checkpoints, freight
 from evener.rundir.layout import RunDir
 from evener.wire.porter import PIECE_BYTES, Porter
@@ -29,6 +29,9 @@ log = logging.getLogger("evener.agent")
 
 FETCH_S = 120.0  # for a head that starts when we do, and a checkpoint on a slow link
 AGAIN_S, LOOK_S = 0.5, 2.0
+AHEAD_S = 5.0  # between two looks at what of others' could be fetched ahead
+AWAY_S, SLOW_S = 10.0, 1.0  # a head that is out of reach is so for a while; one that is refused may
+# be there the next moment
 TRIES = 3  # of a checkpoint that does not arrive as it was
 
 
@@ -48,6 +51,7 @@ class Courier:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._outputs: Outputs | None = None
+        self._ahead_at = self._lost_at = -AWAY_S
         self._errands: queue.SimpleQueue[tuple[bool, threading.Event]] = queue.SimpleQueue()
 
     def follow(self, stays: Sequence[str]) -> None:
@@ -112,6 +116,8 @@ class Courier:
             log.warning("the run's folder is on another machine now: all of ours goes there")
             self._learn(porter.listing())
             self._folder = folder
+            if self._outputs is not None:
+                self._outputs.forget()
 
     def _fetch_cargo(self, porter: Porter, names: Iterable[str]) -> None:
         """The user's code and data, which this machine has not seen yet."""
@@ -161,18 +167,38 @@ class Courier:
             try:
                 fetch, done = self._errands.get(timeout=LOOK_S)
             except queue.Empty:
-                self._bring()
+                if self._bring() and self._outputs is not None:
+                    self._look_ahead(self._outputs)
                 continue
             self._run_errand(fetch=fetch)
             done.set()
 
     def _run_errand(self, *, fetch: bool) -> None:
-        if self._bring() and fetch and self._outputs is not None:
-            try:
-                with self._turn, self._porter() as porter:
-                    self._outputs.fetch(porter)
-            except OSError as error:
-                log.warning("the head gives nothing: what is here must do (%s)", error)
+        """Others wait for it: a head that was out of reach just now is not called again."""
+        lost = time.monotonic() - self._lost_at < AWAY_S
+        home = not lost and self._bring()
+        if self._outputs is not None and fetch:
+            with self._turn:
+                self._fetch_outputs(self._outputs, home=home)
+
+    def _fetch_outputs(self, own: Outputs, *, home: bool) -> None:
+        try:
+            if home:
+                with self._porter() as porter:
+                    own.fetch(porter)
+                return
+        except OSError as error:
+            log.warning("the head gives nothing more: %s", error)
+        log.warning("the head is away: what was fetched before must do")
+        with contextlib.suppress(OSError):
+            own.make_do()
+
+    def _look_ahead(self, own: Outputs) -> None:
+        if time.monotonic() - self._ahead_at < AHEAD_S:
+            return
+        self._ahead_at = time.monotonic()
+        with contextlib.suppress(OSError), self._turn, self._porter() as porter:
+            own.look_ahead(porter)
 
     def _porter(self) -> contextlib.closing[Porter]:
         return contextlib.closing(Porter(self._env.head, self._env.secret))
@@ -180,6 +206,7 @@ class Courier:
     def _bring(self) -> bool:
         """All that is new. False where the head did not take it."""
         with self._turn:
+            began = time.monotonic()
             try:
                 with self._porter() as porter:
                     self._find(porter)
@@ -193,8 +220,18 @@ class Courier:
                         self._outputs.bring(porter)
             except OSError as error:
                 log.info("the head takes nothing home: %s", error)
+                if time.monotonic() - began > SLOW_S:
+                    self._lost_at = time.monotonic()
                 return False
+            self._tell_shared()
             return True
+
+    def _tell_shared(self) -> None:
+        """Once of each file."""
+        for path in self._outputs.newly_shared() if self._outputs is not None else ():
+            text = f"{path} is written here and on another machine: what came home last holds; let "
+            text += "one rank write it, or name it after the rank"
+            self._emit(Alert("warning", f"agent {self._env.agent}: {text}"))
 
     def _bring_grown(self, porter: Porter, name: str, size: int) -> None:
         sent = self._sent.get(name, 0)

@@ -9,20 +9,25 @@ is done again, as with torchrun. Called by the agent's loop only; nothing here w
 from __future__ import annotations
 
 import logging
+import math
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from evener.agent import blame, deaths, ending, torchrun
 from evener.agent.blame import Failure
 from evener.agent.child import Child
 from evener.agent.listening import Listener
+from evener.agent.reserve import Reserve
 from evener.agent.stillness import Stillness
 from evener.agent.team import Driven, team
 from evener.agent.translate import Over, Reached, Still, Through, Told
 from evener.agent.voice import Voice
+from evener.agent.writers import Writers
 from evener.config.schema import Job
 from evener.errors import EvenerError
 from evener.events import Alert, RankBuilt, RankLost, RankStarted
@@ -38,6 +43,7 @@ log = logging.getLogger(__name__)
 OWN_S, ECHO_S = 2.0, 6.0  # for the news of somebody's death, before a failure counts
 TELL_S = 0.5  # again and again: it may get lost
 EXCHANGE_S = 20.0  # for files to come and go: below the patience of a ballot
+BEGUN_S = 10.0  # without a step: by then a start is nearly over, and the next one is prepared
 FORGIVEN_S = 600.0  # who lived for so long did not die of what others died of before
 TAIL_LINES = 5
 
@@ -59,13 +65,14 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Of one agent: `start` starts the script, with what it is told in its environment; `exchange`
-    brings its files home, and fetches others'."""
+    """Of one agent: `start` starts the script, with what it is told in its environment; `reserve`
+    has processes that are warm; `exchange` brings the script's files home, and fetches others'."""
 
     agent: AgentPlan
     host: str
     run: RunDir
     start: Callable[[Driven, Mapping[str, str]], Child]
+    reserve: Reserve
     exchange: Exchange
 
 
@@ -78,7 +85,9 @@ class Drover:
         self._clock = clock
         self._me, self._setting, self._voice = setting.agent.agent, setting, voice
         self._most_deaths, self._stop_s = job.membership.max_restarts, job.script.stop_s
-        self._team = team(setting.agent, setting.host)
+        self._team, self._reserve = team(setting.agent, setting.host), setting.reserve
+        self._waiting: list[Driven] = []  # for a warm process, before they count as up
+        self._fill_at = math.inf
         self._generation: Generation | None = None
         self._starts, self._leads = 0, False
         self._through: set[str] = set()  # other agents whose part of this generation is done
@@ -88,6 +97,8 @@ class Drover:
         self._inquest = deaths.Inquest()
         self._listener = Listener(job, setting.run, voice.emit)
         self._stillness = Stillness(job.script.quiet_s, voice.emit)
+        folder = Path(os.path.normpath(setting.run.configs / job.script.folder))
+        self._writers = Writers(folder.resolve(), voice.emit)
         self._stop_reason, self._stop_by = "", 0.0
         self._ended_elsewhere = self._dismissed = False
         self._tell_at, self._noted = 0.0, False
@@ -96,10 +107,17 @@ class Drover:
     # ------------------------------------------------------------------------ what is asked
 
     def begin(self) -> None:
-        """All begins with the first generation."""
+        """Processes grow warm first: those who train are not halted for one that is not."""
+        self._reserve.fill(self._team)
 
     def data_ready(self) -> None:
-        for driven in self._team:
+        self._waiting = list(self._team)
+        self._tell_up()
+
+    def _tell_up(self) -> None:
+        ready = [d for d in self._waiting if self._reserve.is_ready(d)]
+        self._waiting = [d for d in self._waiting if d not in ready]
+        for driven in ready:
             self._voice.tell(words.RankUp(driven.member))
 
     def halt(self, ballot: Ballot, urgent: bool) -> None:
@@ -117,7 +135,7 @@ class Drover:
 
     def _stand(self) -> None:
         """All of ours stand once none runs, and what they wrote is home."""
-        if self.empty and any(driven.halting for driven in self._team):
+        if self._stands and any(driven.halting for driven in self._team):
             self._send(self._say_halted, fetch=False)
 
     def _send(self, then: Callable[[], None], *, fetch: bool) -> None:
@@ -146,6 +164,7 @@ class Drover:
             if driven.member in generation.members:
                 self._start(driven, generation)
         self._starts += 1
+        self._fill_at = self._clock() + BEGUN_S
         self._stillness.begin(self._clock())
         self._leads = generation.members[0].agent == self._me
         self._listener.begin(generation if self._leads else None, self._clock())
@@ -157,7 +176,7 @@ class Drover:
         if self._starts:
             rank, world = told["RANK"], told["WORLD_SIZE"]
             driven.note(run.rank_log(number), f"started again, as rank {rank} of {world}")
-        child = self._setting.start(driven, told)
+        child = self._reserve.take(driven, told) or self._setting.start(driven, told)
         driven.begin(child, self._clock())
         self._voice.emit(RankStarted(self._me, number, self._starts, child.pid))
         self._voice.emit(RankBuilt(number, driven.plan.device, driven.plan.threads, 0))
@@ -176,6 +195,7 @@ class Drover:
         """The run stops: scripts hear SIGTERM, and have their time."""
         if not self._stop_reason:
             self._stop_reason, self._stop_by = reason, self._clock() + self._stop_s
+            self._reserve.dismiss()
             for driven in self._team:
                 if driven.child is not None:
                     driven.child.terminate()
@@ -195,6 +215,7 @@ class Drover:
     def kill(self) -> None:
         """No start comes after this: ports are let go, too."""
         self._dismissed = True
+        self._reserve.dismiss()
         for driven in self._team:
             driven.held.close()
             if driven.child is not None:
@@ -206,6 +227,10 @@ class Drover:
 
     @property
     def empty(self) -> bool:
+        return self._stands and self._reserve.empty
+
+    @property
+    def _stands(self) -> bool:
         return all(driven.child is None for driven in self._team)
 
     @property
@@ -224,6 +249,7 @@ class Drover:
     def ended(self, child: Child) -> None:
         driven = next((d for d in self._team if d.child is child), None)
         if driven is None:
+            self._reserve.ended(child)
             return
         driven.child = None
         word = blame.word_left(driven.word(self._setting.run))
@@ -244,12 +270,15 @@ class Drover:
             errand, self._errand = self._errand, None
             errand.then()
         self._say()
+        self._tell_up()
         self._listener.listen(now)
         if self.step > self._best:
             self._best, self._deaths = self.step, 0
+            self._fill_at = min(self._fill_at, now)
         if self._leads and self._stillness.look(self._team, now):
             self._voice.tell_agents(Still(self._me))
         self._stillness.tell(self._team, now)
+        self._writers.look(self._team, now)
         if now >= self._tell_at:
             self._tell_at = now + TELL_S
             self._speak()
@@ -261,7 +290,14 @@ class Drover:
         if self.stopping:
             self._settle()
         else:
+            self._refill(now)
             self._part(now)
+
+    def _refill(self, now: float) -> None:
+        """Once the script is on its way again, which is when there is time for it."""
+        if now >= self._fill_at and not self._dismissed:
+            self._fill_at = math.inf
+            self._reserve.fill(self._team)
 
     def _speak(self) -> None:
         """What other agents are to know of us; it may get lost, so they hear it again."""
@@ -323,7 +359,7 @@ class Drover:
     def _settle(self) -> None:
         """The end, once nothing runs any more. Told again and again: others may have to come."""
         now = self._clock()
-        if not self.empty:
+        if not self._stands:
             if now >= self._stop_by:
                 for driven in self._team:
                     if driven.child is not None:

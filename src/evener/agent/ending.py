@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from evener import errors
 from evener.agent.translate import Over
 from evener.errors import EvenerError
-from evener.events import RankLost, RunEnded
+from evener.events import Alert, RankLost, RunEnded
 from evener.membership import Generation
 from evener.orders import Done
 
@@ -91,6 +91,13 @@ def not_started(status: str, tail: Sequence[str], log: str) -> EvenerError:
 def others_train(current: Generation | None, alive: Iterable[str], me: str) -> bool:
     """Whether ranks of other agents do, as far as we know."""
     return current is not None and not {*current.agents}.isdisjoint({*alive} - {me})
+
+
+def goes_on_without(me: str, error: EvenerError) -> Alert:
+    """What the others are told of an agent that cannot train with them."""
+    who = "" if f"agent {me} " in error.what else f"agent {me} cannot train: "
+    where = f" ({error.where})" if error.where and who else ""
+    return Alert("warning", f"{who}{error.what}{where}; the run goes on without it")
 
 
 def own_failure(error: BaseException) -> EvenerError:

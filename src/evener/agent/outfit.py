@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evener import contract
 from evener.agent import crew, torchrun
 from evener.agent.child import Child, Programs
 from evener.agent.courier import Courier
 from evener.agent.drover import Drover, Setting
 from evener.agent.environment import environment_of_ranks
 from evener.agent.ranks import Ranks
+from evener.agent.reserve import POSSIBLE, Reserve, Warm
 from evener.agent.team import Driven
 from evener.agent.voice import Voice
+from evener.config import script as scripts
 from evener.config.schema import Job
 from evener.contract import AgentEnv
 from evener.placement import AgentPlan, Plan
@@ -76,9 +80,25 @@ def _drover(job: Job, place: Place, voice: Voice) -> Drover:
     script, run = job.script, place.run
     base = torchrun.base(place.host, place.own.ranks, place.plan.env)
 
-    def start(driven: Driven, told: Mapping[str, str]) -> Child:
+    def words(driven: Driven) -> list[str]:
         where = (driven.word(run), run.configs / script.folder, run.configs / script.path)
-        argv = (*place.programs.script, *(os.path.normpath(p) for p in where), *script.args)
+        return [*(os.path.normpath(path) for path in where), *script.args]
+
+    def start(driven: Driven, told: Mapping[str, str]) -> Child:
+        argv = (*place.programs.script, *words(driven))
         return Child(argv, {**base, **told}, run.rank_log(driven.plan.rank), place.ended)
 
-    return Drover(job, Setting(place.own, place.host, run, start, place.courier.exchange), voice)
+    def warm(driven: Driven) -> Warm:
+        argv = (*place.programs.script, contract.WARM, *words(driven))
+        return Warm(argv, base, run.rank_log(driven.plan.rank), place.ended)
+
+    reserve = Reserve(warm if _keeps_reserve(job, run.configs / script.path) else None)
+    setting = Setting(place.own, place.host, run, start, reserve, place.courier.exchange)
+    return Drover(job, setting, voice)
+
+
+def _keeps_reserve(job: Job, script: Path) -> bool:
+    if job.membership.standby and POSSIBLE:
+        with contextlib.suppress(OSError, SyntaxError, ValueError):
+            return scripts.may_find_torch(script.read_text(encoding="utf-8-sig"))
+    return False

@@ -223,7 +223,9 @@ class Membership(Section):
         '"wait" for them, or "continue"; when the parts meet again the higher step wins.',
     )
     standby: bool = Field(
-        True, description="Keep one process per machine ready to replace a lost rank."
+        True,
+        description="Keep one process per machine ready to replace a lost rank; of a torchrun "
+        "script one for each rank, with torch imported, since all of them start anew.",
     )
     max_restarts: int = Field(
         5, ge=0, description="Times a rank may die without a step committed in between."

@@ -11,6 +11,10 @@ from pydantic import Field, model_validator
 from evener.config.section import Positive, Seconds, Section, conflict
 
 API = "evener.training"
+_BRING_TORCH = {
+    *("torch", "torchvision", "torchaudio", "accelerate", "lightning", "pytorch_lightning"),
+    *("transformers", "timm", "diffusers", "peft", "trl", "deepspeed"),
+}
 NAME = "script"  # of the model and the data of a job whose script brings both
 
 
@@ -99,6 +103,35 @@ def kind_of(source: str) -> Literal["training", "torchrun"]:
             ):
                 return "training"
     return "torchrun"
+
+
+def may_find_torch(source: str) -> bool:
+    """Whether a script imports torch, and would not notice that it is there before: it says nothing
+    of the environment first, which libraries read."""
+    wanted = touched = False
+    for node in ast.parse(source).body:
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                if touched:
+                    return False
+                wanted = wanted or _brings_torch(node)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                continue
+            case _:
+                touched = touched or any(map(_is_environment, ast.walk(node)))
+    return wanted
+
+
+def _brings_torch(node: ast.Import | ast.ImportFrom) -> bool:
+    names = (
+        [node.module or ""] if isinstance(node, ast.ImportFrom) else [n.name for n in node.names]
+    )
+    return any(name.partition(".")[0] in _BRING_TORCH for name in names)
+
+
+def _is_environment(node: ast.AST) -> bool:
+    word = getattr(node, "attr", None) or getattr(node, "id", None)
+    return word in ("environ", "putenv", "load_dotenv")
 
 
 def _is_api(module: str) -> bool:

@@ -5,6 +5,8 @@
     GET  /v1/folder/NAME                ->  the file
     PUT  /v1/folder/NAME?at=N  (bytes)  ->  {"length": how long it is now}
     POST /v1/folder/NAME?sha256=...     ->  {"whole": whether all of it is here, and in its place}
+                                            of what a script wrote also how the file is known
+                                            here "now", and how it was "before"
 
 What may be fetched and brought, and under which names, `rundir.freight` says.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -61,6 +64,10 @@ def routes(run: RunDir, body: Callable[[Request], Awaitable[bytes]]) -> list[Rou
 
     async def settle(request: Request) -> JSONResponse:
         name, sha256 = request.path_params["name"], request.query_params.get("sha256", "")
+        if outputs.takes(name):
+            settled = await run_in_threadpool(outputs.settle, run, name, sha256)
+            told = {} if settled is None else asdict(settled)
+            return JSONResponse({"whole": settled is not None, **told})
         return JSONResponse({"whole": await run_in_threadpool(_settle, run, name, sha256)})
 
     return [
@@ -75,8 +82,6 @@ def routes(run: RunDir, body: Callable[[Request], Awaitable[bytes]]) -> list[Rou
 def _settle(run: RunDir, name: str, sha256: str) -> bool:
     if name == contract.EXPORT_NAME:
         return freight.settle_export(run, sha256)
-    if outputs.takes(name):
-        return outputs.settle(run, name, sha256)
     if not freight.is_checkpoint(name):
         raise HTTPException(404, "nothing of that name is sent whole")
     from evener.config.load import job_from_json  # heavy, and most heads never need it

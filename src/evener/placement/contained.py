@@ -230,13 +230,14 @@ def _notes(
 def _crowding(
     job: Job, machine: Machine, agents: Sequence[AgentPlan], ranks: Sequence[RankPlan]
 ) -> Iterator[str]:
-    standby = 1 if job.membership.standby else 0
+    all_standbys = notes.standbys(job, len(agents), len(ranks))
     sums = (
         notes.crowded_cores(machine.cpus, ranks),
-        notes.crowded_memory(machine.memory_bytes, len(ranks), standby * len(agents)),
+        notes.crowded_memory(machine.memory_bytes, len(ranks), all_standbys),
     )
     yield from filter(None, sums)
     for agent in agents:
         memory = agent.limits.memory_bytes if agent.limits else 0
-        if note := notes.crowded_memory(memory, len(agent.ranks), standby):
+        own = len(agent.ranks)
+        if note := notes.crowded_memory(memory, own, notes.standbys(job, 1, own)):
             yield f"{agent.machine}: {note}"

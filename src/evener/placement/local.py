@@ -105,7 +105,7 @@ def _deal(ranks: Sequence[RankPlan], agents: int, machine: str) -> tuple[AgentPl
 
 
 def _notes(job: Job, machine: Machine, ranks: Sequence[RankPlan]) -> tuple[str, ...]:
-    standbys = job.local.agents if job.membership.standby else 0
+    standbys = notes.standbys(job, job.local.agents, len(ranks))
     gpus = [r.device for r in ranks if r.device != "cpu"]
     found = (
         notes.crowded_cores(machine.cpus, ranks),

@@ -22,6 +22,13 @@ def crowded_cores(cpus: float, ranks: Sequence[RankPlan]) -> str:
     )
 
 
+def standbys(job: Job, agents: int, ranks: int) -> int:
+    """Processes beside the ranks: of a torchrun script all start anew when one is lost."""
+    if not job.membership.standby:
+        return 0
+    return ranks if job.is_torchrun else agents
+
+
 def crowded_memory(memory_bytes: int, ranks: int, standbys: int) -> str:
     """Of a machine, or of a container that has a limit; 0 where it is not known."""
     need = (ranks + standbys) * RANK_MEMORY_BYTES

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from evener import contract
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
 
+Mark = tuple[int, int]  # size, and when it was written (ns)
 _INCOMING = ".incoming"
 _AT_HOME = re.compile(rf"{contract.WORK}/(?P<path>[^\0\\]+)")
 _BROUGHT = re.compile(rf"{contract.WORK}@(?P<agent>[\w.-]+)/(?P<path>[^\0\\]+)")
@@ -34,8 +36,7 @@ def listing(run: RunDir) -> dict[str, list[int]]:
     found = {}
     for file in sorted(run.work.rglob("*")) if run.work.is_dir() else ():
         if file.is_file() and not file.is_symlink():
-            known = file.stat()
-            found[file.relative_to(run.work).as_posix()] = [known.st_size, known.st_mtime_ns]
+            found[file.relative_to(run.work).as_posix()] = list(mark(file))
     return found
 
 
@@ -55,18 +56,35 @@ def landing(run: RunDir, name: str) -> Path:
     return run.path / f"{_INCOMING}-{known['agent']}" / known["path"]
 
 
-def settle(run: RunDir, name: str, sha256: str) -> bool:
-    """All of the file was sent: put it in its place. False: it is to be sent once more."""
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a file is known at home now, and how the one was that it has replaced."""
+
+    now: Mark
+    before: Mark | None
+
+
+def settle(run: RunDir, name: str, sha256: str) -> Settled | None:
+    """All of the file was sent: put it in its place. None: it is to be sent once more."""
     known, landed = _BROUGHT.fullmatch(name), landing(run, name)
     assert known is not None
+    target = run.work / known["path"]
     with layout.translated(landed):
         if not landed.is_file() or digest(landed) != sha256:
             landed.unlink(missing_ok=True)
-            return False
-        target = run.work / known["path"]
+            return None
+        before = mark(target) if target.is_file() else None
         target.parent.mkdir(parents=True, exist_ok=True)
+        if before is not None and digest(target) == sha256:
+            landed.unlink()
+            return Settled(before, None)
         landed.replace(target)
-    return True
+    return Settled(mark(target), before)
+
+
+def mark(file: Path) -> Mark:
+    known = file.stat()
+    return known.st_size, known.st_mtime_ns
 
 
 def digest(file: Path) -> str:

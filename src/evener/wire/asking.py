@@ -15,6 +15,7 @@ from evener.wire import calls
 
 NONE: Mapping[str, str] = {}
 SHOWN_BYTES = 200  # of what a head says in place of an answer
+CONNECT_S = 4.0  # for its machine to answer at all; what it is asked for may take longer
 
 
 class Asking:
@@ -23,8 +24,8 @@ class Asking:
 
     def __init__(self, address: str, bearer: str, timeout_s: float) -> None:
         server = calls.parse(address)
-        self._path = server.path
-        self._connection = server.connection(timeout_s)
+        self._path, self._timeout_s = server.path, timeout_s
+        self._connection = server.connection(min(timeout_s, CONNECT_S))
         self._headers = {"Authorization": f"Bearer {bearer}"}
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
@@ -42,6 +43,7 @@ class Asking:
         """With `more` headers. An answer to be read in pieces, to its end: one that breaks off is
         found out here."""
         try:
+            self._connect()
             self._connection.request(method, self._path + path, body, {**self._headers, **more})
             answer = self._connection.getresponse()
             if not 200 <= answer.status < 300:
@@ -56,6 +58,12 @@ class Asking:
         except BaseException:
             self._connection.close()
             raise
+
+    def _connect(self) -> None:
+        if self._connection.sock is None:
+            self._connection.connect()
+            if self._connection.sock is not None:
+                self._connection.sock.settimeout(self._timeout_s)
 
     def close(self) -> None:
         self._connection.close()

@@ -71,9 +71,13 @@ class Porter:
 
     def settle(self, name: str, sha256: str = "") -> bool:
         """Whether all of it is there and in its place."""
+        return self.settled(name, sha256) is not None
+
+    def settled(self, name: str, sha256: str) -> dict[str, Any] | None:
+        """What else the head says of it, if it is."""
         with understood():
             told = self._asking.ask("POST", f"{PATH}/{quote(name)}?sha256={sha256}")
-            return bool(told["whole"])
+            return told if told["whole"] else None
 
     def close(self) -> None:
         self._asking.close()
