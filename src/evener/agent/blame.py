@@ -36,9 +36,11 @@ _NO_NCCL = re.compile(
 )
 _NO_CUDA = re.compile(
     r"Torch not compiled with CUDA|No CUDA GPUs are available|Found no NVIDIA driver|"
-    r"invalid device ordinal|no NVIDIA GPU|torch\._C' has no attribute '_cuda_",
+    r"invalid device ordinal|no NVIDIA GPU|torch\._C' has no attribute '_cuda_|"
+    r"accelerator device when none is available",
     re.IGNORECASE,
 )
+_NO_TERMINAL = re.compile(r"Inappropriate ioctl|/dev/tty|termios|curses|not a (?:tty|terminal)")
 _OUT_OF_MEMORY = {"OutOfMemoryError", "MemoryError"}
 
 
@@ -115,6 +117,10 @@ def _raised(word: dict[str, Any], log: Path) -> EvenerError:
 def _fix(word: dict[str, Any], kind: str, log: Path) -> str:
     if kind == "EOFError":
         return "nobody is there to type: give it by an argument what it asks for (after `--`)"
+    if _NO_TERMINAL.search(f"{kind} {word.get('text')} {word.get('file')}"):
+        return (
+            "there is no terminal where it runs: let it ask sys.stdout.isatty() before it uses one"
+        )
     if word.get("errno") in (errno.EROFS, errno.EACCES, errno.EPERM):
         return "it may write in the folder it runs in, by a relative path, and in /tmp"
     return f"mend the script; the traceback is in {log}"

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from evener.agent import blame, deaths, ending, torchrun
+from evener.agent import blame, deaths, ending, leftovers, torchrun
 from evener.agent.blame import Failure
 from evener.agent.child import Child
 from evener.agent.listening import Listener
@@ -160,22 +160,24 @@ class Drover:
     def _start_all(self, generation: Generation) -> None:
         if self._dismissed or self.stopping:
             return
-        for driven in self._team:
-            if driven.member in generation.members:
-                self._start(driven, generation)
+        own = (self._setting.run.name, self._starts, self._most_deaths)
+        starting = [
+            (driven, torchrun.told(generation, driven.member, *own))
+            for driven in self._team
+            if driven.member in generation.members
+        ]
+        for driven, told in starting if self._starts else ():
+            driven.note(self._setting.run.rank_log(driven.plan.rank), torchrun.again(told))
+        self._leads = generation.members[0].agent == self._me  # and hears the first word
+        self._listener.begin(generation if self._leads else None, self._clock())
+        for driven, told in starting:
+            self._start(driven, told)
         self._starts += 1
         self._fill_at = self._clock() + BEGUN_S
         self._stillness.begin(self._clock())
-        self._leads = generation.members[0].agent == self._me
-        self._listener.begin(generation if self._leads else None, self._clock())
 
-    def _start(self, driven: Driven, generation: Generation) -> None:
-        run, number = self._setting.run, driven.plan.rank
-        own = (run.name, self._starts, self._most_deaths)
-        told = torchrun.told(generation, driven.member, *own)
-        if self._starts:
-            rank, world = told["RANK"], told["WORLD_SIZE"]
-            driven.note(run.rank_log(number), f"started again, as rank {rank} of {world}")
+    def _start(self, driven: Driven, told: Mapping[str, str]) -> None:
+        number = driven.plan.rank
         child = self._reserve.take(driven, told) or self._setting.start(driven, told)
         driven.begin(child, self._clock())
         self._voice.emit(RankStarted(self._me, number, self._starts, child.pid))
@@ -210,6 +212,10 @@ class Drover:
         self.wind("the run is over")
 
     def dismiss(self) -> None:
+        own = {d.child.pid for d in self._team if d.child is not None}
+        left = leftovers.alert(str(self._setting.run.path), own | self._reserve.pids)
+        if left is not None and not self._dismissed:
+            self._voice.emit(left)
         self.kill()
 
     def kill(self) -> None:

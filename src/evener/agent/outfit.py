@@ -78,7 +78,7 @@ def _crew(job: Job, place: Place, voice: Voice) -> crew.Crew:
 
 def _drover(job: Job, place: Place, voice: Voice) -> Drover:
     script, run = job.script, place.run
-    base = torchrun.base(place.host, place.own.ranks, place.plan.env)
+    base = torchrun.base(run.path, place.host, place.own.ranks, place.plan.env)
 
     def words(driven: Driven) -> list[str]:
         where = (driven.word(run), run.configs / script.folder, run.configs / script.path)

@@ -109,5 +109,9 @@ class Reserve:
         self._waiting.clear()
 
     @property
+    def pids(self) -> set[int]:
+        return {process.pid for process in (*self._waiting.values(), *self._leaving)}
+
+    @property
     def empty(self) -> bool:
         return not self._waiting and not self._leaving

@@ -30,7 +30,7 @@ class Stillness:
 
     def __init__(self, quiet_s: float, emit: Callable[[Event], None]) -> None:
         self._quiet_s, self._emit = quiet_s, emit
-        self._patience_s = quiet_s
+        self._patience_s = self._silent_s = quiet_s
         self._printed_at, self._look_at = 0.0, 0.0
         self._sizes: dict[int, int] = {}
         self._asked_at: float | None = None
@@ -55,6 +55,7 @@ class Stillness:
 
     def ask(self, team: Sequence[Driven], now: float) -> None:
         self._ends, self._asked_at = _sizes(team), now
+        self._silent_s = max(self._quiet_s, now - self._printed_at)
         for driven in team:
             if driven.child is not None:
                 driven.child.dump_stack()
@@ -70,7 +71,7 @@ class Stillness:
             if d.plan.rank in self._ends
         }
         if places:
-            text = f"the script has printed nothing for {units.show_duration(self._quiet_s)}"
+            text = f"the script has printed nothing for {units.show_duration(self._silent_s)}"
             self._emit(Alert("warning", f"{text}: {_told(places)}; the logs have whole stacks"))
 
 

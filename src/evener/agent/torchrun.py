@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from evener import contract, variables
 from evener.membership import Generation
@@ -16,11 +17,12 @@ from evener.placement import RankPlan
 from evener.probe import interface_of
 
 
-def base(host: str, ranks: Sequence[RankPlan], env: Mapping[str, str]) -> dict[str, str]:
+def base(run: Path, host: str, ranks: Sequence[RankPlan], env: Mapping[str, str]) -> dict[str, str]:
     """What is the same for all of an agent's processes. The secret is not theirs."""
     threads = max(r.threads for r in ranks)
     own = variables.of_rank(threads, interface_of(host))
-    return variables.merged(contract.inherited_environ(), own, env)
+    told = variables.merged(contract.inherited_environ(), own, env)
+    return told | {contract.SCRIPT_VARIABLE: str(run)}
 
 
 def told(
@@ -51,3 +53,8 @@ def told(
         "PYTHON_EXEC": sys.executable,
     }
     return {name: str(value) for name, value in values.items()}
+
+
+def again(told: Mapping[str, str]) -> str:
+    """For the log of a process that is not the first of its rank."""
+    return f"started again, as rank {told['RANK']} of {told['WORLD_SIZE']}"

@@ -80,7 +80,10 @@ def _leave_word(word: Path, error: BaseException, script: str) -> None:
     place = f"{own[-1].filename}:{own[-1].lineno}" if own else f"{script}"
     if isinstance(error, SyntaxError) and error.filename:
         place = f"{error.filename}:{error.lineno}"
-    told: dict[str, Any] = {"type": type(error).__name__, "text": str(error), "where": place}
+    kind = type(error).__name__
+    if kind.islower():  # `error` alone tells nobody of what
+        kind = f"{type(error).__module__}.{kind}"
+    told: dict[str, Any] = {"type": kind, "text": str(error), "where": place}
     if isinstance(error, ModuleNotFoundError):
         told["module"] = error.name
     if isinstance(error, OSError):
