@@ -9,7 +9,7 @@ import pytest
 
 from evener import errors, placement
 from evener.cli import begin, progress
-from evener.config.load import job_to_json
+from evener.config.load import job_to_json, load_job
 from evener.events import CheckpointWritten, Event, Exported, Record, RunEnded, RunStarted
 from evener.launch import project
 from evener.placement import plan_containers
@@ -44,6 +44,16 @@ def test_a_run_that_was_stopped_says_how_to_go_on(
     tell(run, STARTED, KEPT, RunEnded("stopped", 7))
     assert progress.main(run) == errors.INTERRUPTED_EXIT_STATUS
     assert "`docker compose up` goes on from step 7" in capsys.readouterr().out
+
+
+def test_a_script_of_the_users_has_what_it_wrote_itself(
+    run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run.path / "train.py").write_text("")
+    layout.write_atomic(run.job_file, job_to_json(load_job("train.py", (), run.path).job))
+    tell(run, STARTED, RunEnded("stopped", 7))
+    progress.main(run)
+    assert "in experiments/tiny/work; `docker compose up` starts" in capsys.readouterr().out
 
 
 def test_a_failure_is_explained_and_is_the_status(

@@ -12,6 +12,7 @@ import typer
 from evener import errors, watch
 from evener.cli import console
 from evener.cli.lines import Lines
+from evener.config.load import job_from_json
 from evener.rundir.layout import RunDir
 from evener.state import EMPTY, RunState
 
@@ -56,8 +57,11 @@ def shown(run: RunDir) -> RunState:
 
 
 def _last_words(run: RunDir, state: RunState) -> str:
+    own = f"what the script wrote is in experiments/{run.name}/{run.work.name}"
     if state.phase == "finished":
-        return f"the model is experiments/{run.name}/{state.exported}"
+        return f"the model is experiments/{run.name}/{state.exported}" if state.exported else own
+    if job_from_json(run.job_file.read_text(encoding="utf-8")).is_torchrun:
+        return f"{own}; `docker compose up` starts it again there"
     kept = max((c.step for c in state.checkpoints), default=0)
     where = f"from step {kept}" if kept else "from the beginning: there is no checkpoint yet"
     return f"`docker compose up` goes on {where}"
