@@ -142,8 +142,12 @@ def _as(user: int) -> list[str]:
     return ["setpriv", *ids, f"--inh-caps={reads}", f"--ambient-caps={reads}"]
 
 
-def until(holds: Callable[[], bool], otherwise: str | Callable[[], str]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+def until(
+    holds: Callable[[], bool],
+    otherwise: str | Callable[[], str],
+    patience_s: float = PATIENCE_S,
+) -> None:
+    deadline = time.monotonic() + patience_s
     while not holds():
         if time.monotonic() > deadline:
             raise AssertionError(otherwise if isinstance(otherwise, str) else otherwise())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -88,7 +90,8 @@ def test_a_machine_that_joins_is_used_and_all_get_an_image_of_the_users_own(
     finally:
         machines.join(2)
     run = shell.run()
-    until(lambda: events(run, GenerationFormed)[-1].ranks == (0, 1, 2), "it is not used")
+    until(lambda: events(run, GenerationFormed)[-1].ranks == (0, 1, 2), "it is not used",
+          shells.BUILD_S)  # fmt: skip  # a gigabyte is read for the megabytes that it lacks
     shell.await_step(run, shells.last_step(run) + 20)
     assert shell.evener("stop").returncode == 0
     check_steps(run)
@@ -133,17 +136,29 @@ def test_gpus_and_narrow_ways_are_planned_with(shell: Shell, machines: lab.Swarm
     assert f"--env=NVIDIA_VISIBLE_DEVICES={lab.GPU}" in shown.stdout
 
 
-def test_a_stack_that_was_exported_trains_to_its_end(shell: Shell, machines: lab.Swarm) -> None:
-    exported = shell.evener("export", "stack", shell.write_job(steps=60), "-o", "out")
-    assert exported.returncode == 0, said(exported)
-    host = machines.engines[0].host
-    subprocess.run(
-        ["docker", "-H", host, "stack", "deploy", "--detach=true", "-c", "stack.yaml", "one"],
-        cwd=shell.folder / "out", check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
+def test_stacks_that_were_exported_train_side_by_side_to_their_ends(
+    shell: Shell, machines: lab.Swarm
+) -> None:
+    host, job = machines.engines[0].host, shell.write_job(steps=60)
+
+    def deploy(name: str, **variables: str) -> None:
+        subprocess.run(
+            ["docker", "-H", host, "stack", "deploy", "--detach=true", "-c", "stack.yaml", name],
+            cwd=shell.folder / name, check=True, capture_output=True, timeout=60,
+            env={**os.environ, **variables},
+        )  # fmt: skip
+
+    for name, machine in (("one", ()), ("two", ("--workers", "1"))):
+        exported = shell.evener("export", "stack", job, "-o", name, *machine)
+        assert exported.returncode == 0, said(exported)
+    deploy("one")
+    deploy("two", EVENER_PORT="7080")
+    deploy("one")  # and once more: nothing of it is new
     try:
-        head = "one_head"
-        until(lambda: "Complete" in machines.docker(0, "service", "ps", head), "it does not end")
+        for head in ("two_head", "one_head"):
+            ended = partial(machines.docker, 0, "service", "ps", "--no-trunc", head)
+            until(lambda: "Complete" in ended(), ended)  # noqa: B023  (asked at once)
+        assert len(machines.docker(0, "service", "ps", "--quiet", "one_head").split()) == 1
         shown = machines.docker(0, "service", "logs", "--raw", head)
         assert "job begins" in shown
         assert "finished at step 60" in shown
@@ -153,7 +168,7 @@ def test_a_stack_that_was_exported_trains_to_its_end(shell: Shell, machines: lab
         machines.docker(0, "run", "--rm", "-v", "one_run:/from:ro", image,
                         "test", "-f", "/from/job/model.safetensors")  # fmt: skip
     finally:
-        machines.docker(0, "stack", "rm", "one")
+        machines.docker(0, "stack", "rm", "one", "two")
     until(lambda: not machines.docker(0, "ps", "--all", "--quiet"), "its containers stay")
-    machines.docker(0, "volume", "rm", "one_run")
+    machines.docker(0, "volume", "rm", "one_run", "two_run")
     shell.await_nothing_left()

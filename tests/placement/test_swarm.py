@@ -29,8 +29,11 @@ def test_each_machine_has_an_agent_that_is_held_to_it() -> None:
 
 def test_who_cannot_is_left_out_and_named() -> None:
     plan = placement.plan_swarm(job(), [OAK, Place("x", "ash", 4, "it is down"), ELM])
+    assert plan.home == "id-oak"
     assert [a.machine for a in plan.agents] == ["oak", "elm"]
     assert plan.notes == ("left out: ash, it is down",)
+    drained = Place("x", "ash", 4, "it is set to drain")
+    assert placement.plan_swarm(job(), [drained, OAK]).home == ""
 
 
 def test_what_a_swarm_does_not_heed_is_said() -> None:

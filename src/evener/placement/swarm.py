@@ -51,6 +51,7 @@ def plan_swarm(job: Job, places: Sequence[Place]) -> Plan:
             where="--on swarm",
             fix="set local.device to auto, cuda or cpu",
         )
+    here = places[0] if places else None
     places = [_as_asked(job, place) for place in places]
     fit = [place for place in places if not place.why_not]
     count = job.local.workers or len(fit)
@@ -73,7 +74,7 @@ def plan_swarm(job: Job, places: Sequence[Place]) -> Plan:
         notes=(*_notes(job, places, ranks), *_narrow_ways(used)),
         env=job.env.variables,
         packet_bytes=min(map(_passing, used)),
-        home=places[0].id,
+        home=here.id if here and not here.why_not else "",  # a drained one takes no services
     )
 
 
