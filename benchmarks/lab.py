@@ -80,7 +80,7 @@ def _held(wanted: str) -> Iterator[tuple[str, Callable[[str], float]]]:
 
         said = own.stdout.readline().strip()
         if not said:
-            raise MeasureError(f"there is no Docker engine: {own.stderr.read().strip()}")
+            raise MeasureError(f"there is no {wanted}: {own.stderr.read().strip()}")
         try:
             yield said, tell
         finally:
@@ -127,6 +127,14 @@ def swarm() -> Iterator[Swarm]:
             yield Swarm(tuple(told["inside"]), tell)
         finally:
             del os.environ["DOCKER_HOST"]
+
+
+@contextlib.contextmanager
+def networks() -> Iterator[tuple[list[list[str]], Callable[[str], float]]]:
+    """Words that run a command in each: the head's, one beside it, two behind routers. And how to
+    say `udp N passes|stops` and `rate MBIT`."""
+    with _held("networks") as (said, tell):
+        yield json.loads(said), tell
 
 
 def _answers() -> bool:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ standby = false
 
 
 def measure(settings: Settings) -> Iterator[Case]:
-    with _machines() as machines:
+    with pool_of() as machines:
         if settings.wants("listed") or settings.wants("first-share"):
             yield from _joins(machines, 2 if settings.quick else 6)
         if settings.wants("crowd-s") or settings.wants("crowd-cores"):
@@ -62,11 +62,13 @@ def measure(settings: Settings) -> Iterator[Case]:
 
 
 class Machines:
-    """Machine 0 has the pool."""
+    """Machine 0 has the pool. `inside` comes before a machine's commands, where each is in a
+    network of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        told = self.evener(0, "up", "--address", contract.LOOPBACK, "--uses", "1000")
+    def __init__(self, folder: Path, inside: Sequence[Sequence[str]] = ()) -> None:
+        self.folder, self._inside = folder, inside
+        alone = () if inside else ("--address", contract.LOOPBACK)
+        told = self.evener(0, "up", *alone, "--no-announce", "--uses", "1000")
         found = re.search(r"evener join (\S+)", told)
         if found is None:
             raise MeasureError(told)
@@ -80,7 +82,7 @@ class Machines:
             contract.CACHE_VARIABLE: str(own / "cache"),
         }
         done = subprocess.run(
-            [sys.executable, "-m", "evener", *words],
+            [*self.before(machine), sys.executable, "-m", "evener", *words],
             cwd=self.folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=PATIENCE_S, check=False,
         )  # fmt: skip
@@ -88,11 +90,14 @@ class Machines:
             raise MeasureError(done.stdout + done.stderr)
         return done.stdout
 
+    def before(self, machine: int) -> Sequence[str]:
+        return self._inside[machine] if self._inside else ()
+
 
 @contextmanager
-def _machines() -> Iterator[Machines]:
+def pool_of(inside: Sequence[Sequence[str]] = ()) -> Iterator[Machines]:
     with tempfile.TemporaryDirectory() as folder:
-        machines = Machines(Path(folder))
+        machines = Machines(Path(folder), inside)
         try:
             yield machines
         finally:

@@ -26,6 +26,7 @@ class _Caller(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self.app_state = {**self.app_state, "transport": transport}  # for who answers without end
         self._begin()
 
     def data_received(self, data: bytes) -> None:

@@ -5,7 +5,9 @@ outlives the program that asked for it. What it has built stays for the next one
 folder of what goes into images. `swarm` prints, as JSON, the DOCKER_HOST of the manager of a Swarm
 of three engines and the words that run a command in its network; it obeys lines on standard input
 (`give IMAGE`, `kill N`, `start N`, `leave N`, `join N`) and answers each with the time when it did
-so. Where something cannot be had, the reason comes on standard error.
+so. `networks` prints, as JSON, the words that run a command in each network (the head's, one beside
+it, two behind routers), and obeys `udp N passes|stops` and `rate MBIT`.
+Where something cannot be had, the reason comes on standard error.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import json
 import sys
 import time
 
-from tests.lab import engine, swarm
+from tests.lab import engine, networks, swarm
 
 DATA = engine.KEPT / "engine"
 
@@ -26,6 +28,9 @@ def main(wanted: str) -> int:
             return 0
         if wanted == "swarm":
             _swarm()
+            return 0
+        if wanted == "networks":
+            _networks()
             return 0
         with engine.engine(DATA) as host:
             _say(host)
@@ -53,6 +58,19 @@ def _swarm() -> None:
                 case ["start", number]:
                     made.engines[int(number)].start()
             _say(str(at))
+
+
+def _networks() -> None:
+    with networks.networks(behind=2) as made:
+        places = (made.head, made.stranger, *made.behind)
+        _say(json.dumps([place.inside for place in places]))
+        for line in sys.stdin:
+            match line.split():
+                case ["udp", number, how]:
+                    made.udp(int(number), passes=how == "passes")
+                case ["rate", mbit]:
+                    made.limit(int(mbit))
+            _say(str(time.time()))
 
 
 def _say(line: str) -> None:

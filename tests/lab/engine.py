@@ -53,7 +53,7 @@ def engine(data: Path | None = None) -> Iterator[str]:
 @contextlib.contextmanager
 def daemon(data: Path | None = None) -> Iterator[Daemon]:
     """An engine that has the base image, and can be restarted."""
-    _need_programs()
+    need(_PROGRAMS, _PACKAGES)
     with TemporaryDirectory(prefix="evener-engine-", dir="/var/tmp") as temporary:
         folder = Path(temporary)
         data = data or folder / "data"
@@ -94,17 +94,18 @@ def wheels() -> Path:
     return folder
 
 
-def _need_programs() -> None:
-    missing = [name for name in _PROGRAMS if shutil.which(name) is None]
+def need(programs: Sequence[str], packages: Sequence[str]) -> None:
+    """Raises NoLab where they are not there and cannot be had."""
+    missing = [name for name in programs if shutil.which(name) is None]
     if sys.platform != "linux" or os.geteuid() != 0:
-        raise NoLab("a Docker engine of our own needs root on Linux")
+        raise NoLab("engines and networks of our own need root on Linux")
     if not missing:
         return
     if not Path("/etc/debian_version").exists():
         raise NoLab(f"not installed: {', '.join(missing)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     options = ["-y", "-qq", "--no-install-recommends"]
-    for command in (["update", "-qq"], ["install", *options, *_PACKAGES]):
+    for command in (["update", "-qq"], ["install", *options, *packages]):
         _run(["apt-get", *command], limit_s=600, env=environment)
 
 

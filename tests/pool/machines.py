@@ -14,6 +14,7 @@ from pathlib import Path
 from evener import contract
 from evener.events import GenerationFormed
 from evener.rundir.layout import RunDir
+from tests import leaks
 from tests.backends.shell import SOURCES, events, said
 
 MODEL = """
@@ -48,36 +49,49 @@ versions.EVENER = sys.argv.pop(1)
 from evener.cli.main import main
 sys.exit(main())
 """
-Said = subprocess.CompletedProcess[str]
+Said, Inside = subprocess.CompletedProcess[str], tuple[str, ...]
 
 
 class Machines:
-    """In `folder`, with what the job reads; commands run after `inside`, with `environ`."""
+    """In `folder`, with what the job reads; commands run after `inside`, with `environ`: the same
+    for all machines, or each its own. Those that are `kept` for many tests are not among what a
+    test leaves behind."""
 
     def __init__(
-        self, folder: Path, inside: tuple[str, ...] = (), environ: Mapping[str, str] | None = None
-    ) -> None:
-        self.folder, self._inside, self._environ = folder, inside, environ or {}
+        self, folder: Path, inside: Inside | Mapping[int, Inside] = (),
+        environ: Mapping[str, str] | None = None, *, kept: bool = False,
+    ) -> None:  # fmt: skip
+        self.folder, self._environ, self._kept = folder, environ or {}, kept
+        self._inside = inside
         (folder / "letters.py").write_text(MODEL)
         (folder / "words.txt").write_text("to be or not to be, that is the question\n" * 200)
 
+    def of(self, number: int) -> dict[str, str]:
+        """What makes a command that machine's."""
+        own = self.folder / f"machine {number}"
+        return {"XDG_STATE_HOME": f"{own}/state", contract.CACHE_VARIABLE: f"{own}/cache"}
+
     def on(self, number: int, *words: str, evener: str = "") -> Said:
         """By this evener, or by one that calls itself so."""
-        own = self.folder / f"machine {number}"
         env = {
             **contract.inherited_environ(),
             "PYTHONPATH": str(SOURCES),
             "NO_COLOR": "1",
-            "XDG_STATE_HOME": str(own / "state"),
-            contract.CACHE_VARIABLE: str(own / "cache"),
+            **self.of(number),
             **self._environ,
         }
+        if self._kept:
+            env.pop(leaks.MARKER, None)
         program = ("-c", _OF_VERSION, evener) if evener else ("-m", "evener")
         return subprocess.run(
-            [*self._inside, sys.executable, *program, *words],
+            [*self._before(number), sys.executable, *program, *words],
             cwd=self.folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=120, check=False,
         )  # fmt: skip
+
+    def _before(self, number: int) -> Inside:
+        inside = self._inside
+        return inside.get(number, ()) if isinstance(inside, Mapping) else inside
 
     def done(self, number: int, *words: str, evener: str = "") -> str:
         found = self.on(number, *words, evener=evener)
@@ -91,9 +105,9 @@ class Machines:
     def kill(self, number: int, name: str) -> None:
         os.kill(int(json.loads(self.state(number, name).read_text())["pid"]), signal.SIGKILL)
 
-    def states(self) -> dict[str, str]:
+    def states(self, what: str = "state") -> dict[str, str]:
         told = json.loads(self.done(0, "nodes", "--json"))
-        return {member["id"]: member["state"] for member in told}
+        return {member["id"]: member[what] for member in told}
 
     def end(self) -> None:
         """Whatever a failed test left."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from evener.contract import LOOPBACK
+from evener.pool.authority import Authority
 from evener.pool.client import Client
 from evener.pool.house import Pool
 from evener.pool.roll import Roll
@@ -20,11 +21,12 @@ POOL = Pool("a secret of tests", 0, LOOPBACK, (LOOPBACK,))
 
 
 @contextmanager
-def serving(folder: Path, pool: Pool = POOL) -> Iterator[Pool]:
-    """The pool, at the port where it is served."""
+def serving(folder: Path, pool: Pool = POOL, *, meshed: bool = False) -> Iterator[Pool]:
+    """The pool, at the port where it is served. It signs nobody, whether `meshed` or not."""
     with listen(pool.bind, pool.port) as listening:
         at = replace(pool, port=listening.getsockname()[1])
-        server = PoolServer(at, Roll(folder / "roll.json"), folder / "image")
+        authority = Authority(folder / "mesh", at.pin, at.port) if meshed else None
+        server = PoolServer(at, Roll(folder / "roll.json"), folder / "image", authority)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(listening)))
         thread.start()
         try:

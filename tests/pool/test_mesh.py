@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
 from evener.pool import mesh
+from evener.pool.authority import Authority
 from evener.pool.paths import AUTO, HOST, MESH, Ways, chosen
+
+
+def _nowhere() -> socket.socket:
+    raise ConnectionError
+
 
 DIRECT, BOTH = Ways("10.0.0.1:1", "", ""), Ways("10.0.0.2:1", "100.64.0.2:1", "")
 BEHIND = Ways("192.168.1.2:1", "100.64.0.3:1", "it is behind NAT")
@@ -54,15 +61,36 @@ def test_the_first_knows_nobody_and_passes_on_and_others_know_it(tmp_path: Path)
     json.dumps(follows)
 
 
+def test_a_detour_leads_through_loopback_and_nobody_else_is_looked_for_there(
+    tmp_path: Path,
+) -> None:
+    first, other = (mesh.address("7f" * 32, number) for number in (mesh.FIRST, 2))
+    told = mesh.config(tmp_path, other, first, 7077, ("192.168.1.10", "10.0.0.1"))
+    found = mesh.detoured(told, 4001, 4002)
+    assert found["static_host_map"] == {first: ["127.0.0.1:4001"]}
+    assert found["listen"]["port"] == 4002
+    assert told["listen"]["port"] == 0
+    assert not told["lighthouse"]["remote_allow_list"]["127.0.0.0/8"]
+    assert "remote_allow_list" not in found["lighthouse"]
+    assert found["relay"] == told["relay"]
+
+
+def test_whoever_may_not_make_a_network_device_has_no_mesh() -> None:
+    said = "Name:\tpython\nCapPrm:\t000001ffffffffff\nCapEff:\t{}\n"
+    assert mesh.is_net_admin(said.format("000001ffffffffff"))
+    assert not mesh.is_net_admin(said.format("0000000000000000"))
+    assert not mesh.is_net_admin(said.format("00000000a80425fb"))  # root in a container
+
+
 @pytest.mark.skipif(bool(mesh.missing()), reason=mesh.missing())
 def test_who_joins_is_signed_and_its_key_stays_where_it_was_made(tmp_path: Path) -> None:
-    authority = mesh.Authority(tmp_path / "server", "7f" * 32, 7077)
+    authority = Authority(tmp_path / "server", "7f" * 32, 7077)
     authority.create()
     public = mesh.public_key(tmp_path / "member")
     told = authority.admit("lab 1", 5, public)
     mesh.settle(tmp_path / "member", {**told, "blocked": ["ab"]}, ["192.168.1.10"])
     assert mesh.settled(tmp_path / "member")
-    member = mesh.Mesh(tmp_path / "member")
+    member = mesh.Mesh(tmp_path / "member", _nowhere)
     member.block(["ab", "cd"])
     member.move(["192.168.1.99"])
     found = json.loads((tmp_path / "member" / mesh.CONFIG_NAME).read_text())

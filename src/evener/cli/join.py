@@ -10,7 +10,7 @@ import typer
 
 from evener import cluster
 from evener.cli import console, options
-from evener.pool import boarding, entry, house, joiner
+from evener.pool import boarding, entry, house, joiner, mesh
 
 app = options.verb_app()
 
@@ -54,9 +54,13 @@ def join(
     typer.echo(f"joined the pool of {joined.where} as {joined.name}{how}")
     if listed["why_not"]:
         typer.echo(f"it cannot train there: {listed['why_not']}")
+        if why := mesh.missing():
+            typer.echo(f"a mesh would help, but there can be none here: {why}")
     elif not cluster.from_dict(listed["machine"]).torch:
         typer.echo("it cannot train there: torch is not installed (pip install 'evener[train]')")
         typer.echo("or, with a Docker engine: `evener up --image NAME` there; leave and join here")
     else:
         typer.echo("it waits there for work")
+    if listed["mesh_by"] == "tcp":
+        typer.echo("UDP does not come through to the pool: its mesh goes by TCP, and is slower")
     typer.echo("out again: evener leave")

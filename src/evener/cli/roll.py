@@ -45,6 +45,7 @@ def _where(member: dict[str, Any]) -> str:
     host, mesh = (str(member[way]).rpartition(":")[0] for way in ("door", "mesh"))
     if not mesh:
         return host
+    mesh += " by TCP, slower" * (member["mesh_by"] == "tcp")
     return f"mesh {mesh}" if member["hindrance"] else f"{host}, mesh {mesh}"
 
 

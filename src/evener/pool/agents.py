@@ -35,6 +35,7 @@ log = logging.getLogger("evener.pool")
 RESTARTS = 5
 BACK_OFF_S = 1.0
 GONE_S = 1.0  # an address that is renewed may be away for a moment
+MESH_GONE_S = 5.0  # so is one of a mesh that turns from UDP to TCP, or back
 PART_S = 30.0  # above the time in which an agent says goodbye and brings home what it has
 _TAIL_LINES, _TAIL_BYTES = 8, 4096
 
@@ -176,11 +177,11 @@ class Agents:
     def _away(self, agent: Agent, now: float) -> bool:
         """Whether there is something to tell."""
         assert agent.gone_at is not None
+        host = _host(agent.wish["told"]["door"])
         if agent.process is not None:
-            if now - agent.gone_at > GONE_S:
+            if now - agent.gone_at > (MESH_GONE_S if mesh.is_in(host) else GONE_S):
                 agent.process.kill()
             return False
-        host = _host(agent.wish["told"]["door"])
         others = [_host(door.address) for door in self._doors if door.address]
         if mesh.is_in(host) or not any(not mesh.is_in(other) for other in others):
             return False  # it will be back

@@ -27,6 +27,7 @@ class Presence:
     asking: int = 0
     ways: Ways = NOWHERE
     running: tuple[str, ...] = ()  # wishes
+    detours: int = 0  # connections that carry its datagrams: its UDP does not come through
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 

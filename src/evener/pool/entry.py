@@ -21,7 +21,7 @@ from evener.wire.frames import join_address, split_address
 
 TRY_S = 4.0  # for an address to answer
 LISTED_S = 20.0
-MESH_S = 5.0  # for its address in the mesh to be there, if it is to have one
+MESH_S = 12.0  # for its address in the mesh to be there, by UDP or else by TCP, if it is to be
 LEAVE_S = 45.0
 _POLL_S = 0.05
 

@@ -60,7 +60,8 @@ def _check_mesh(network: str) -> None:
         raise errors.ExtraMissing(
             f"there can be no mesh: {why}",
             where="evener up --network mesh",
-            fix="apt-get install nebula, here and on the others; or --network host",
+            fix="apt-get install nebula, and run evener as root, here and on the others; "
+            "or --network host",
         )
 
 

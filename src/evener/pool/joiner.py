@@ -14,13 +14,14 @@ import logging
 import random
 import shutil
 import signal
+import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evener import contract, errors
-from evener.pool import house, whereabouts
+from evener.pool import detour, house, whereabouts
 from evener.pool.agents import Agents, Door, facing
 from evener.pool.attendance import GRACE_S, HOLD_S
 from evener.pool.client import AnsweredError, Client, introduction
@@ -49,7 +50,7 @@ class Joiner:
     def __init__(self, folder: Path, joined: Joined) -> None:
         self._folder, self._joined = folder, joined
         self._door, self._mesh_door = Door(), Door()
-        self._mesh = Mesh(house.mesh_folder(folder))
+        self._mesh = Mesh(house.mesh_folder(folder), self._detour)
         self._agents = Agents(folder / "runs", (self._door, self._mesh_door))
         self._head_file = folder / "runs" / "head"  # where agents read that the pool has moved
         self._way = Way([*map(calls.parse, joined.servers)], self._elsewhere)
@@ -208,9 +209,15 @@ class Joiner:
 
     def _reach(self) -> None:
         while not self._ending.wait(REACH_S):
-            self._mesh.look()
+            try:
+                self._mesh.look()
+            except errors.EvenerError as error:  # of the disk
+                log.error("the mesh cannot be looked after: %s", error)
             if self._mesh.is_due():
                 self._renew()
+
+    def _detour(self) -> socket.socket:
+        return detour.opened(self._way.home, self._joined.secret)
 
     def _renew(self) -> None:
         """As if we joined again."""

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-NO_MESH = "it is not in the mesh (no nebula, no right to a network device, or no UDP)"
+NO_MESH = "it is not in the mesh (no nebula, or no right to a network device)"
 HOST, MESH, AUTO = "host", "mesh", "auto"  # by which machines of a run speak with each other
 
 

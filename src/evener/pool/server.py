@@ -3,6 +3,7 @@
     POST   /pool/join     {"machine": ..., "evener": ...}   a code's, a member's or the owner's
     POST   /pool/wait     what a member has; answered when there is news, or after some seconds
     POST   /pool/leave                                      a member's
+    POST   /pool/datagrams       both ways, without an end  a member's
     GET    /pool/members                                    a member's or the owner's
     GET    /pool/tokens, POST /pool/tokens, DELETE /pool/tokens/ID         the owner's
     GET    /pool/runs, POST /pool/runs, DELETE /pool/runs/KEY              the owner's
@@ -32,12 +33,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from evener import cluster, versions
+from evener import cluster, contract, versions
 from evener.pool import images, paths, relay
 from evener.pool.attendance import Attendance
+from evener.pool.authority import Authority
+from evener.pool.detour import PATH, udp_answers
 from evener.pool.gate import Gate, TooManyError
 from evener.pool.house import Pool
-from evener.pool.mesh import MEMBER_HOURS, Authority
+from evener.pool.inlet import Inlets
+from evener.pool.mesh import MEMBER_HOURS
 from evener.pool.paths import Ways
 from evener.pool.roll import Member, RefusedError, Roll, Run, Wish
 from evener.pool.views import member_view, run_view, stamp, token_view, wishes_view
@@ -45,7 +49,7 @@ from evener.pool.views import member_view, run_view, stamp, token_view, wishes_v
 log = logging.getLogger("evener.pool")
 
 BODY_BYTES = 2**20
-HTTP_NOTHING, HTTP_REFUSED, HTTP_TOO_MANY, HTTP_OTHER_VERSION = 404, 403, 429, 409
+HTTP_NOTHING, HTTP_REFUSED, HTTP_TOO_MANY, HTTP_OTHER_VERSION, HTTP_AWAY = 404, 403, 429, 409, 503
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -57,6 +61,7 @@ class Desk:
     attendance: Attendance
     pool: Pool
     authority: Authority | None  # of the mesh, where there is one
+    inlets: Inlets
     down: Callable[[], None]
     image: Path  # the folder of the one that is handed on
 
@@ -147,8 +152,17 @@ def _of_members(desk: Desk, gate: Gate) -> list[Route]:
         member = _member(desk, request)
         desk.roll.dismiss(member.id)
         desk.attendance.forget(member.id)
+        desk.inlets.end(member.id)
         desk.attendance.tell_all()  # whom the mesh is to let in no more
         return JSONResponse({})
+
+    async def datagrams(request: Request) -> Response:
+        member = _member(desk, request)
+        if desk.authority is None:
+            raise _NothingError
+        if not await run_in_threadpool(udp_answers, ((contract.LOOPBACK, desk.pool.port),)):
+            return _said(HTTP_AWAY, "there is no mesh on the pool's own machine")
+        return desk.inlets.made(member.id, desk.attendance.of(member.id))
 
     async def members(request: Request) -> Response:
         if not _is_owner(desk, request):
@@ -161,6 +175,7 @@ def _of_members(desk: Desk, gate: Gate) -> list[Route]:
         Route("/pool/join", join, methods=["POST"]),
         Route("/pool/wait", wait, methods=["POST"]),
         Route("/pool/leave", leave, methods=["POST"]),
+        Route(PATH, datagrams, methods=["POST"]),
         Route("/pool/members", members, methods=["GET"]),
     ]
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from evener import contract
 from evener.pool import house, lan, mesh, paths, server, whereabouts
 from evener.pool.attendance import Attendance
+from evener.pool.authority import Authority
 from evener.pool.house import Pool
+from evener.pool.inlet import Inlets
 from evener.pool.lan import Place
-from evener.pool.mesh import Authority
 from evener.pool.roll import Roll
 from evener.web import Server
 from evener.wire import tls
@@ -37,7 +38,8 @@ class PoolServer:
         self, pool: Pool, roll: Roll, image: Path, authority: Authority | None = None
     ) -> None:
         self._roll, self._attendance, self._ends = roll, Attendance(), False
-        desk = server.Desk(roll, self._attendance, pool, authority, self._down, image)
+        self._inlets = Inlets(pool.port)  # nebula's number is the same
+        desk = server.Desk(roll, self._attendance, pool, authority, self._inlets, self._down, image)
         self._server = Server(server.build(desk), GOODBYE_S, tls.serving(pool.secret))
 
     def stop(self, *_: object) -> None:
@@ -62,6 +64,7 @@ class PoolServer:
         while self._ends and self._present() and loop.time() < deadline:
             await asyncio.sleep(_LOOK_S)
         self._attendance.tell_all()
+        self._inlets.close()
         self.stop()
 
     def _present(self) -> bool:
@@ -94,7 +97,10 @@ def _place() -> Place | None:
 
 def _authority(pool: Pool) -> Authority | None:
     """None where the pool wants no mesh, or this machine cannot have one."""
-    if pool.network == paths.HOST or mesh.missing():
+    if pool.network == paths.HOST:
+        return None
+    if why := mesh.missing():
+        log.info("there is no mesh: %s", why)
         return None
     made = Authority(house.pool_folder() / "mesh", pool.pin, pool.port)
     try:

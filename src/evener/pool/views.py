@@ -34,6 +34,7 @@ def member_view(member: Member, roll: Roll, attendance: Attendance, network: str
         "why_not": why_not,
         "door": presence.ways.host if there else "",
         "mesh": presence.ways.mesh if there else "",
+        "mesh_by": ("tcp" if presence.detours else "udp") if there and presence.ways.mesh else "",
         "hindrance": presence.ways.hindrance if there else "",
         "silent_s": attendance.silent_s(member.id),
         "runs": [roll.runs[key].name for key in dict.fromkeys(runs)],

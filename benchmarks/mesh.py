@@ -1,0 +1,234 @@
+"""What the mesh of a pool costs: by UDP, by TCP where UDP is kept out, and beside no mesh at all.
+
+Machines are network namespaces at one switch, two of them behind routers with NAT, of which one
+lets no UDP through. What is measured is one TCP connection, as Gloo makes them: its rate one way,
+and the time of a byte there and back; by cables as fast as they are, then by some of 100 Mbit/s.
+
+At last: what would be won if two machines of one LAN spoke past the mesh, while a third is reached
+by the mesh alone? A route of the kernel makes them do so, and three ranks of Gloo sum 10 MB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import harness
+import lab
+import pool
+from harness import Case, MeasureError, Settings, Spread
+from pool import Machines
+
+PORT, REDUCE_PORT, PATIENCE_S = 5555, 5556, 60.0
+LINK_MBIT, SUM_MB = 100, 10
+LOST, BY_TCP = 0.9, 0.75  # of the rate without, and of that by UDP, at the least
+BY_PAIR = 1.25  # of the time of a sum, at the most: a network for each pair would win less
+SLOWER_MS = 5.0
+AT_LINK, PAIRS = (f"lan-rate-{LINK_MBIT}", f"tcp-rate-{LINK_MBIT}"), f"by-pair-{LINK_MBIT}"
+HEAD, BESIDE, BEHIND, WITHOUT_UDP = range(4)
+# Echoes what comes after a "p", and counts what comes after an "s".
+SERVE = """
+import socket, sys, threading
+def answer(sock):
+    with sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.recv(1) == b"p":
+            while data := sock.recv(1):
+                sock.sendall(data)
+        else:
+            seen = 0
+            while data := sock.recv(1 << 20):
+                seen += len(data)
+            sock.sendall(b"%d" % seen)
+listening = socket.create_server(("0.0.0.0", int(sys.argv[1])))
+print(flush=True)
+while True:
+    threading.Thread(target=answer, args=(listening.accept()[0],), daemon=True).start()
+"""
+ASK = """
+import json, socket, statistics, sys, time
+host, port, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+times = []
+with socket.create_connection((host, port), 20) as sock:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.sendall(b"p")
+    for _ in range(100):
+        began = time.perf_counter()
+        sock.sendall(b"x")
+        sock.recv(1)
+        times.append(time.perf_counter() - began)
+with socket.create_connection((host, port), 20) as sock:
+    sock.settimeout(60)
+    sock.sendall(b"s")
+    piece, began = bytes(1 << 18), time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        sock.sendall(piece)
+    sock.shutdown(socket.SHUT_WR)
+    seen = int(sock.recv(99))
+    print(json.dumps({"mb_s": seen / 1e6 / (time.perf_counter() - began),
+                      "ms": statistics.median(times) * 1e3}))
+"""
+REDUCE = """
+import statistics, sys, time, torch, torch.distributed as dist
+rank, host, port, mb = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+dist.init_process_group("gloo", init_method=f"tcp://{host}:{port}", rank=rank, world_size=3)
+numbers, times = torch.zeros(mb * 250_000), []
+for _ in range(6):
+    dist.barrier()
+    began = time.perf_counter()
+    dist.all_reduce(numbers)
+    times.append(time.perf_counter() - began)
+print(statistics.median(times[1:]) if rank == 0 else "")
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    mb_s: float
+    ms: float
+
+
+def measure(settings: Settings) -> Iterator[Case]:
+    repetitions, seconds = (2, 1.5) if settings.quick else (7, 4.0)
+    with lab.networks() as (inside, tell), pool.pool_of(inside) as machines:
+        tell("udp 1 stops")
+        for number in (BESIDE, BEHIND, WITHOUT_UDP):
+            machines.evener(number, "join", machines.code)
+        by = _addresses(machines)
+        with _serving(machines, HEAD), _serving(machines, WITHOUT_UDP):
+            host, beside = "10.79.0.1", "10.79.0.9"
+            ways: dict[str, Callable[[], Link]] = {
+                "direct": _way(machines, BESIDE, host, seconds),
+                "mesh": _way(machines, BESIDE, by[HEAD], seconds),
+                "nat": _way(machines, WITHOUT_UDP, host, seconds),
+                "udp": _way(machines, BEHIND, by[HEAD], seconds),
+                "tcp": _way(machines, WITHOUT_UDP, by[HEAD], seconds),
+                "passed on": _way(machines, BEHIND, by[WITHOUT_UDP], seconds),
+            }
+            if settings.wants("tcp-rate") or settings.wants("tcp-ms"):
+                yield from _unlimited(harness.interleave(ways, repetitions))
+            tell(f"rate {LINK_MBIT}")
+            if any(map(settings.wants, AT_LINK)):
+                yield from _limited(harness.interleave(ways, repetitions))
+        if not settings.wants(PAIRS):
+            return
+        there, back = (HEAD, by[BESIDE], beside), (BESIDE, by[HEAD], host)
+        sums = {
+            "mesh": lambda: _sum(machines, by),
+            "by pair": lambda: _past_the_mesh(machines, by, (there, back)),
+        }
+        yield _by_pair(harness.interleave(sums, repetitions))
+
+
+def _unlimited(found: dict[str, list[Link]]) -> Iterator[Case]:
+    """By TCP it is the processors that limit: they must keep up with the slower cables."""
+    rate = harness.spread([link.mb_s for link in found["tcp"]]).median
+    sides = _rates(found)
+    yield Case("tcp-rate", rate, LINK_MBIT / 8, "MB/s", at_most=False, sides=sides)
+    time_ms = harness.spread([link.ms for link in found["tcp"]]).median
+    yield Case("tcp-ms", time_ms, SLOWER_MS, "ms", sides=_times(found))
+
+
+def _limited(found: dict[str, list[Link]]) -> Iterator[Case]:
+    rates = {way: [link.mb_s for link in links] for way, links in found.items()}
+    sides = {**_rates(found), **_times(found)}
+    for name, way, without, least in (
+        (AT_LINK[0], "mesh", "direct", LOST), (AT_LINK[1], "tcp", "udp", BY_TCP)
+    ):  # fmt: skip
+        kept = harness.ratios(rates, way, without).median
+        yield Case(name, kept, least, "x", at_most=False, sides=sides)
+
+
+def _rates(found: dict[str, list[Link]]) -> dict[str, Spread]:
+    return {f"{way} MB/s": harness.spread([k.mb_s for k in links]) for way, links in found.items()}
+
+
+def _times(found: dict[str, list[Link]]) -> dict[str, Spread]:
+    return {f"{way} ms": harness.spread([k.ms for k in links]) for way, links in found.items()}
+
+
+def _by_pair(found: dict[str, list[float]]) -> Case:
+    won = harness.ratios(found, "mesh", "by pair")
+    sides = {f"{way} s": harness.spread(values) for way, values in found.items()}
+    return Case(PAIRS, won.median, BY_PAIR, "x", sides=sides)
+
+
+def _past_the_mesh(
+    machines: Machines, by: Sequence[str], routes: Sequence[tuple[int, str, str]]
+) -> float:
+    """Each route is of a machine, to an address in the mesh, by the other's own."""
+    for number, to, via in routes:
+        _ip(machines, number, "route", "add", f"{to}/32", "via", via, "src", by[number])
+    try:
+        return _sum(machines, by)
+    finally:
+        for number, to, _ in routes:
+            _ip(machines, number, "route", "del", f"{to}/32")
+
+
+def _ip(machines: Machines, number: int, *words: str) -> None:
+    harness.run([*machines.before(number), "ip", *words], cwd=machines.folder)
+
+
+def _sum(machines: Machines, by: Sequence[str]) -> float:
+    """The seconds of one, by the slowest."""
+    ranks = []
+    for rank, number in enumerate((HEAD, BESIDE, BEHIND)):
+        device = f"GLOO_SOCKET_IFNAME=ev{int(ipaddress.ip_address(by[number])) & 0xFFFFFF:06x}"
+        words = [sys.executable, "-c", REDUCE, str(rank), by[HEAD], str(REDUCE_PORT), str(SUM_MB)]
+        ranks.append(
+            subprocess.Popen(
+                [*machines.before(number), "env", device, *words], env=harness.environment(),
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+        )  # fmt: skip
+    said = [rank.communicate(timeout=2 * PATIENCE_S) for rank in ranks]
+    for rank, (_, words) in zip(ranks, said, strict=True):
+        if rank.returncode:
+            raise MeasureError(f"a rank failed: {words.strip()[-500:]}")
+    return float(said[0][0])
+
+
+def _addresses(machines: Machines) -> list[str]:
+    """In the mesh, by number; and a machine that has no way of that kind is said."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        told = json.loads(machines.evener(0, "nodes", "--json"))
+        if [member["mesh_by"] for member in told] == ["udp", "udp", "udp", "tcp"]:
+            return [str(member["mesh"]).rpartition(":")[0] for member in told]
+        time.sleep(1.0)
+    raise MeasureError(f"the mesh is not as it should be: {told}")
+
+
+@contextlib.contextmanager
+def _serving(machines: Machines, number: int) -> Iterator[None]:
+    command = [*machines.before(number), sys.executable, "-c", SERVE, str(PORT)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield
+        finally:
+            process.kill()
+
+
+def _way(machines: Machines, number: int, host: str, seconds: float) -> Callable[[], Link]:
+    before: Sequence[str] = machines.before(number)
+    command = [*before, sys.executable, "-c", ASK, host, str(PORT), str(seconds)]
+
+    def once() -> Link:
+        return Link(**json.loads(harness.run(command, cwd=machines.folder, limit_s=PATIENCE_S)))
+
+    return once
+
+
+if __name__ == "__main__":
+    sys.exit(harness.main("mesh", measure, __doc__, busy=harness.busy_share))

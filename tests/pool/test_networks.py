@@ -1,0 +1,131 @@
+"""A pool whose machines are in networks of their own: NAT, no UDP, and a stranger who looks in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evener import contract
+from evener.events import GenerationFormed
+from evener.rundir.layout import RunDir
+from tests.backends.shell import check_steps, events, last_step, until
+from tests.lab import networks as lab
+from tests.lab.engine import NoLab
+from tests.lab.networks import HEAD, Networks
+from tests.pool.machines import Machines, code
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+JOB = """
+[model]
+name = "mlp"
+hidden = [32]
+[data]
+name = "synthetic_regression"
+samples = 4096
+features = 16
+[train]
+global_batch = 48
+steps = 1000000
+[local]
+threads = 1
+[balance]
+park = false
+[membership]
+standby = false
+"""
+# Every port of a machine by TCP, and what it says by UDP at the one that is open by TCP. To nebula
+# one of these is noise, and one a handshake that is none.
+LOOK = """
+import errno, json, socket, ssl, sys
+host, found = sys.argv[1], {"tcp": [], "udp": [], "https": ""}
+for port in range(1, 65536):
+    with socket.socket() as sock:
+        sock.settimeout(2)
+        if sock.connect_ex((host, port)) != errno.ECONNREFUSED:
+            found["tcp"].append(port)
+for port in found["tcp"]:
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.5)
+        for said in (b"", b"hello", b"\\x10" + bytes(99)):
+            sock.sendto(said, (host, port))
+            try:
+                found["udp"].append(sock.recv(9999).hex())
+            except TimeoutError:
+                pass
+    anyone = ssl._create_unverified_context()
+    with anyone.wrap_socket(socket.create_connection((host, port), 5)) as sock:
+        sock.sendall(b"POST /pool/datagrams HTTP/1.0\\r\\n\\r\\n")
+        while data := sock.recv(9999):
+            found["https"] += data.decode()
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture
+def networks() -> Iterator[Networks]:
+    try:
+        with lab.networks(behind=2) as made:
+            yield made
+    except NoLab as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def machines(networks: Networks, tmp_path: Path) -> Iterator[Machines]:
+    places = (networks.head, *networks.behind)
+    found = Machines(tmp_path, {number: place.inside for number, place in enumerate(places)})
+    yield found
+    found.end()
+
+
+def test_machines_behind_nat_train_with_and_without_udp_and_tell_a_stranger_nothing(
+    networks: Networks, machines: Machines
+) -> None:
+    (machines.folder / "job.toml").write_text(JOB)
+    run = RunDir(machines.folder / contract.RUN_DIR_DEFAULT / "job")
+    typed = code(machines.done(0, "up", "--no-announce"))
+    assert "by TCP" not in machines.done(1, "join", typed)
+    networks.udp(1, passes=False)
+    assert "by TCP" in machines.done(2, "join", typed)
+    assert by(machines) == ["udp", "udp", "tcp"]
+    assert machines.done(0, "nodes").count("by TCP, slower") == 1
+
+    machines.done(0, "run", "job.toml", "--on", "pool", "--detach")
+    until(lambda: _trained(run) >= 20, "all three do not train")
+    seen = _stranger(networks)
+    pool = json.loads(machines.state(0, "pool.json").read_text())
+    assert (seen["tcp"], seen["udp"]) == ([pool["port"]], [])
+    assert " 404 " in seen["https"].splitlines()[0]
+    assert "nothing is here" in seen["https"]
+
+    networks.udp(0, passes=False)
+    networks.udp(1, passes=True)
+    until(lambda: by(machines) == ["udp", "tcp", "udp"], "they do not turn")
+    here = last_step(run)
+    until(lambda: _trained(run) > here + 20, "they do not go on")
+    machines.done(0, "stop")
+    assert check_steps(run) == last_step(run)
+    machines.done(0, "down")
+
+
+def by(machines: Machines) -> list[str]:
+    return [*machines.states("mesh_by").values()]
+
+
+def _trained(run: RunDir) -> int:
+    """The last step, if all three machines made it."""
+    formed = events(run, GenerationFormed) if run.db.exists() else []
+    return last_step(run) if formed and formed[-1].ranks == (0, 1, 2) else 0
+
+
+def _stranger(networks: Networks) -> dict[str, Any]:
+    command = [*networks.stranger.inside, sys.executable, "-c", LOOK, HEAD]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return dict(json.loads(done.stdout))
