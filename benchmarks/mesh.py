@@ -191,9 +191,9 @@ def _sum(machines: Machines, by: Sequence[str]) -> float:
             )
         )  # fmt: skip
     said = [rank.communicate(timeout=2 * PATIENCE_S) for rank in ranks]
-    for rank, (_, words) in zip(ranks, said, strict=True):
-        if rank.returncode:
-            raise MeasureError(f"a rank failed: {words.strip()[-500:]}")
+    for process, (_, last) in zip(ranks, said, strict=True):
+        if process.returncode:
+            raise MeasureError(f"a rank failed: {last.strip()[-500:]}")
     return float(said[0][0])
 
 

@@ -92,7 +92,8 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 
 
 def _with_engine(nodeid: str) -> bool:
-    return nodeid.startswith(WITH_ENGINE) and "[local" not in nodeid
+    alone = "[local" in nodeid or "[pool" in nodeid
+    return nodeid.startswith(WITH_ENGINE) and not alone
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:

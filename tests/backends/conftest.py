@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.places import Docker, Local, Place, Swarm
+from evener.contract import LOOPBACK
+from tests.backends.places import Docker, Local, Place, Pool, Swarm
 from tests.backends.shell import Shell, said
 from tests.lab import swarm as lab
 from tests.lab.engine import Daemon, NoLab
+from tests.pool.machines import Machines, code
 
 
 def _local(request: pytest.FixtureRequest) -> Place:
@@ -29,8 +31,13 @@ def _swarm(request: pytest.FixtureRequest) -> Swarm:
     return Swarm(request.getfixturevalue("machines"), wheels, workers=2)
 
 
+def _pool(request: pytest.FixtureRequest) -> Pool:
+    there: Machines = request.getfixturevalue("pool")
+    return Pool(there.folder, there.of(0))
+
+
 PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
-    "local": _local, "docker": _docker, "swarm": _swarm
+    "local": _local, "pool": _pool, "docker": _docker, "swarm": _swarm
 }  # fmt: skip
 
 
@@ -48,6 +55,15 @@ def machines(
         pytest.skip(str(reason))
     with lab.swarm(daemon, others=2) as made:  # where it can be, it has to be
         yield made
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """Two machines that wait, run after run."""
+    made = Machines(tmp_path_factory.mktemp("pool"), kept=True)
+    made.done(1, "join", code(made.done(0, "up", "--address", LOOPBACK)))
+    yield made
+    made.end()
 
 
 @pytest.fixture(params=PLACES)

@@ -27,8 +27,10 @@ from tests.lab import swarm as lab
 PROC = Path("/proc")
 BUILDS = ("local", "docker")  # where an image that was built for a run is where it runs
 NEAR = ("local", "docker")  # where whoever stops a run, or is lost to it, is on the same machine
+ASKED = ("local", "docker", "swarm")  # a pool's stop is the same, whoever asks for it
 CONTAINED = ("docker", "swarm")  # of processes alone, other tests show it
 SOON_S = 10.0
+_SECOND = f"{contract.PREFIX}AGENT=a01".encode()
 _ASK = f"""
 import http.client, sys
 method, path, key = sys.argv[1:]
@@ -90,6 +92,36 @@ class Local(Place):
         return answer.status_code, answer.text
 
 
+class Pool(Local):
+    """Processes of machines that have joined by hand; their head is one of this machine."""
+
+    name = "pool"
+    job = "[local]\nthreads = 1\n"
+
+    def __init__(self, state: Path, environ: dict[str, str]) -> None:
+        """`state` is where these machines keep what is theirs, `environ` makes a command one of the
+        machine that has the pool."""
+        self._state, self.environ = state, environ
+
+    def left(self, folder: Path) -> list[str]:
+        """A head ends when its agents have said goodbye, and they a moment later."""
+        deadline = time.monotonic() + SOON_S
+        while (found := self._left(folder)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return found
+
+    def _left(self, folder: Path) -> list[str]:
+        return [*super().left(folder), *super().left(self._state)]
+
+    def helpers(self, folder: Path) -> list[str]:
+        return [f"janitor {pid}" for pid in _janitors(folder)]
+
+    def strike(self, run: RunDir) -> None:
+        """The agent of the second machine: what has started it lives, and does so again."""
+        [agent] = [p for p in _processes_of(self._state) if _SECOND in _environ(p) and _is_agent(p)]
+        os.kill(agent, signal.SIGKILL)
+
+
 class Docker(Place):
     """Containers of one engine."""
 
@@ -105,15 +137,11 @@ class Docker(Place):
         return [*self._objects(folder), *self.litter()]
 
     def helpers(self, folder: Path) -> list[str]:
-        return [f"janitor {pid}" for pid in self._janitors(folder)]
+        return [f"janitor {pid}" for pid in _janitors(folder)]
 
     def kill_janitors(self, folder: Path) -> None:
-        for pid in self._janitors(folder):
+        for pid in _janitors(folder):
             os.kill(pid, signal.SIGKILL)
-
-    def _janitors(self, folder: Path) -> list[int]:
-        found = [pid for pid in _pids() if "evener.launch.janitor" in _words(pid)]
-        return [pid for pid in found if f"{folder.resolve()}/" in _words(pid)]
 
     def _objects(self, folder: Path) -> Iterator[str]:
         runs = [RunDir(path) for path in (folder / contract.RUN_DIR_DEFAULT).glob("*")]
@@ -209,6 +237,15 @@ def _processes_of(folder: Path) -> list[int]:
     """Those that were told that their run is under `folder`."""
     told = f"{contract.PREFIX}RUN_DIR={folder.resolve()}/".encode()
     return [pid for pid in _pids() if any(e.startswith(told) for e in _environ(pid))]
+
+
+def _janitors(folder: Path) -> list[int]:
+    found = [pid for pid in _pids() if "evener.launch.janitor" in _words(pid)]
+    return [pid for pid in found if f"{folder.resolve()}/" in _words(pid)]
+
+
+def _is_agent(pid: int) -> bool:
+    return "evener.agent" in _words(pid)
 
 
 def _pids() -> list[int]:

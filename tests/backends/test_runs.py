@@ -22,7 +22,7 @@ from evener.events import (
 from evener.rundir import checkpoints
 from evener.rundir.layout import RunDir
 from tests.backends import shell as shells
-from tests.backends.places import BUILDS, CONTAINED, NEAR, Place
+from tests.backends.places import ASKED, BUILDS, CONTAINED, NEAR, Place
 from tests.backends.shell import Shell, check_steps, events, said, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -136,6 +136,7 @@ def test_a_run_that_lost_its_shell_goes_to_its_end_and_leaves_nothing(shell: She
     check_steps(run, LASTING)
 
 
+@pytest.mark.parametrize("place", ASKED, indirect=True)
 def test_ctrl_c_stops_with_a_checkpoint(shell: Shell) -> None:
     run = shell.run()
     with shell.attached(shell.write_job(steps=LONG)) as process:

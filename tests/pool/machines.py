@@ -49,7 +49,8 @@ versions.EVENER = sys.argv.pop(1)
 from evener.cli.main import main
 sys.exit(main())
 """
-Said, Inside = subprocess.CompletedProcess[str], tuple[str, ...]
+Said = subprocess.CompletedProcess[str]
+Inside = tuple[str, ...]
 
 
 class Machines:
