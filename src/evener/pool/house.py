@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,7 +117,7 @@ def leave_file(folder: Path) -> Path:
 
 def read_pool() -> Pool | None:
     """None where this machine has none."""
-    found = _read(pool_folder() / "pool.json")
+    found = _read(pool_folder() / "pool.json", Pool)
     if found is None:
         return None
     return Pool(**{**found, "addresses": tuple(found["addresses"])})
@@ -129,7 +129,7 @@ def write_pool(pool: Pool) -> None:
 
 def read_joined(folder: Path) -> Joined | None:
     """None where this machine is in none."""
-    found = _read(folder / "joined.json")
+    found = _read(folder / "joined.json", Joined)
     return None if found is None else Joined(**{**found, "servers": tuple(found["servers"])})
 
 
@@ -142,11 +142,12 @@ def with_own_process(record: Kept) -> Kept:
     return replace(record, pid=os.getpid(), birth=process.birth(os.getpid()) or "")
 
 
-def _read(file: Path) -> dict[str, Any] | None:
+def _read(file: Path, kind: type[Pool] | type[Joined]) -> dict[str, Any] | None:
+    """What we know of it: a later version may have written more."""
     if not file.is_file():
         return None
     found = layout.read_json(file)
-    return {key: value for key, value in found.items() if key != "v"}
+    return {each.name: found[each.name] for each in fields(kind) if each.name in found}
 
 
 def _write(file: Path, record: dict[str, Any]) -> None:
