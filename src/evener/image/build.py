@@ -123,7 +123,12 @@ def pushed(engine: Engine, tag: str, registry: str, note: Note) -> str:
     note(f"pushing {name}")
     if registry:
         engine.call("image", "tag", tag, name)
-    engine.call("push", "--quiet", name, timeout_s=PUSH_S)
+    try:
+        engine.call("push", "--quiet", name, timeout_s=PUSH_S)
+    except errors.EvenerError:
+        if registry:
+            engine.call("image", "rm", name)  # the name alone: it is nowhere but here
+        raise
     said = engine.call("image", "inspect", "--format={{json .RepoDigests}}", name)
     repository = name.rpartition(":")[0].removeprefix("docker.io/")
     digests: list[str] = json.loads(said)
