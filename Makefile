@@ -7,8 +7,10 @@ BIN := .venv/bin
 demo: setup
 	$(BIN)/evener run demo
 
-# two at once: most tests wait for processes, not for a processor
+# two at once: most tests wait for processes, not for a processor. Compiled before: they start
+# hundreds, and where PYTHONDONTWRITEBYTECODE is set each would do it anew
 test: check
+	$(BIN)/python -m compileall -q src
 	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 # the tests that start no processes: seconds

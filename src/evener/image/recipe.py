@@ -99,15 +99,17 @@ def _own_text() -> str:
     site, code = contract.IMAGE_SITE, contract.IMAGE_CODE
     return "\n".join(
         [
+            "USER root",
             f"COPY {SITE_NAME} {site}",
+            "# Nobody can write it down later: every process would compile all that it imports.",
+            "# The folders: in a container with disks of its own, volumes take over these rights.",
+            "# As whom it runs, whoever starts it says.",
+            f"RUN mkdir -p -m 1777 {contract.IMAGE_RUNS} {contract.IMAGE_CACHE} && \\",
+            f"    (python -m compileall -qq --invalidation-mode unchecked-hash {site} || true)",
             f"COPY {CODE_NAME} {code}",
             f"ENV PYTHONPATH={site}:{code}${{PYTHONPATH:+:$PYTHONPATH}}",
             "# Numbered users without a name exist nowhere in the image: libraries ask for these.",
             "ENV HOME=/tmp USER=evener PYTHONDONTWRITEBYTECODE=1",
-            "# A container with disks of its own: its volumes take over these rights.",
-            "# As whom it runs, whoever starts it says.",
-            "USER root",
-            f"RUN mkdir -p -m 1777 {contract.IMAGE_RUNS} {contract.IMAGE_CACHE}",
             "ENTRYPOINT []",
             "",
         ]

@@ -31,15 +31,15 @@ from evener.rundir import layout
 from evener.rundir.layout import RunDir
 
 SECRET_BYTES = 32
-LOOK_S = 1.0
+LOOK_S = 0.5
 AWAY_S = 300.0  # an engine that restarts, all its containers with it, is back before
 STOP_S = 8.0  # after which "at once" is made certain
 CLEAN_S = 30.0
 WAIT_S = 3600.0  # for one answer of the engine, which comes when all of the run has stopped
 SETTLE_S = 2.0  # in which a container that cannot start has ended
-JANITOR_S = 2.0
-CALM = 2  # looks at which nothing lives
-AWAY_LOOKS = 300  # looks at which no engine answers: one that restarts is back long before
+JANITOR_S = 0.5  # between two looks at a run that has stopped
+CALM = 8  # looks at which nothing lives
+AWAY_LOOKS = 1200  # looks at which no engine answers: one that restarts is back long before
 _POLL_S = 0.2
 _AGAIN_S = 0.3  # two signals at once would arrive as one
 _TAIL_LINES = 12
@@ -130,7 +130,7 @@ class DockerLauncher:
                 self.engine.call("kill", "--signal=INT", *agents)
 
     def alive(self, run: RunDir) -> bool:
-        """Whoever follows a run asks several times a second; the engine is asked once a second.
+        """Whoever follows a run asks several times a second; the engine is asked twice.
 
         An engine that is away may be back at once, its containers with it: for a while the last
         answer stands.
