@@ -54,7 +54,7 @@ def join(
     typer.echo(f"joined the pool of {joined.where} as {joined.name}{how}")
     if listed["why_not"]:
         typer.echo(f"it cannot train there: {listed['why_not']}")
-        if why := mesh.missing():
+        if not joined.container and (why := mesh.missing()):
             typer.echo(f"a mesh would help, but there can be none here: {why}")
     elif not cluster.from_dict(listed["machine"]).torch:
         typer.echo("it cannot train there: torch is not installed (pip install 'evener[train]')")
