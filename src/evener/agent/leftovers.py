@@ -35,13 +35,14 @@ def alert(run: str, own_groups: Collection[int]) -> Alert | None:
 
 
 def _left(run: str, own_groups: Collection[int]) -> Iterator[tuple[int, str]]:
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(contract.SCRIPT_VARIABLE) != run:
-                continue
-            lives = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    for process in psutil.process_iter(["environ", "status", "cmdline"]):
+        known = process.info
+        if (known["environ"] or {}).get(contract.SCRIPT_VARIABLE) != run:
+            continue
+        with contextlib.suppress(OSError):  # it has ended just now
+            lives = known["status"] != psutil.STATUS_ZOMBIE
             if lives and os.getpgid(process.pid) not in own_groups:
-                yield process.pid, _named(process.cmdline())
+                yield process.pid, _named(known["cmdline"] or [])
 
 
 def _named(words: list[str]) -> str:
