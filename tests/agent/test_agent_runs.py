@@ -76,7 +76,7 @@ def test_a_killed_rank_is_replaced_by_the_standby(tmp_path: Path) -> None:
     with Rehearsal(tmp_path) as run:
         first = formed(run, 0, 1, 2)
         stepped(run, 10)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while len(run.pids()) < 4 and time.monotonic() < deadline:
             time.sleep(0.05)  # the standby
         (standby,) = set(run.pids()) - {pid_of(run, r) for r in range(3)}

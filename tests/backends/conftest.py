@@ -45,10 +45,11 @@ PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
 def machines(
     daemon: Daemon, wheels: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[lab.Swarm]:
-    """The image is built before the other engines take a copy of what there is."""
+    """The images are built before the other engines take a copy of what there is."""
     shell = Shell(tmp_path_factory.mktemp("image"), Docker(daemon.host, wheels))
-    built = shell.evener("image", "build", shell.write_job())
-    assert built.returncode == 0, said(built)
+    for job in (shell.write_job(), shell.write_long_job("long")):
+        built = shell.evener("image", "build", job)
+        assert built.returncode == 0, said(built)
     try:
         lab.need_overlay()
     except NoLab as reason:

@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 from evener import contract
 from evener.events import StepCommitted
-from evener.rundir import layout
+from evener.rundir import checkpoints, layout
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 from tests.backends.places import Place
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0  # on a machine that is busy with other things
 BUILD_S = 600.0  # the first command may have to build the image's libraries
+MOST_EVENTS = 10**9
 SOURCES = Path(__file__).parents[2] / "src"
 E = TypeVar("E")
 
@@ -46,6 +47,23 @@ park = false  # a step of milliseconds is all fixed cost: two ranks are no faste
 
 [membership]
 standby = false
+"""
+
+LONG = 1_000_000
+PACED = """
+import time
+
+from torch import nn
+
+
+class Paced(nn.Sequential):
+    def forward(self, x):
+        time.sleep(0.02)
+        return super().forward(x)
+
+
+def build(shape):
+    return Paced(nn.Linear(shape.input[0], 32), nn.ReLU(), nn.Linear(32, shape.outputs))
 """
 
 
@@ -74,6 +92,12 @@ class Shell:
         text = model.format(hidden=hidden) + JOB.format(steps=steps)
         (self.folder / f"{name}.toml").write_text(f"{text}{more}\n{self.place.job}{image}\n")
         return f"{name}.toml"
+
+    def write_long_job(self, name: str = "job") -> str:
+        """Of a run that goes on until it is stopped. It rests in every step: what else runs here,
+        and what it has to start again itself, need not wait for a processor."""
+        (self.folder / "paced.py").write_text(PACED)
+        return self.write_job(name, steps=LONG, model='[model]\nname = "paced:build"\n')
 
     def evener(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -155,8 +179,10 @@ def until(
 
 
 def events(run: RunDir, kind: type[E]) -> list[E]:
+    """Asked for by kind: whoever waits asks again and again, and steps are thousands."""
     with Store.open(run.db, write=False) as store:
-        return [r.event for r in store.records() if isinstance(r.event, kind)]
+        found = store.since(0, MOST_EVENTS, kinds=(kind.__name__,))
+        return [r.event for _, r in found if isinstance(r.event, kind)]
 
 
 def last_step(run: RunDir) -> int:
@@ -176,6 +202,17 @@ def check_steps(run: RunDir, last: int | None = None) -> int:
         seen += samples
         assert cursor == seen  # no sample was left out, none taken twice
     return len(told)
+
+
+def check_files(run: RunDir, ranks: int) -> None:
+    """What a run that has finished leaves: all of it the caller's, and its secret nobody else's."""
+    assert all(run.rank_log(rank).is_file() for rank in range(ranks))
+    assert run.agent_log("a00").read_text(encoding="utf-8")
+    assert run.export_file.is_file()
+    assert checkpoints.entries(run.checkpoints)
+    assert {path.stat().st_uid for path in run.path.rglob("*")} == {os.getuid()}
+    secrets = [path for path in (run.handle_file, run.secret_file) if path.exists()]
+    assert [path.name for path in secrets if path.stat().st_mode & 0o077] == []
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:

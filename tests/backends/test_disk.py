@@ -33,7 +33,8 @@ class Greedy(nn.Module):
 
     def forward(self, x):
         filler = self.folder / "filler"
-        if not filler.exists() and list(self.folder.glob("checkpoints/step-*/COMMIT")):
+        sated = filler.exists() or (self.folder / "sated").exists()
+        if not sated and list(self.folder.glob("checkpoints/step-*/COMMIT")):
             with filler.open("wb", buffering=0) as file:
                 try:
                     while True:
@@ -84,7 +85,7 @@ def test_a_full_disk_ends_the_run_in_words_and_damages_nothing(
     assert saved is not None
     assert damaged == []
     (run.path / "filler").unlink()
-    (shell.folder / "mine.py").write_text(GREEDY.replace("not filler.exists()", "False"))
+    (run.path / "sated").touch()
     resumed = shell.evener("resume", "job")
     assert resumed.returncode == 0, said(resumed)
     assert saved.step >= 40

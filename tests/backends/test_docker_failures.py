@@ -47,14 +47,19 @@ def test_no_address_range_left_for_a_network(docker_shell: Shell) -> None:
     assert ended.outcome == "failed"
 
 
-def test_a_container_that_cannot_be_started_leaves_the_others_neither(
+def test_a_start_clears_away_what_a_killed_one_left_and_its_own_if_it_fails(
     docker_shell: Shell, docker: Docker
 ) -> None:
-    """A name that is taken stands for whatever an engine refuses half-way through a start."""
-    job = docker_shell.write_job(steps=100_000)
-    run = docker_shell.detach(job)
+    """Neither the terminal nor the janitor lived to do it. A name that is taken stands for whatever
+    an engine refuses half-way through a start."""
+    run = docker_shell.detach(docker_shell.write_long_job())
+    docker_shell.await_step(run, 5)
+    docker.kill_janitors(docker_shell.folder)
+    found = docker.containers(run)
+    docker.engine.call("kill", *found.values())
+    assert docker_shell.place.left(docker_shell.folder)
+    docker.engine.call("rm", found["machine-1"])
     taken = f"{network(run)}-machine-1"
-    assert docker_shell.evener("stop").returncode == 0
     docker.engine.call("create", "--name", taken, BASE, "true")
     try:
         done = docker_shell.evener("resume", "job")
@@ -63,17 +68,6 @@ def test_a_container_that_cannot_be_started_leaves_the_others_neither(
         assert docker_shell.place.left(docker_shell.folder) == []
     finally:
         docker.engine.call("rm", "--force", taken)
-
-
-def test_the_next_start_clears_away_what_a_killed_one_left(
-    docker_shell: Shell, docker: Docker
-) -> None:
-    """Neither the terminal nor the janitor lived to do it."""
-    run = docker_shell.detach(docker_shell.write_job(steps=100_000))
-    docker_shell.await_step(run, 5)
-    docker.kill_janitors(docker_shell.folder)
-    docker.engine.call("kill", *docker.containers(run).values())
-    assert docker_shell.place.left(docker_shell.folder)
     resumed = docker_shell.evener("resume", "job", "-o", "train.steps=20")
     assert resumed.returncode == 0, said(resumed)
     assert docker_shell.place.left(docker_shell.folder) == []

@@ -21,12 +21,10 @@ from evener.image.build import Content
 from evener.rundir import checkpoints
 from tests.backends import shell as shells
 from tests.backends.places import Swarm
-from tests.backends.shell import Shell, check_steps, events, said, until
+from tests.backends.shell import Shell, check_files, check_steps, events, said, until
 from tests.lab import swarm as lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-LONG = 100_000
 
 
 @pytest.fixture
@@ -43,7 +41,7 @@ def test_a_run_goes_to_its_end_and_all_of_it_comes_home(shell: Shell) -> None:
     run = shell.run()
     assert check_steps(run, 60) == 60
     assert {e.rank for e in events(run, RankStarted)} == {0, 1, 2}
-    assert run.export_file.is_file()
+    check_files(run, ranks=3)
     assert checkpoints.verify(checkpoints.entries(run.checkpoints)[-1].path).step == 60
     assert events(run, CheckpointHome)[-1].step == 60
     assert sorted(run.ledgers()) == [0, 1, 2]
@@ -55,7 +53,7 @@ def test_a_run_goes_to_its_end_and_all_of_it_comes_home(shell: Shell) -> None:
 def test_a_machine_that_is_cut_off_or_drained_is_left_behind_and_comes_back(
     shell: Shell, machines: lab.Swarm
 ) -> None:
-    run = shell.detach(shell.write_job(steps=LONG))
+    run = shell.detach(shell.write_long_job())
     shell.await_step(run, 20)
 
     def train(*ranks: int) -> None:
@@ -82,7 +80,7 @@ def test_a_machine_that_joins_is_used_and_all_get_an_image_of_the_users_own(
     own = ("-o", "image.dockerfile=Dockerfile", "-o", "image.wheels=")
     machines.leave(2)
     try:
-        started = shell.train(shell.write_job(steps=LONG), "--detach", *own)
+        started = shell.train(shell.write_long_job(), "--detach", *own)
         assert started.returncode == 0, said(started)
         assert re.search(r"host1: \d.* [kM]B", started.stderr), "all was sent, not what is new"
         shell.await_step(shell.run(), 20)

@@ -10,6 +10,7 @@ import pytest
 
 from evener.events import (
     Alert,
+    CheckpointWritten,
     GenerationFormed,
     RankLost,
     RankStarted,
@@ -76,10 +77,12 @@ def test_a_clock_that_jumps_a_gpu_that_fails_and_a_hang_cost_nothing(
     runs.assert_kept(run)
 
 
-def test_the_lost_rank_comes_back_from_the_standby(tmp_path: Path) -> None:
-    job = runs.write_job(tmp_path, steps=1_000_000, pause_s=0.01)
+def test_one_rank_comes_back_from_the_standby_and_all_at_once_from_the_checkpoint(
+    tmp_path: Path,
+) -> None:
+    job = runs.write_job(tmp_path, steps=1_000_000, pause_s=0.03)
     run = runs.run_of(tmp_path)
-    with runs.started(tmp_path, "run", str(job)) as process:
+    with runs.started(tmp_path, "run", str(job), "-o", "checkpoint.every_steps=50") as process:
         runs.wait_for(run, StepCommitted, step=20)
         os.kill(runs.pid_of(run, 1), signal.SIGKILL)
         runs.wait_for(run, RankLost)
@@ -89,43 +92,23 @@ def test_the_lost_rank_comes_back_from_the_standby(tmp_path: Path) -> None:
         assert formed.ranks == (0, 1, 2)
         assert formed.step > 20
         runs.wait_for(run, StepCommitted, step=formed.step + 5)
+
+        saved = runs.wait_for(run, CheckpointWritten)
+        for rank in range(3):
+            os.kill(runs.pid_of(run, rank), signal.SIGKILL)
+        again = runs.wait_for(run, GenerationFormed, generation=formed.generation + 1)
+        assert again.step >= saved.step
+        again = runs.wait_for(run, GenerationFormed, generation=again.generation, ranks=(0, 1, 2))
+        runs.wait_for(run, StepCommitted, step=again.step + 10, generation=again.generation)
         assert runs.evener(tmp_path, "stop").returncode == 0
         process.wait(runs.PATIENCE_S)
     assert runs.wait_for(run, RunEnded).outcome == "stopped"
     runs.assert_kept(run)
 
 
-def test_all_ranks_at_once_go_on_from_the_checkpoint(tmp_path: Path) -> None:
-    job = runs.write_job(tmp_path, steps=400, pause_s=0.02)
-    run = runs.run_of(tmp_path)
-    with runs.started(tmp_path, "run", str(job), "-o", "checkpoint.every_steps=50") as process:
-        runs.wait_for(run, StepCommitted, step=80)
-        for rank in range(3):
-            os.kill(runs.pid_of(run, rank), signal.SIGKILL)
-        process.wait(runs.PATIENCE_S)
-    ended = runs.wait_for(run, RunEnded)
-    assert ended.outcome == "finished"
-    assert ended.step == 400
-    runs.assert_kept(run)
-
-
-def test_two_agents_share_a_run_and_one_may_die(tmp_path: Path) -> None:
-    job = runs.write_job(tmp_path, workers=4, agents=2, steps=400, pause_s=0.01)
-    run = runs.run_of(tmp_path)
-    with runs.started(tmp_path, "run", str(job)) as process:
-        runs.wait_for(run, StepCommitted, step=50)
-        agent = Path(f"/proc/{runs.pid_of(run, 0)}/stat").read_text().split()[3]
-        os.kill(int(agent), signal.SIGKILL)  # the first agent, which leads, and its ranks
-        formed = runs.wait_for(run, GenerationFormed, generation=2)
-        assert formed.ranks == (2, 3)
-        process.wait(runs.PATIENCE_S)
-    ended = runs.wait_for(run, RunEnded)
-    assert (ended.outcome, ended.step) == ("finished", 400)
-    runs.assert_kept(run)
-
-
 def test_a_head_that_is_killed_is_started_again_by_whichever_agent_is_left(tmp_path: Path) -> None:
-    job = runs.write_job(tmp_path, workers=2, agents=2, steps=1_000_000, pause_s=0.01)
+    """Of two that share a run: the first one dies too, which leads, and its ranks with it."""
+    job = runs.write_job(tmp_path, workers=4, agents=2, steps=1_000_000, pause_s=0.03)
     run = runs.run_of(tmp_path)
     with runs.started(tmp_path, "run", str(job)) as process:
         runs.wait_for(run, StepCommitted, step=20)
@@ -136,7 +119,7 @@ def test_a_head_that_is_killed_is_started_again_by_whichever_agent_is_left(tmp_p
         runs.wait_for(run, Alert, text="the head was gone: agent a00")
         os.kill(pids["agent a00"], signal.SIGKILL)  # and with it the head that it hosts
         formed = runs.wait_for(run, GenerationFormed, generation=2)
-        assert formed.ranks == (1,)
+        assert formed.ranks == (2, 3)
         runs.wait_for(run, Alert, text="the head was gone: agent a01")
         runs.wait_for(run, StepCommitted, step=formed.step + 20)
         assert runs.evener(tmp_path, "stop").returncode == 0

@@ -19,7 +19,7 @@ LEAN = ("-o", "membership.standby=false")
 def test_ctrl_c_stops_with_a_checkpoint_and_resume_ends_where_it_would_have(
     tmp_path: Path,
 ) -> None:
-    job = runs.write_job(tmp_path, workers=2, steps=150, pause_s=0.05)
+    job = runs.write_job(tmp_path, workers=2, steps=100, pause_s=0.05)
     run = runs.run_of(tmp_path)
     with runs.started(tmp_path, "run", str(job), *LEAN) as process:
         runs.wait_for(run, StepCommitted, step=20)
@@ -31,16 +31,16 @@ def test_ctrl_c_stops_with_a_checkpoint_and_resume_ends_where_it_would_have(
     assert "evener resume harm" in said
     stopped = runs.wait_for(run, RunEnded)
     assert stopped.outcome == "stopped"
-    assert 20 <= stopped.step < 150
+    assert 20 <= stopped.step < 100
     again = runs.evener(tmp_path, "resume", "harm", "--workers", "1", "--json")
     assert again.returncode == 0, again.stdout + again.stderr
     told = [json.loads(line) for line in again.stdout.splitlines()]
     assert (told[0]["kind"], told[0]["resumed"]) == ("RunStarted", True)
     assert min(e["step"] for e in told if e["kind"] == "StepCommitted") == stopped.step + 1
     steps = [e.step for e in runs.events(run, StepCommitted)]
-    assert steps == list(range(1, 151))  # none lost, none twice
+    assert steps == list(range(1, 101))  # none lost, none twice
     whole = tmp_path / "whole"
-    job = runs.write_job(whole, workers=1, steps=150)
+    job = runs.write_job(whole, workers=1, steps=100)
     assert runs.evener(whole, "run", str(job), *LEAN).returncode == 0
     assert runs.difference(run, runs.run_of(whole)) < TOLERANCE
     runs.assert_kept(run)

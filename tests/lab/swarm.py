@@ -73,7 +73,7 @@ class Swarm:
 def need_overlay() -> None:
     """Raises NoLab where this system has nothing that networks of a Swarm are made of."""
     of_one = "ip link add of-one type vxlan id 7 dstport 4789 dev lo"
-    _run(["unshare", "--net", "sh", "-c", f"ip link set lo up && {of_one}"], limit_s=10)
+    _run(["unshare", "--net", "sh", "-c", f"ip link set lo up && {of_one}"], limit_s=60)
 
 
 @contextlib.contextmanager
@@ -166,7 +166,7 @@ def _connect(switch: int, network: int, number: int) -> None:
     port = f"port{number}"
     _run(
         ["ip", "link", "add", port, "netns", str(switch), "type", "veth",
-         "peer", "name", "eth0", "netns", str(network)], limit_s=10,
+         "peer", "name", "eth0", "netns", str(network)], limit_s=60,
     )  # fmt: skip
     _in_network(switch, "ip", "link", "set", port, "master", "switch", "up")
     _in_network(network, "ip", "addr", "add", f"{NET}.{FIRST + number}/24", "dev", "eth0")
@@ -175,11 +175,11 @@ def _connect(switch: int, network: int, number: int) -> None:
 
 def _disconnect(switch: int, number: int) -> None:
     command = [*_inside(switch), "ip", "link", "del", f"port{number}"]
-    subprocess.run(command, capture_output=True, timeout=10, check=False)
+    subprocess.run(command, capture_output=True, timeout=60, check=False)
 
 
 def _in_network(process: int, *command: str) -> None:
-    _run([*_inside(process), *command], limit_s=10)
+    _run([*_inside(process), *command], limit_s=60)
 
 
 def _inside(process: int) -> Sequence[str]:

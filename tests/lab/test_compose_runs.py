@@ -16,7 +16,7 @@ import pytest
 from evener.docker import Engine
 from evener.events import RunEnded, RunStarted, StepCommitted
 from evener.rundir.layout import RunDir
-from evener.rundir.store import Store
+from tests.backends.shell import LONG, PACED, events, last_step
 from tests.lab import compose
 from tests.lab.engine import NoLab
 
@@ -24,8 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 JOB = """
 [model]
-name = "mlp"
-hidden = [32]
+{model}
 
 [data]
 name = "synthetic_regression"
@@ -41,7 +40,8 @@ lr = 0.01
 [image]
 wheels = "{wheels}"
 """
-STEPS, LONG = 60, 100_000
+STEPS = 60
+BUILT_IN, OWN = 'name = "mlp"\nhidden = [32]', 'name = "paced:build"'
 SOMEBODY = 1234  # not who runs the tests
 UP_S, SOON_S = 600.0, 180.0
 
@@ -49,7 +49,9 @@ UP_S, SOON_S = 600.0, 180.0
 class Exported:
     """A folder that was exported, and `docker compose` in it."""
 
-    def __init__(self, folder: Path, host: str, plugin: Path, wheels: Path, steps: int) -> None:
+    def __init__(
+        self, folder: Path, host: str, plugin: Path, wheels: Path, steps: int, model: str = BUILT_IN
+    ) -> None:
         self.folder, self.engine = folder / "out", Engine(("docker", "-H", host))
         self.run = RunDir(self.folder / "experiments" / "job")
         self.env = {
@@ -59,7 +61,9 @@ class Exported:
             "DOCKER_BUILDKIT": "0",
             "EVENER_CACHE": str(folder / "cache"),
         }
-        (folder / "job.toml").write_text(JOB.format(steps=steps, wheels=wheels), encoding="utf-8")
+        (folder / "paced.py").write_text(PACED)
+        job = JOB.format(model=model, steps=steps, wheels=wheels)
+        (folder / "job.toml").write_text(job, encoding="utf-8")
         done = self._call(folder, sys.executable, "-m", "evener", "export", "compose", "job.toml",
                           "-o", "out", "--workers", "2")  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -84,16 +88,12 @@ class Exported:
             text=True, timeout=UP_S, check=False,
         )  # fmt: skip
 
-    def records(self, kind: type) -> list[object]:
-        with Store.open(self.run.db, write=False) as store:
-            return [r.event for r in store.records() if isinstance(r.event, kind)]
-
     def steps(self) -> list[int]:
-        return [e.step for e in self.records(StepCommitted)]  # type: ignore[attr-defined]
+        return [e.step for e in events(self.run, StepCommitted)]
 
     def await_step(self, step: int) -> None:
         deadline = time.monotonic() + SOON_S
-        while max(self.steps(), default=0) < step:
+        while last_step(self.run) < step:
             assert time.monotonic() < deadline, "the run does not come forward"
             time.sleep(0.2)
 
@@ -147,7 +147,7 @@ def test_up_trains_to_the_end_for_whoever_owns_the_folder_and_down_leaves_nothin
     assert again.returncode == 0, again.stderr
     assert f"job has finished, at step {STEPS}" in again.stdout
     out.await_quiet()  # the others were started too, and find nothing to do
-    assert len(out.records(RunStarted)) == len(out.records(RunEnded)) == 1
+    assert len(events(out.run, RunStarted)) == len(events(out.run, RunEnded)) == 1
     assert "the run is over" in out.compose("logs", "machine-0").stdout
 
     down = out.compose("down")
@@ -156,7 +156,7 @@ def test_up_trains_to_the_end_for_whoever_owns_the_folder_and_down_leaves_nothin
 
 
 def test_ctrl_c_and_up_again_lose_no_step(place: tuple[Path, str, Path, Path]) -> None:
-    out = Exported(*place, steps=LONG)
+    out = Exported(*place, steps=LONG, model=OWN)
     with out.up() as first:
         out.await_step(20)
         assert "training" in out.evener("ps").stdout  # who has evener may look on
@@ -172,8 +172,8 @@ def test_ctrl_c_and_up_again_lose_no_step(place: tuple[Path, str, Path, Path]) -
     assert out.compose("up", "--detach").returncode == 0
     out.await_step(stopped + 20)
     assert out.evener("stop", "job").returncode == 0
-    assert [e.outcome for e in out.records(RunEnded)] == ["stopped"] * 2  # type: ignore[attr-defined]
-    assert [e.resumed for e in out.records(RunStarted)] == [False, True]  # type: ignore[attr-defined]
+    assert [e.outcome for e in events(out.run, RunEnded)] == ["stopped"] * 2
+    assert [e.resumed for e in events(out.run, RunStarted)] == [False, True]
     steps = out.steps()
     assert set(steps) == set(range(1, max(steps) + 1))
     assert f"goes on: it was at step {stopped}" in out.compose("logs", "start").stdout

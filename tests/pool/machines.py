@@ -18,10 +18,16 @@ from tests import leaks
 from tests.backends.shell import SOURCES, events, said
 
 MODEL = """
+import time
 import torch
 
+class Paced(torch.nn.Embedding):
+    def forward(self, x):
+        time.sleep(0.02)
+        return super().forward(x)
+
 def build(shape):
-    return torch.nn.Embedding(shape.outputs, shape.outputs)
+    return Paced(shape.outputs, shape.outputs)
 """
 JOB = """
 [model]
