@@ -11,6 +11,7 @@ import contextlib
 import math
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from evener.launch.containers import HEAD
 from evener.placement import Plan
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
+from evener.wire import names
 
 PLACE, STACK = "compose", "stack"
 FILE = "compose.json"  # beside the plan: what Compose calls the run's containers
@@ -121,7 +123,10 @@ def answers(run: RunDir) -> bool:
     """Whether the head or an agent of the run takes a call, from inside of its network."""
     plan = placement.from_dict(layout.read_json(run.plan_file))
     doors = [(HEAD, contract.HEAD_PORT), *((a.machine, contract.AGENT_PORT) for a in plan.agents)]
-    return any(_opens(host, port) for host, port in doors)
+    if _opens(doors[0]):
+        return True
+    with ThreadPoolExecutor(len(doors)) as others:  # each says so late that nobody is there
+        return any(others.map(_opens, doors[1:]))
 
 
 def project_of(run: RunDir) -> str:
@@ -138,9 +143,10 @@ def not_ours(run: RunDir) -> errors.BadCommand:
     )
 
 
-def _opens(host: str, port: int) -> bool:
+def _opens(door: tuple[str, int]) -> bool:
     try:
-        socket.create_connection((host, port), ANSWER_S).close()
+        names.need(*door)
+        socket.create_connection(door, ANSWER_S).close()
         return True
     except OSError:
         return False

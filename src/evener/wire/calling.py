@@ -9,6 +9,8 @@ from __future__ import annotations
 import http.client
 import socket
 
+from evener.wire import names
+
 _last: dict[tuple[str, int], str] = {}  # the address behind a name, as it was
 _nameless: set[tuple[str, int]] = set()  # names that are not known any more: asking takes seconds
 
@@ -25,6 +27,8 @@ class Calling(http.client.HTTPConnection):
             except OSError:
                 _nameless.discard(who)
         try:
+            if who in _last:  # there is something else to try: this need not take long
+                names.need(self.host, self.port)
             super().connect()
         except socket.gaierror:
             if who not in _last:
