@@ -14,7 +14,7 @@ from evener.agent.ranks import RankProcess, Stage
 from evener.config.schema import Membership as MembershipConfig
 
 TAIL_LINES = 12
-HELLO_S = 60.0  # to start Python and import torch, from a cold disk, with a whole processor
+HELLO_S = 180.0  # to start Python and import torch: a cold disk, and others who want the processor
 CALL_S = 1.0  # for a process to end once its line to us has
 DRAIN_S = 0.5  # for a line to end once its process has
 PART_S = 30.0  # for a process to end once it has said that its work is done
