@@ -29,7 +29,8 @@ def main():
     options.add_argument("--checkpoints", type=Path, default=Path("accelerate-checkpoint"))
     given = options.parse_args()
 
-    accelerator = Accelerator()
+    # Without a GPU it has to be told: else each process trains alone, under torchrun as well.
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
     model.append(nn.Linear(64, 2))

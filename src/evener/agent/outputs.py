@@ -22,6 +22,7 @@ from evener.rundir.layout import RunDir
 from evener.rundir.outputs import Mark
 from evener.wire.porter import PIECE_BYTES, Porter
 
+MOST_TOLD = 3  # of files that two machines write: the others are so for the same reason
 _AHEAD = ".ahead"  # in an agent's own copy of the run's folder: what waits to be put in its place
 
 
@@ -108,6 +109,7 @@ class Outputs:
     def newly_shared(self) -> list[str]:
         """Files that another machine writes too, once of each."""
         found = [path for path in dict.fromkeys(self._shared) if path not in self._told]
+        found = found[: MOST_TOLD - len(self._told)]
         self._shared.clear()
         self._told.update(found)
         return found
