@@ -155,7 +155,8 @@ def written(value: Any) -> str:
 
 def drawn(data: st.DataObject, node: Raw, name: str) -> Any:
     value = data.draw(st.sampled_from(METRICS) if name == "metric" else values(node))
-    assume(not (isinstance(value, str) and value.startswith(("~", "builtin:"))))
+    texts = value if isinstance(value, list) else [value]
+    assume(not any(isinstance(t, str) and t.startswith(("~", "builtin:")) for t in texts))
     return value
 
 
