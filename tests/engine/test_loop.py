@@ -84,7 +84,7 @@ def test_a_broken_group_repeats_its_step_and_no_other(tmp_path: Path) -> None:
             time.sleep(0.001)
         third.link.breaker()  # as a death would, in the middle of a step
         generation = stage.form([first, second])
-        assert 20 <= generation.step < 200
+        assert 19 <= generation.step < 200  # the third may have been the first to end step 20
         done = stage.finish([first, second])
         assert {d.step for d in done} == {200}
         for player in (first, second):

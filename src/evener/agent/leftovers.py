@@ -8,8 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Iterator
-
-import psutil  # type: ignore[import-untyped]
+from importlib import import_module
 
 from evener import contract
 from evener.events import Alert
@@ -35,6 +34,7 @@ def alert(run: str, own_groups: Collection[int]) -> Alert | None:
 
 
 def _left(run: str, own_groups: Collection[int]) -> Iterator[tuple[int, str]]:
+    psutil = import_module("psutil")
     for process in psutil.process_iter(["environ", "status", "cmdline"]):
         known = process.info
         if (known["environ"] or {}).get(contract.SCRIPT_VARIABLE) != run:
