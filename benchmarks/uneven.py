@@ -55,7 +55,8 @@ TYPICAL_STEPS = {"gpt": 14, "resnet18": 6, "loop": 14}  # of what is measured be
 TORCHRUN_KNOWS = ("gpt", "resnet18")
 FIRST_MOVES = 6  # of the shares, to show how soon they are right
 TORCHRUNS = 2
-FULL = turns.Pattern(turns=8, span_s=10.0, warm_steps=WARM_STEPS)
+# Two per cent are looked for where single turns differ by ten.
+PARKED = turns.Pattern(turns=20, span_s=8.0, warm_steps=WARM_STEPS)
 SUMS = {
     "gpt": turns.Pattern(turns=5, span_s=20.0, warm_steps=WARM_STEPS),
     "loop": turns.Pattern(turns=5, span_s=20.0, warm_steps=WARM_STEPS),
@@ -310,7 +311,7 @@ def _parked(bench: Bench) -> Case:
         return run
 
     sides = {"five": five, "four": lambda: bench.start("gpt", QUOTAS, batch)}
-    taken = turns.step_s(bench.trials, sides, FULL)
+    taken = turns.step_s(bench.trials, sides, PARKED)
     ratio = harness.ratios(taken, "five", "four")
     spreads = {f"{side} s": harness.spread(values) for side, values in taken.items()}
     return Case(
