@@ -195,7 +195,7 @@ def write(path: Path, record: Mapping[str, Any], *, keep_others: bool = False) -
     if keep_others and path.is_file():
         before = json.loads(path.read_text())
         where = {"when": before["when"], "hardware": before["hardware"]}
-        kept = [{"measured": where} | case for case in before["cases"]]
+        kept = [where | case for case in before["cases"]]
         cases = {case["name"]: case for case in (*kept, *record["cases"])}
         record = {**record, "cases": list(cases.values())}
     path.write_text(json.dumps(record, indent=2) + "\n")

@@ -86,13 +86,13 @@ def test_one_case_alone_leaves_the_others_in_the_record_with_where_they_were_mea
         ("short", 1.01),
     ]
     assert call(tmp_path, "--only", "shrot", measure=measure) == 2
-    assert "measured" not in record["cases"][1]
+    assert "hardware" not in record["cases"][1]
     elsewhere = {**record, "hardware": {**record["hardware"], "cpus": 999}}
     (tmp_path / "trial.json").write_text(json.dumps(elsewhere))
     assert call(tmp_path, "--only", "short", measure=measure) == 1
     record = json.loads((tmp_path / "trial.json").read_text())
     assert [case["name"] for case in record["cases"]] == ["good", "short"]
-    assert record["cases"][0]["measured"]["hardware"] == record["hardware"]
+    assert record["cases"][0]["hardware"] == record["hardware"]
 
 
 def test_a_short_figure_fails_the_script(tmp_path: Path) -> None:
