@@ -14,7 +14,6 @@ from tests.head.serving import SECRET, in_thread
 from tests.rundir.test_checkpoints import make
 
 from evener import contract
-from evener.agent import courier
 from evener.agent.courier import Courier
 from evener.contract import AgentEnv
 from evener.errors import StartFailed
@@ -229,15 +228,12 @@ def test_what_a_script_writes_is_on_every_machine_it_starts_on(
         second.close()
 
 
-def test_what_others_wrote_is_at_hand_when_the_head_is_lost(
-    home: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(courier, "LOOK_S", 0.05)
-    monkeypatch.setattr(courier, "AHEAD_S", 0.0)
+def test_what_others_wrote_is_at_hand_when_the_head_is_lost(home: RunDir, tmp_path: Path) -> None:
+    often = {"look_s": 0.05, "ahead_s": 0.0}
     heard: list[Event] = []
     with in_thread(home) as head:
-        one, first = sent(tmp_path, head)
-        two, second = sent(tmp_path, head, life=1)
+        one, first = sent(tmp_path, head, 0, **often)
+        two, second = sent(tmp_path, head, 1, **often)
         for each, run in ((first, one), (second, two)):
             each.fetch()
             run.work.mkdir()
@@ -249,7 +245,6 @@ def test_what_others_wrote_is_at_hand_when_the_head_is_lost(
         (two.work / "log").write_text("of two")
         done(second.exchange(fetch=False))
         done((two.path / ".ahead" / "step.pt").is_file)
-        monkeypatch.setattr(courier, "LOOK_S", 60.0)
         first.close()
     assert not (two.work / "step.pt").exists()  # the script is running there
     done(second.exchange(fetch=True))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,6 @@ from tests.agent.rehearsal import make_run
 
 from evener import errors, process
 from evener.events import AgentEnded, RunEnded, StepCommitted
-from evener.launch import local
 from evener.launch.base import MASK, Handle, Started, read_handle, write_handle
 from evener.launch.local import LocalLauncher
 from evener.placement import Plan
@@ -139,16 +139,13 @@ def test_stop_lets_the_run_end_with_its_step(planned: tuple[RunDir, Plan]) -> No
 
 
 @pytest.mark.slow
-def test_stop_now_ends_what_does_not_react(
-    planned: tuple[RunDir, Plan], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(local, "STOP_S", 1.0)
+def test_stop_now_ends_what_does_not_react(planned: tuple[RunDir, Plan]) -> None:
     run, plan = planned
     handle = LAUNCHER.start(LAUNCHER.render(plan, run))
     until_step(run, 5)
     agent = next(p for p in handle.processes if p.purpose != "head")
     os.kill(agent.pid, signal.SIGSTOP)
-    LAUNCHER.stop(run, now=True)
+    replace(LAUNCHER, stop_s=1.0).stop(run, now=True)
     assert not LAUNCHER.alive(run)
 
 

@@ -18,28 +18,10 @@ from tests.backends.shell import check_steps, events, last_step, until
 from tests.lab import networks as lab
 from tests.lab.engine import NoLab
 from tests.lab.networks import HEAD, Networks
-from tests.pool.machines import Machines, code
+from tests.pool.machines import JOB, Machines, code
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-JOB = """
-[model]
-name = "mlp"
-hidden = [32]
-[data]
-name = "synthetic_regression"
-samples = 4096
-features = 16
-[train]
-global_batch = 48
-steps = 1000000
-[local]
-threads = 1
-[balance]
-park = false
-[membership]
-standby = false
-"""
 # Every port of a machine by TCP, and what it says by UDP at the one that is open by TCP. To nebula
 # one of these is noise, and one a handshake that is none.
 LOOK = """

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[Machines]:
-    found = Machines(tmp_path)
+    found = Machines(tmp_path, environ={"DOCKER_HOST": "unix:///nowhere"})
     yield found
     found.end()
 
@@ -27,6 +27,10 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
 def test_a_pool_from_up_to_down(machines: Machines) -> None:
     (machines.folder / "job.toml").write_text(JOB)
     typed = code(machines.done(0, "up", "--address", contract.LOOPBACK))
+    older = machines.on(3, "join", typed, evener="0.0.9")
+    assert older.returncode == errors.VersionsDiffer.exit_status
+    for way in ("pip install", "Docker engine", "evener up --image"):
+        assert way in " ".join(older.stderr.split()), said(older)
     machines.done(1, "join", typed)
     waits = machines.state(1, "joined.json").read_text()
     machines.done(1, "join")  # it is in already: by the same process

@@ -11,7 +11,7 @@ from tests.rundir.test_checkpoints import make
 
 from evener import contract
 from evener.config.schema import Checkpoint
-from evener.rundir import checkpoints, freight
+from evener.rundir import checkpoints, freight, layout
 from evener.rundir.layout import RunDir
 
 KEEP = Checkpoint(keep_last=2, keep_best=0)
@@ -119,7 +119,7 @@ def test_old_ones_go_as_the_job_says(run: RunDir, tmp_path: Path) -> None:
 def test_an_export_is_there_when_every_byte_is(run: RunDir, tmp_path: Path) -> None:
     file = tmp_path / "model"
     file.write_bytes(b"weights")
-    sha256 = checkpoints.digest(file)
+    sha256 = layout.digest(file)
     freight.take(run, contract.EXPORT_NAME, 0, b"of another run")
     assert not freight.settle_export(run, sha256)
     assert not run.export_file.exists()

@@ -21,7 +21,7 @@ from evener import contract, errors
 from evener.agent.outputs import Outputs
 from evener.contract import AgentEnv
 from evener.events import Alert, CheckpointHome, Event
-from evener.rundir import cargo, checkpoints, freight
+from evener.rundir import cargo, checkpoints, freight, layout
 from evener.rundir.layout import RunDir
 from evener.wire.porter import PIECE_BYTES, Porter
 
@@ -38,8 +38,12 @@ TRIES = 3  # of a checkpoint that does not arrive as it was
 class Courier:
     """`fetch`, then use it in a `with`. It does nothing where the folder is the agent's own."""
 
-    def __init__(self, env: AgentEnv, run: RunDir, patience_s: float = FETCH_S) -> None:
+    def __init__(
+        self, env: AgentEnv, run: RunDir, patience_s: float = FETCH_S, *,
+        look_s: float = LOOK_S, ahead_s: float = AHEAD_S,
+    ) -> None:  # fmt: skip
         self._env, self._run = env, run
+        self._look_s, self._ahead_s = look_s, ahead_s
         self._patience_s, self._again_s = patience_s, min(AGAIN_S, patience_s)
         self._emit: Callable[[Event], None] = lambda _: None
         self._sent: dict[str, int] = {}  # bytes of a growing file that are home
@@ -165,7 +169,7 @@ class Courier:
     def _work(self) -> None:
         while not self._closing.is_set():
             try:
-                fetch, done = self._errands.get(timeout=LOOK_S)
+                fetch, done = self._errands.get(timeout=self._look_s)
             except queue.Empty:
                 if self._bring() and self._outputs is not None:
                     self._look_ahead(self._outputs)
@@ -194,7 +198,7 @@ class Courier:
             own.make_do()
 
     def _look_ahead(self, own: Outputs) -> None:
-        if time.monotonic() - self._ahead_at < AHEAD_S:
+        if time.monotonic() - self._ahead_at < self._ahead_s:
             return
         self._ahead_at = time.monotonic()
         with contextlib.suppress(OSError), self._turn, self._porter() as porter:
@@ -274,7 +278,7 @@ class Courier:
 
     def _bring_export(self, porter: Porter) -> None:
         file, name = self._run.export_file, contract.EXPORT_NAME
-        sha256 = checkpoints.digest(file)
+        sha256 = layout.digest(file)
         if sha256 in self._home:
             return
         for _ in range(TRIES):

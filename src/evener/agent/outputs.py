@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evener import ignored
-from evener.rundir import outputs
+from evener.rundir import layout, outputs
 from evener.rundir.layout import RunDir
 from evener.rundir.outputs import Mark
 from evener.wire.porter import PIECE_BYTES, Porter
@@ -119,7 +119,7 @@ class Outputs:
         file, name = self.run.work / path, outputs.name_from(self.agent, path)
         try:
             before = _mark(self.run, path)
-            sha256 = outputs.digest(file)
+            sha256 = layout.digest(file)
             if before[0] == 0:
                 porter.bring(name, 0, b"")
             at = 0

@@ -63,6 +63,11 @@ class Engine:
         said = self.call(*arguments, *form, "--format", "{{json .}}")
         return [json.loads(line) for line in said.splitlines() if line.strip()]
 
+    @property
+    def address(self) -> str:
+        """Where the command looks for it: "unix:///var/run/docker.sock"."""
+        return self.call("context", "inspect", "--format={{.Endpoints.docker.Host}}").strip()
+
     def facts(self) -> Facts:
         """Asks the engine. One that runs Windows programs is refused."""
         shown = "docker info"

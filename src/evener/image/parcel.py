@@ -180,11 +180,6 @@ def understood(told: Any) -> tuple[Label, list[Part]]:
     return label, parts
 
 
-def is_whole(file: Path, sha256: str) -> bool:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest() == sha256
-
-
 def put_together(parts: Sequence[Part], folder: Path, file: Path) -> None:
     """What has come into `folder`, each file under its hash, as an archive that an engine takes."""
     with tarfile.open(file, "w") as made:

@@ -64,7 +64,7 @@ def _name(run: RunDir, part: str) -> str:
 
 def _socket(engine: Engine) -> str:
     """Where the manager's engine listens on its own machine."""
-    told = engine.call("context", "inspect", "--format={{.Endpoints.docker.Host}}").strip()
+    told = engine.address
     return told.removeprefix(_UNIX) if told.startswith(_UNIX) else ferry.ENGINE
 
 

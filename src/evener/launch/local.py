@@ -53,6 +53,7 @@ class LocalLauncher:
     agent_module: str = "evener.agent"
     vanished_s: float = 3.0
     port: int = 0  # of the head, which shows the run's page; 0: any
+    stop_s: float = STOP_S
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:
         head = HeadEnv(str(run.path.resolve()), MASK, expected_agents=len(plan.agents))
@@ -100,8 +101,9 @@ class LocalLauncher:
             for agent in agents:
                 process.stop(agent.pid, agent.birth)
             return
-        _end(agents, process.stop)
-        _end([p for p in handle.processes if p.purpose == HEAD], process.terminate)
+        _end(agents, process.stop, self.stop_s)
+        heads = [p for p in handle.processes if p.purpose == HEAD]
+        _end(heads, process.terminate, self.stop_s)
 
     def alive(self, run: RunDir) -> bool:
         handle = read_handle(run)
@@ -250,9 +252,9 @@ def _handle(children: Sequence[Child], secret: str) -> Handle:
     return Handle(PLACE, children[0].address, secret, processes=processes)
 
 
-def _end(processes: Sequence[Started], ask: Callable[[int, str], bool]) -> None:
+def _end(processes: Sequence[Started], ask: Callable[[int, str], bool], grace_s: float) -> None:
     """Two signals mean "at once" to an agent; who is still there after the grace is killed."""
-    deadline = time.monotonic() + STOP_S
+    deadline = time.monotonic() + grace_s
     while left := [p for p in processes if process.birth(p.pid) == p.birth]:
         act = process.kill if time.monotonic() > deadline else ask
         for each in left:

@@ -110,7 +110,7 @@ def _offered(typed: str, at: str | None) -> tuple[Offer | None, str]:
 
 def _check_here(engine: Engine) -> None:
     """What an engine of another machine runs is there."""
-    at = engine.call("context", "inspect", "--format={{.Endpoints.docker.Host}}").strip()
+    at = engine.address
     if at.partition("://")[0] not in ("unix", "npipe"):
         raise errors.DockerFailed(
             f"the one that the docker command speaks to is elsewhere, at {at}"

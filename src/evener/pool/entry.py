@@ -119,7 +119,12 @@ def join_own(pool: Pool) -> Joined:
 
 
 def _entered(folder: Path, by: Entrance) -> Joined:
-    reached, answer = first(by, "join", introduction(folder))
+    try:
+        reached, answer = first(by, "join", introduction(folder))
+    except BaseException:
+        if house.read_joined(folder) is None:  # the keys that were made for it are nobody's then
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     ordered = (reached, *(s for s in by.servers if s != reached))
     joined = Joined(
         servers=tuple(server_.text for server_ in ordered),

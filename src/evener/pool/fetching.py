@@ -22,6 +22,7 @@ from evener.image.parcel import Label, Part
 from evener.pool import entry, house, images
 from evener.pool.client import AnsweredError, Client
 from evener.pool.entry import Entrance
+from evener.rundir import layout
 from evener.wire.calls import Server
 from evener.wire.porter import Porter
 
@@ -144,7 +145,7 @@ def _fetch(offer: Offer, folder: Path, note: Note) -> None:
 def _fetch_part(offer: Offer, porter: Porter, target: Path, progress: _Progress) -> None:
     for _ in range(TRIES):
         _come(offer, porter, target, progress)
-        if parcel.is_whole(target, target.name):
+        if layout.digest(target) == target.name:
             return
         target.unlink()
     raise errors.StartFailed(

@@ -9,7 +9,6 @@ tar says, nothing is written outside of its folder, and nothing that is no file 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 import shutil
@@ -64,8 +63,7 @@ def _packed(run: RunDir, paths: Sequence[Path]) -> str:
                 told.size, told.mode = file.stat().st_size, 0o644
                 with file.open("rb") as content:
                     tar.addfile(told, content)
-    with beside.open("rb") as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    sha256 = layout.digest(beside)
     beside.replace(run.cargo / f"{sha256}.tar")
     return sha256
 
@@ -112,14 +110,13 @@ def _unpacked(run: RunDir, sha256: str, folder: Path) -> None:
     packed = run.cargo / f"{sha256}.tar"
     beside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     with layout.translated(folder):
-        with packed.open("rb") as content:
-            if hashlib.file_digest(content, "sha256").hexdigest() != sha256:
-                packed.unlink()
-                raise errors.StartFailed(
-                    "what the run needs did not come as it was sent",
-                    where=str(packed),
-                    fix="it is fetched again when the agent starts again",
-                )
+        if layout.digest(packed) != sha256:
+            packed.unlink()
+            raise errors.StartFailed(
+                "what the run needs did not come as it was sent",
+                where=str(packed),
+                fix="it is fetched again when the agent starts again",
+            )
         beside.mkdir(parents=True)
         with tarfile.open(packed) as tar:
             for member in tar:

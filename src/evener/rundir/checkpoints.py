@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evener.errors import CheckpointDamaged, NoCheckpoint
+from evener.rundir import layout
 
 if TYPE_CHECKING:
     from evener.config import schema
@@ -99,18 +100,12 @@ def verify(folder: Path) -> Entry:
     """Raises CheckpointDamaged where any byte is another. Keeps none of them in memory."""
     for name, facts in read_manifest(folder)["files"].items():
         try:
-            found = digest(folder / name)
+            found = layout.digest(folder / name)
         except OSError as error:
             raise damaged(folder, f"{name}: {error.strerror}") from error
         if found != facts["sha256"]:
             raise damaged(folder, f"{name} has other bytes than were written")
     return entry(folder)
-
-
-def digest(file: Path) -> str:
-    """The sha256 of a file that need not fit into memory."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def damaged(folder: Path, why: str) -> CheckpointDamaged:

@@ -155,7 +155,7 @@ def settle_checkpoint(run: RunDir, name: str, keep: Checkpoint) -> bool:
 def settle_export(run: RunDir, sha256: str) -> bool:
     """The same of the exported model."""
     landed = _landing(run, contract.EXPORT_NAME)
-    if not landed.is_file() or checkpoints.digest(landed) != sha256:
+    if not landed.is_file() or layout.digest(landed) != sha256:
         landed.unlink(missing_ok=True)
         return False
     landed.replace(run.export_file)

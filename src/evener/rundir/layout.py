@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -225,6 +226,12 @@ def read_json(path: Path) -> Any:
     except (ValueError, RecursionError) as error:
         what = f"{path.name} is not readable JSON: {error}"
     raise errors.StoreDamaged(what, where=str(path), fix="restore the file, or start a new run")
+
+
+def digest(file: Path) -> str:
+    """The sha256 of a file that need not fit into memory."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ and takes its place when all of it is there.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -70,12 +69,12 @@ def settle(run: RunDir, name: str, sha256: str) -> Settled | None:
     assert known is not None
     target = run.work / known["path"]
     with layout.translated(landed):
-        if not landed.is_file() or digest(landed) != sha256:
+        if not landed.is_file() or layout.digest(landed) != sha256:
             landed.unlink(missing_ok=True)
             return None
         before = mark(target) if target.is_file() else None
         target.parent.mkdir(parents=True, exist_ok=True)
-        if before is not None and digest(target) == sha256:
+        if before is not None and layout.digest(target) == sha256:
             landed.unlink()
             return Settled(before, None)
         landed.replace(target)
@@ -85,11 +84,6 @@ def settle(run: RunDir, name: str, sha256: str) -> Settled | None:
 def mark(file: Path) -> Mark:
     known = file.stat()
     return known.st_size, known.st_mtime_ns
-
-
-def digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def is_below(path: str) -> bool:
