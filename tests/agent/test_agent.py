@@ -9,7 +9,9 @@ from typing import Any
 from tests.agent.rehearsal import make_run
 
 from evener.agent.agent import Agent
+from evener.agent.child import Programs
 from evener.agent.courier import Courier
+from evener.agent.standin import StandIn
 from evener.config.load import job_from_json
 from evener.contract import AgentEnv
 
@@ -35,7 +37,9 @@ def test_between_awaited_and_present_an_agent_is_not_gone(tmp_path: Path) -> Non
         str(run.path), "secret", "a00", 0, 1, "127.0.0.1:1",
         peers="a01=127.0.0.1:2", expected_agents=2,
     )  # fmt: skip
-    agent = Agent(env, job, plan, NoSink(), courier=Courier(env, run))
+    agent = Agent(
+        env, job, plan, NoSink(), Programs(), courier=Courier(env, run), standin=StandIn(env, run)
+    )
     assert agent._company.alive(time.monotonic()) == {"a01"}
     agent.presence("a01", here=True)  # its news waits in the inbox
     assert agent._company.alive(time.monotonic()) == {"a01"}

@@ -66,7 +66,7 @@ def test_what_is_written_comes_home_as_it_grows(home: RunDir, tmp_path: Path) ->
     with in_thread(home) as head:
         run, own = sent(tmp_path, head)
         own.fetch()
-        own.watch(heard.append)
+        own.watch(heard.append, lambda: head)
         own.close()
         run.rank_log(1).write_bytes(b"one\n")
         own.finish()
@@ -131,7 +131,7 @@ def test_what_is_damaged_where_it_was_written_stays_there(
     with in_thread(home) as head:
         run, own = sent(tmp_path, head)
         own.fetch()
-        own.watch(heard.append)
+        own.watch(heard.append, lambda: head)
         own.close()
         (make(run.checkpoints, 5) / "model.safetensors").write_bytes(b"weights of 6")
         make(run.checkpoints, 9)
@@ -158,7 +158,7 @@ def test_where_the_folder_is_shared_nothing_travels(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     own = Courier(AgentEnv(str(run.path), SECRET, "a01", 1, 1, "127.0.0.1:1"), run)
     own.fetch()
-    own.watch(lambda _: None)
+    own.watch(lambda _: None, lambda: "")
     own.finish()
     own.close()
     assert list(tmp_path.iterdir()) == []
@@ -208,7 +208,7 @@ def test_what_a_script_writes_is_on_every_machine_it_starts_on(
         for each in (first, second):
             each.fetch()
             each.follow(("data/",))
-            each.watch(lambda _: None)
+            each.watch(lambda _: None, lambda: head)
         assert (two.work / "train.py").read_text() == "print(1)"
         (one.work / "deep").mkdir()
         (one.work / "deep" / "step.pt").write_bytes(b"weights" * 9)
@@ -238,7 +238,7 @@ def test_what_others_wrote_is_at_hand_when_the_head_is_lost(home: RunDir, tmp_pa
             each.fetch()
             run.work.mkdir()
             each.follow(())
-            each.watch(heard.append)
+            each.watch(heard.append, lambda: head)
         (one.work / "step.pt").write_bytes(b"weights")
         (one.work / "log").write_text("of one")
         done(first.exchange(fetch=False))

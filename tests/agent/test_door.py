@@ -43,7 +43,7 @@ def test_a_head_that_nobody_knows_is_waited_for_and_then_named(
 
 def test_a_head_that_cannot_say_is_asked_for_a_while_only() -> None:
     company, pace = Company("a00", (), 0.0), revival.Pace(again_s=0.05, known_s=0.1)
-    looking = revival.look_back("127.0.0.1:1", "secret", company, lambda event: None, pace)
+    looking = revival.look_back(lambda: "127.0.0.1:1", "secret", company, lambda event: None, pace)
     assert asyncio.run(looking) is None
 
 
@@ -56,7 +56,7 @@ def test_who_meets_nobody_is_held_while_others_train() -> None:
 
     async def look() -> revival.Past | None:
         looking = asyncio.create_task(
-            revival.look_back(intake.address, SECRET, company, told.append, pace)
+            revival.look_back(lambda: intake.address, SECRET, company, told.append, pace)
         )
         while len(told) == 0:
             intake.state = {**intake.state, "step": intake.state["step"] + 1}

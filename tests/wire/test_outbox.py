@@ -23,7 +23,9 @@ from tests.head.serving import (
 )
 
 from evener import events
+from evener.errors import DiskFull
 from evener.events import Alert, Event, Record
+from evener.head.keeper import Keeper
 from evener.rundir.layout import RunDir
 from evener.rundir.recover import recover
 from evener.rundir.store import Store
@@ -357,7 +359,7 @@ def _until(sock: socket.socket, end: bytes) -> bytes:
 
 
 def test_an_ipv6_address_is_understood(run: RunDir) -> None:
-    assert Outbox("[::1]:80", SECRET, "a00", run.spool("a00"))._head._server.host == "::1"
+    assert Outbox("[::1]:80", SECRET, "a00", run.spool("a00"))._heads[0]._server.host == "::1"
 
 
 # --------------------------------------------------------------------------- the spool
@@ -430,3 +432,52 @@ def test_a_spool_being_drained_may_be_recovered_meanwhile(run: RunDir) -> None:
         assert store.append([Record(e, 1.0, "a00/1", n + 1) for n, e in enumerate(told)]) == []
     spool.close()
     assert texts(run) == expected(11)
+
+
+# ------------------------------------------------------------------ one that stands aside
+
+
+@pytest.mark.usefixtures("at_once")
+def test_where_the_head_does_not_answer_events_go_to_the_one_that_stands_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what the first took last, which may be lost with its machine; and back again."""
+    monkeypatch.setattr(outbox_room, "TURN_S", 0.0)
+    home, aside = made(tmp_path / "home"), made(tmp_path / "aside")
+    with bound() as one, bound() as other:
+        ports = one.getsockname()[1], other.getsockname()[1]
+    address, way = (f"127.0.0.1:{port}" for port in ports)
+    with Outbox(address, SECRET, "a00", home.spool("a00"), aside=way) as outbox:
+        with in_thread(home, port=ports[0]):
+            outbox.put(note(0))
+            assert outbox.flush(PATIENCE_S)
+            assert outbox.address() == address
+        with in_thread(aside, port=ports[1]):
+            outbox.put(note(1))
+            assert outbox.flush(PATIENCE_S)
+            assert outbox.address() == way
+        monkeypatch.setattr(outbox_room, "TURN_S", 1000.0)  # home at once
+        wait_for(lambda: outbox.away_s > 0)
+        with in_thread(home, port=ports[0]):
+            outbox.put(note(2))
+            assert outbox.flush(PATIENCE_S)
+    assert texts(aside) == expected(2)
+    assert texts(home) == ["number 0", "number 1", "number 2"]
+
+
+def test_a_head_whose_disk_is_full_is_there(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody stands in for one that answers."""
+    monkeypatch.setattr(outbox_room, "TURN_S", 0.0)
+
+    def full(*_: object) -> int:
+        raise DiskFull("no space", fix="make some")
+
+    monkeypatch.setattr(Keeper, "take", full)
+    with (
+        in_thread(run) as address,
+        Outbox(address, SECRET, "a00", run.spool("a00"), aside="127.0.0.1:1") as outbox,
+    ):
+        outbox.put(note(0))
+        wait_for(lambda: outbox.away_s > 1)
+        assert outbox.silent_s == 0
+        assert outbox.address() == address

@@ -20,6 +20,7 @@ from evener.agent.child import Programs
 from evener.agent.courier import Courier
 from evener.agent.hosting import Hosting
 from evener.agent.outfit import programs_of
+from evener.agent.standin import StandIn
 from evener.agent.translate import Left, Over
 from evener.config.load import job_from_json
 from evener.contract import AgentEnv
@@ -50,7 +51,12 @@ def _run(env: AgentEnv, programs: Programs | None) -> int:
     if env.owned:
         die_with_parent()
     run = RunDir(Path(env.run_dir))
-    courier = Courier(env, run)
+    with contextlib.closing(StandIn(env, run)) as standin:
+        return _train(env, programs, run, standin)
+
+
+def _train(env: AgentEnv, programs: Programs | None, run: RunDir, standin: StandIn) -> int:
+    courier = Courier(env, run, aside=standin.address)
     courier.fetch()
     if env.revived:
         _write_down(run.agent_log(env.agent))
@@ -64,12 +70,16 @@ def _run(env: AgentEnv, programs: Programs | None) -> int:
     place = [a.agent for a in plan.agents].index(env.agent)
     with (
         contextlib.closing(Hosting(env, run, place)) as hosting,
-        Outbox(env.head, env.secret, env.agent, run.spool(env.agent)) as outbox,
+        Outbox(
+            env.head, env.secret, env.agent, run.spool(env.agent), aside=standin.address
+        ) as outbox,
         contextlib.closing(courier),
     ):
         hosting.watch(outbox)
-        courier.watch(outbox.put)
-        agent = Agent(env, job, plan, outbox, programs or programs_of(job), courier=courier)
+        standin.watch(outbox)
+        courier.watch(outbox.put, outbox.address)
+        programs = programs or programs_of(job)
+        agent = Agent(env, job, plan, outbox, programs, courier=courier, standin=standin)
         end = asyncio.run(agent.run())
     return _status(end, revived=bool(env.revived))
 

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from evener import contract, orders, versions
-from evener.agent import ending, errands, translate
+from evener.agent import causeway, ending, errands, translate
 from evener.agent.admission import Admission, Refusal
 from evener.agent.child import Child, Programs
 from evener.agent.company import UNSEEN_S, Company
@@ -30,6 +30,7 @@ from evener.agent.peers import Peers, addresses
 from evener.agent.prepare import Prepared
 from evener.agent.revival import Past, look_back
 from evener.agent.signals import LEAVE_SIGNAL, hearing_signals
+from evener.agent.standin import STAY_S, StandIn
 from evener.agent.translate import Away, Left, Letter, Over, Stop, Told
 from evener.agent.voice import Voice
 from evener.config.schema import Job
@@ -54,10 +55,10 @@ FLUSH_S = 5.0  # for the head to take the last events; the spool keeps what it d
 class Agent:
     """One agent's life: `run` it once."""
 
-    def __init__(self, env: AgentEnv, job: Job, plan: Plan, sink: Sink,
-                 programs: Programs | None = None, *, courier: Courier) -> None:  # fmt: skip
+    def __init__(self, env: AgentEnv, job: Job, plan: Plan, sink: Sink, programs: Programs, *,
+                 courier: Courier, standin: StandIn) -> None:  # fmt: skip
         self._env, self._job, self._plan, self._sink = env, job, plan, sink
-        self._courier, self._programs = courier, programs or Programs()
+        self._courier, self._standin, self._programs = courier, standin, programs
         self._run = RunDir(Path(env.run_dir))
         self._peer_addresses = addresses(env.peers)
         self._inbox = Inbox(self._tick, self._fail)
@@ -105,7 +106,7 @@ class Agent:
         told = env.agent, run, self._programs.prepare, self._plan.env, sink.put
         spawn(errands.prepare_data(*told), self._prepared)
         if env.revived:
-            spawn(look_back(env.head, env.secret, self._company, sink.put), self._remember)
+            spawn(look_back(sink.address, env.secret, self._company, sink.put), self._remember)
 
     def _make_crew(self) -> Crew:
         letters, ended = self._peers.broadcast, self._child_ended
@@ -145,6 +146,7 @@ class Agent:
                 case words.LeftOut():
                     self._sink.put(translate.left_out(output))
         before, self._generation = self._generation, self._membership.current
+        self._standin.joined(self._generation, self._peers.doors)
         alive, me = self._membership.alive, self._env.agent
         if before is not self._generation and not self._departure.together:  # where none is lost
             for lost in ending.lost_with_agents(before, self._generation, alive, me):
@@ -155,13 +157,14 @@ class Agent:
     async def _welcome(self, channel: Channel) -> None:
         role = channel.peer.get("role")
         if role == "rank" and channel.peer.get("agent") == self._env.agent:
-            error = self._admission.unlike(channel.peer)
-            if error is None:
+            if (error := self._admission.unlike(channel.peer)) is None:
                 await self._listen(channel)
             else:
                 self._inbox.post(partial(self._unlike, error))
         elif role == "agent":
             await self._peers.accept(channel)
+        elif role == causeway.ROLE:
+            await self._standin.receive(channel)
         elif role != "launcher":  # that one only asks whether we are there
             log.warning("%s calls with the role %r", channel.remote, role)
 
@@ -360,10 +363,11 @@ class Agent:
             self._sink.put(ending.to_event(self._over))
             self._recorded = True
         self._sink.put(AgentEnded(me))
-        await self._beside(partial(self._sink.flush, FLUSH_S))
+        await self._inbox.beside(partial(self._sink.flush, FLUSH_S))
         await self._wait(lambda: not self._company.awaited(time.monotonic()), UNSEEN_S)
         self._peers.broadcast(replace(self._over, sender=me, recorded=True))
         self._peers.broadcast(words.Goodbye(me, done=True))
+        await self._wait(lambda: not self._standin.hosts, STAY_S)
         return self._over
 
     async def _part(self) -> Left:
@@ -374,7 +378,7 @@ class Agent:
         self._peers.broadcast(words.Goodbye(self._env.agent, done=False))
         if not self._left.returns:
             self._sink.put(AgentEnded(self._env.agent))
-        await self._beside(partial(self._sink.flush, FLUSH_S))
+        await self._inbox.beside(partial(self._sink.flush, FLUSH_S))
         return self._left
 
     async def _empty(self) -> None:
@@ -383,10 +387,7 @@ class Agent:
         await self._wait(lambda: self._crew.empty, PART_S)
         self._crew.kill()
         await self._wait(lambda: self._crew.empty, KILLED_S)
-        await self._beside(self._courier.finish)
-
-    async def _beside(self, call: Callable[[], object]) -> None:
-        await self._inbox.pump(asyncio.create_task(asyncio.to_thread(call)).done)
+        await self._inbox.beside(self._courier.finish)
 
     async def _wait(self, until: Callable[[], bool], timeout_s: float) -> None:
         """Patience ends with a second signal too."""

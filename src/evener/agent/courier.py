@@ -8,6 +8,7 @@ once it is whole, the model at the end. A head that is away is waited for; train
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import queue
 import shutil
@@ -40,9 +41,10 @@ class Courier:
 
     def __init__(
         self, env: AgentEnv, run: RunDir, patience_s: float = FETCH_S, *,
-        look_s: float = LOOK_S, ahead_s: float = AHEAD_S,
+        look_s: float = LOOK_S, ahead_s: float = AHEAD_S, aside: str = "",
     ) -> None:  # fmt: skip
-        self._env, self._run = env, run
+        self._env, self._run, self._aside = env, run, aside
+        self._where: Callable[[], str] = lambda: env.head
         self._look_s, self._ahead_s = look_s, ahead_s
         self._patience_s, self._again_s = patience_s, min(AGAIN_S, patience_s)
         self._emit: Callable[[Event], None] = lambda _: None
@@ -51,6 +53,7 @@ class Courier:
         self._home: set[str] = set()  # checkpoints, and the hash of the exported model
         self._damaged: set[str] = set()  # checkpoints that are not as they were written
         self._folder = ""  # which one home is
+        self._others: dict[str, tuple[dict[str, int], dict[str, int], set[str]]] = {}
         self._turn = threading.Lock()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -80,9 +83,10 @@ class Courier:
             return
         self._run.create()
         deadline = time.monotonic() + self._patience_s
+        heads = itertools.cycle(filter(None, (self._env.head, self._aside)))
         while True:
             try:
-                with self._porter() as porter:
+                with self._porter(next(heads)) as porter:
                     self._fetch(porter)
                 return
             except OSError as error:
@@ -114,11 +118,16 @@ class Courier:
         self._begins = {name: size for name, size in there["grown"].items() if name not in own}
 
     def _find(self, porter: Porter) -> None:
-        """The head may have gone to another machine, where nothing is of what we brought."""
+        """The head may have gone to another machine, where nothing is of what we brought, and come
+        back."""
         folder = porter.home()
         if folder != self._folder:
             log.warning("the run's folder is on another machine now: all of ours goes there")
-            self._learn(porter.listing())
+            self._others[self._folder] = self._sent, self._begins, self._home
+            if folder in self._others:
+                self._sent, self._begins, self._home = self._others[folder]
+            else:
+                self._learn(porter.listing())
             self._folder = folder
             if self._outputs is not None:
                 self._outputs.forget()
@@ -145,10 +154,11 @@ class Courier:
             return False
         return True
 
-    def watch(self, emit: Callable[[Event], None]) -> None:
-        """From now on, bring home what is new; `emit` hears of checkpoints that are."""
+    def watch(self, emit: Callable[[Event], None], where: Callable[[], str]) -> None:
+        """From now on, bring home what is new; `emit` hears of checkpoints that are, and `where`
+        tells the address of the head that answers."""
         if self._env.apart:
-            self._emit = emit
+            self._emit, self._where = emit, where
             self._thread = threading.Thread(target=self._work, name="courier", daemon=True)
             self._thread.start()
 
@@ -204,8 +214,8 @@ class Courier:
         with contextlib.suppress(OSError), self._turn, self._porter() as porter:
             own.look_ahead(porter)
 
-    def _porter(self) -> contextlib.closing[Porter]:
-        return contextlib.closing(Porter(self._env.head, self._env.secret))
+    def _porter(self, head: str = "") -> contextlib.closing[Porter]:
+        return contextlib.closing(Porter(head or self._where(), self._env.secret))
 
     def _bring(self) -> bool:
         """All that is new. False where the head did not take it."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
+from collections.abc import Sequence
 
+from evener.agent.peers import addresses
 from evener.contract import AgentEnv
 from evener.errors import StartFailed
 from evener.probe import address_facing
@@ -22,21 +25,29 @@ async def door(env: AgentEnv) -> str | socket.socket:
         return socket.socket(fileno=env.fd)
     if not env.listen.startswith(":"):
         return env.listen
-    found = await asyncio.to_thread(_facing, env.head)
+    found = await asyncio.to_thread(_facing, env.head, [*addresses(env.peers).values()])
     return join_address(found, int(env.listen[1:]))
 
 
-def _facing(head: str) -> str:
-    there = calls.parse(head)
+def _facing(head: str, others: Sequence[str]) -> str:
+    """The head's machine may be gone for good: then what faces another one of the run."""
     deadline = time.monotonic() + KNOWN_S
     while True:
         try:
-            return address_facing(there.host, there.port)
+            return _towards(head)
         except OSError as error:
             if time.monotonic() > deadline:
+                for other in others:
+                    with contextlib.suppress(OSError):
+                        return _towards(other)
                 raise StartFailed(
                     f"there is no way to the head: {error}",
                     where=head,
                     fix="the head's host must have an address that this machine can reach",
                 ) from error
             time.sleep(_POLL_S)
+
+
+def _towards(address: str) -> str:
+    there = calls.parse(address)
+    return address_facing(there.host, there.port)

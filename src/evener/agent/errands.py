@@ -32,6 +32,8 @@ class Sink(Protocol):
     @property
     def dropped(self) -> int: ...
 
+    def address(self) -> str: ...
+
 
 async def watch_machine(agent: str, run: RunDir, sink: Sink) -> None:
     """What it is, once; then how it fares, until nobody wants to know any more."""

@@ -65,7 +65,7 @@ class Hosting:
             if self._child is None and self._wanted(outbox) and self._is_free():
                 self._host(outbox)
         if self._child is not None:
-            self._see_off(self._child)
+            see_off(self._child)
 
     def _wanted(self, outbox: Outbox) -> bool:
         return outbox.away_s > self._patience_s and time.monotonic() > self._not_before
@@ -91,29 +91,34 @@ class Hosting:
             expected_agents=env.expected_agents,
             of_agent=1,
         )
-        argv = (sys.executable, "-P", "-m", "evener.head")
         try:
-            with run.head_log.open("ab") as file:
-                self._child = subprocess.Popen(
-                    argv,
-                    env=contract.inherited_environ() | contract.to_environ(told),
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=file,
-                    start_new_session=True,
-                )
+            self._child = start_head(run, told)
         except OSError as error:
             log.error("the head cannot be started again: %s", error)
             return
         outbox.put(Alert("note", f"the head was gone: agent {env.agent} has started it again"))
 
-    def _see_off(self, child: subprocess.Popen[bytes]) -> None:
-        """It ends when all agents have told it that they end."""
-        calls: tuple[Callable[[], None], ...] = (lambda: None, child.terminate, child.kill)
-        for call in calls:
-            call()
-            try:
-                child.wait(END_S)
-            except subprocess.TimeoutExpired:
-                continue
-            return
+
+def start_head(run: RunDir, told: HeadEnv) -> subprocess.Popen[bytes]:
+    """It lives as long as the thread that starts it."""
+    with run.head_log.open("ab") as file:
+        return subprocess.Popen(
+            (sys.executable, "-P", "-m", "evener.head"),
+            env=contract.inherited_environ() | contract.to_environ(told),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+
+
+def see_off(child: subprocess.Popen[bytes]) -> None:
+    """It ends when all agents have told it that they end."""
+    calls: tuple[Callable[[], None], ...] = (lambda: None, child.terminate, child.kill)
+    for call in calls:
+        call()
+        try:
+            child.wait(END_S)
+        except subprocess.TimeoutExpired:
+            continue
+        return

@@ -86,6 +86,10 @@ class Inbox:
             self._unasked.add(task)
         task.add_done_callback(partial(self._spawned_ended, then))
 
+    async def beside(self, call: Callable[[], object]) -> None:
+        """What blocks, in a thread, until it is done; what happens meanwhile is handled."""
+        await self.pump(asyncio.create_task(asyncio.to_thread(call)).done)
+
     def cancel(self) -> None:
         """Nobody waits any more for what is done beside. What nobody has waited for goes on."""
         for task in self._tasks - self._unasked:

@@ -90,6 +90,11 @@ class Peers:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def doors(self) -> dict[str, str]:
+        """Where each agent that we know of answers."""
+        return self._addresses
+
     def send(self, to: str, letter: Letter) -> None:
         """It may get lost: where there is no connection at the moment, it is."""
         channel = self._channels.get(to)

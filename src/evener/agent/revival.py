@@ -62,9 +62,13 @@ def has_ended(run: RunDir) -> bool:
 
 
 async def look_back(
-    head: str, secret: str, company: Company, say: Callable[[Event], None], pace: Pace = USUAL
+    head: Callable[[], str],
+    secret: str,
+    company: Company,
+    say: Callable[[Event], None],
+    pace: Pace = USUAL,
 ) -> Past | None:
-    """None where the head does not say: then the run is taken for one that goes on.
+    """`head` tells where it is. None where it does not say: the run is taken for one that goes on.
 
     Who has met nobody must not train beside others that do: a firewall may be between them.
     It is held here, and says so, for as long as the head takes in steps.
@@ -74,7 +78,7 @@ async def look_back(
     told = False
     while past is not None and not past.over and not company.met:
         await asyncio.sleep(pace.again_s)
-        now = await asyncio.to_thread(_ask, head, secret)
+        now = await asyncio.to_thread(_ask, head(), secret)
         trains = now is not None and now.generation >= 0 and now.step > past.step
         limit_s = LONE_S if past.generation < 0 else STILL_S
         if trains:
@@ -88,10 +92,10 @@ async def look_back(
     return past
 
 
-async def _known(head: str, secret: str, pace: Pace) -> Past | None:
+async def _known(head: Callable[[], str], secret: str, pace: Pace) -> Past | None:
     deadline = time.monotonic() + pace.known_s
     while True:
-        past = await asyncio.to_thread(_ask, head, secret)
+        past = await asyncio.to_thread(_ask, head(), secret)
         if past is not None or time.monotonic() > deadline:
             return past
         await asyncio.sleep(pace.again_s)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from evener.cli import console, invitation, options, roll
+from evener.launch import pool as launched
 from evener.pool import client, entry, founding, house, paths
 
 app = options.verb_app()
@@ -65,6 +66,8 @@ def up(
     by = client.owner()
     if not roll.own_works():
         entry.work_detached(entry.join_own(pool))
+    if not before:
+        launched.go_on()
     token, code = founding.new_code(pool, by, lasts_s, uses)
     where = " or ".join(f"{each}:{pool.port}" for each in pool.addresses)
     typer.echo(f"the pool is up, at {where}" + (" (it was before)" if before else ""))

@@ -34,11 +34,15 @@ _DIGITS = 18
 def routes(run: RunDir, body: Callable[[Request], Awaitable[bytes]]) -> list[Route]:
     """`body` reads a request's, up to what a head takes at once."""
 
-    one_at_a_time = threading.Lock()
+    one_at_a_time, takes_turns = threading.Lock(), threading.Lock()
 
     def identity() -> str:
         with one_at_a_time:  # the first one gives the folder its name
             return freight.identity(run)
+
+    def put(name: str, at: int, piece: bytes) -> int:
+        with takes_turns:  # two may bring the same
+            return freight.take(run, name, at, piece)
 
     async def say(request: Request) -> JSONResponse:
         return JSONResponse({"home": await run_in_threadpool(identity)})
@@ -59,7 +63,7 @@ def routes(run: RunDir, body: Callable[[Request], Awaitable[bytes]]) -> list[Rou
         if not (at.isascii() and at.isdigit() and len(at) <= _DIGITS):
             raise HTTPException(400, "at is not the number of a byte")
         piece = await body(request)
-        length = await run_in_threadpool(freight.take, run, name, int(at), piece)
+        length = await run_in_threadpool(put, name, int(at), piece)
         return JSONResponse({"length": length})
 
     async def settle(request: Request) -> JSONResponse:

@@ -159,8 +159,17 @@ class PoolLauncher:
             time.sleep(_POLL_S)
 
     def alive(self, run: RunDir) -> bool:
+        """Where this machine was off, other machines may have gone on without its head: what they
+        do its pool's server knows, and while that is not up they are taken to go on."""
         handle = read_handle(run)
-        return handle is not None and any(process.birth(p.pid) == p.birth for p in handle.processes)
+        if handle is None or _lives(handle):
+            return handle is not None
+        try:
+            return not _has_ended(run) and bool(_wishes(run))
+        except errors.NoPool:
+            return False
+        except errors.PoolAway:
+            return True
 
     def head(self, run: RunDir) -> None:
         """Its record lies on this machine's disk."""
@@ -182,7 +191,7 @@ class PoolLauncher:
             if now is None or now.secret != handle.secret:
                 return
             handle = now
-            if self.alive(run):
+            if _lives(handle):
                 with contextlib.suppress(errors.PoolAway, errors.NoPool):
                     self._let_in(run, handle)
                 continue
@@ -228,6 +237,20 @@ class PoolLauncher:
             return
         layout.write_json(run.plan_file, placement.to_dict(grown))  # which it fetches
         _want(grown, run, handle, grown.agents[len(plan.agents) :])
+
+
+def go_on() -> None:
+    """After this machine was off: who looks after its runs is there again, and starts their heads.
+    Machines that were on have trained meanwhile."""
+    for known in client.owner().runs():
+        run = RunDir(Path(str(known["folder"])))
+        handle = read_handle(run) if known["folder"] else None
+        if handle is not None and not (_lives(handle) or _has_ended(run)):
+            janitor.leave(run)
+
+
+def _lives(handle: Handle) -> bool:
+    return any(process.birth(p.pid) == p.birth for p in handle.processes)
 
 
 def _argv(module: str) -> tuple[str, ...]:
@@ -282,7 +305,8 @@ def _want(plan: Plan, run: RunDir, handle: Handle, agents: Iterable[AgentPlan]) 
         for agent in agents
     ]
     told = {"key": identity(run), "name": run.name, "head": handle.head, "secret": handle.secret}
-    by.want({**told, "network": network, "wishes": wishes})
+    folder = str(run.path.resolve())
+    by.want({**told, "folder": folder, "network": network, "wishes": wishes})
 
 
 def _moved(wishes: Iterable[dict[str, Any]]) -> set[str]:

@@ -72,6 +72,7 @@ class Run:
     secret: str = field(repr=False)
     wishes: tuple[Wish, ...] = ()
     network: str = paths.HOST
+    folder: str = ""  # of it, on that machine
 
 
 class RefusedError(Exception):

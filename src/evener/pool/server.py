@@ -237,7 +237,8 @@ def _of_owner(desk: Desk) -> list[Route]:
         )
         name, head, secret = (str(told[part]) for part in ("name", "head", "secret"))
         network = str(told.get("network", paths.HOST))
-        desk.roll.want(Run(key, name, head, secret, tuple(wishes), network))
+        folder = str(told.get("folder", ""))
+        desk.roll.want(Run(key, name, head, secret, tuple(wishes), network, folder))
         desk.attendance.tell_all()
         return JSONResponse({})
 

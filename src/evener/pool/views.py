@@ -67,6 +67,7 @@ def run_view(run: Run, attendance: Attendance) -> dict[str, Any]:
         "name": run.name,
         "head": run.head,
         "network": run.network,
+        "folder": run.folder,
         "wishes": wishes,
     }
 

@@ -138,7 +138,7 @@ def limit_bytes(hello: Frame) -> int:
 
 def is_private(hello: Frame) -> bool:
     """Whether a connection whose caller said `hello` leaves the machine: then it is encrypted."""
-    return hello.get("role") == "agent"
+    return hello.get("role") in ("agent", "caller")
 
 
 def split_address(address: str) -> tuple[str, int]:

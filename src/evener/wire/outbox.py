@@ -6,12 +6,14 @@ the end stays in that file for `rundir.recover`. A batch may arrive twice (its a
 each event has a source and a number, so the store takes it once. The source carries a word drawn
 anew in each life, hence an agent that starts again in the same run may count from one again.
 
+Where there may be two heads, one that stands `aside` for the first, events go to the one that
+answers. What arrived shortly before goes to the other one as well: its copy may lack that.
+
 Events put in the last moment (`PAUSE_S`) before a `kill -9` of this very process are lost.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
 import random
@@ -25,19 +27,19 @@ from typing import Any, Self
 
 from evener import events
 from evener.events import Alert, Event, Record
-from evener.wire import calls
+from evener.wire.intake import CONNECT_S, REQUEST_S, Intake, asks_of
 from evener.wire.spool import Spool
 
 log = logging.getLogger("evener.outbox")
 
-PATH = "/v1/events"
 BATCH_EVENTS, BATCH_BYTES = 500, 2**20
 EVENT_BYTES = 4 * 2**20  # the head takes 8 MiB at once
 GATHER_S = 0.1  # from the first event: ranks that step together report together
 PAUSE_S = 0.25  # between two posts
 ALIVE_S = 2.0  # without news an empty post goes this often: the head counts on it
-CONNECT_S, REQUEST_S = 2.0, 5.0
 BACK_OFF_S, BACK_OFF_MOST_S = 0.25, 4.0
+TURN_S, TURNING_S = 2.5, 1.0  # without an answer, until the other head is tried; then this often
+KEEP_S, KEEP_EVENTS = 5.0, 5_000  # that arrived
 AWAY_S = 2.0  # the head being away for longer, or
 MEMORY_EVENTS = 2_000  # more events than these: they go to the spool
 MEMORY_MOST_EVENTS = 100_000  # where the spool cannot be written either, the oldest go
@@ -51,10 +53,13 @@ REFUSALS = (400, 413, 422)  # the head is there but will never take this
 class Outbox:
     """Use in a `with`: its thread ends there. `put` and `forward` may be called by any thread."""
 
-    def __init__(self, head_address: str, secret: str, source: str, spool_path: Path) -> None:
+    def __init__(
+        self, head_address: str, secret: str, source: str, spool_path: Path, *, aside: str = ""
+    ) -> None:
         life = secrets.token_hex(4)
         self.source = f"{source}/{life}"
-        self._head = _Head(head_address, secret)
+        self._heads = [Intake(address, secret) for address in (head_address, aside) if address]
+        self._home = self._heads[0]
         self._spool = Spool(spool_path, life)
         self._change = threading.Condition()
         # Shared, under `_change`:
@@ -66,6 +71,8 @@ class Outbox:
         self._closing = False
         self._asks: list[str] = []
         # The thread's own:
+        self._arrived: deque[tuple[float, bytes]] = deque(maxlen=KEEP_EVENTS)
+        self._once_more: list[bytes] = []
         self._heard: deque[str] = deque(maxlen=ASKS_REMEMBERED)
         self._lines: deque[bytes] = deque()  # younger than all that is in the spool
         self._away_since: float | None = None
@@ -127,6 +134,15 @@ class Outbox:
         return 0.0 if since is None else time.monotonic() - since
 
     @property
+    def silent_s(self) -> float:
+        """For how long there was no answer at all: not even that its disk is full."""
+        return 0.0 if self._answers else self.away_s
+
+    def address(self) -> str:
+        """Of the head that was asked last."""
+        return self._heads[0].address
+
+    @property
     def dropped(self) -> int:
         """Events, ever, that neither the head nor the disk took, until there were too many."""
         return self._dropped
@@ -186,6 +202,10 @@ class Outbox:
 
     def _send(self, until: float = float("inf")) -> None:
         """Everything that waits, or as much as the head takes."""
+        if self._once_more:
+            self._once_more = self._once_more[self._deliver(self._once_more) :]
+            if self._once_more:
+                return
         while (batch := self._next_batch()) and time.monotonic() < until:
             arrived = self._deliver(batch)
             self._forget(batch[:arrived])
@@ -219,13 +239,14 @@ class Outbox:
 
         What the head refuses as malformed is halved until the one it means is found.
         """
-        status = self._head.post(b'{"events":[' + b",".join(lines) + b"]}")
+        head, began = self._heads[0], time.monotonic()
+        status = head.post(b'{"events":[' + b",".join(lines) + b"]}")
         if status == 200:
             self._met()
-            self._hear(asks_of(self._head.answer))
+            self._hear(asks_of(head.answer))
             return len(lines)
         if status not in REFUSALS or not lines:
-            self._missed(status)
+            self._missed(status, began)
             return 0
         if len(lines) == 1:
             self._met()
@@ -246,6 +267,8 @@ class Outbox:
     def _forget(self, lines: list[bytes]) -> None:
         if not lines:
             return
+        if len(self._heads) > 1:
+            self._arrived.extend((self._last_contact, line) for line in lines)
         if self._spool.empty:
             for _ in lines:
                 self._lines.popleft()
@@ -270,15 +293,28 @@ class Outbox:
         self._tries = 0
         self._next_try = 0.0
 
-    def _missed(self, status: int | None) -> None:
+    def _missed(self, status: int | None, began: float) -> None:
         now = time.monotonic()
         if self._away_since is None:
-            self._away_since = now
+            self._away_since = began
             log.warning("the head does not take events (%s)", status or "no answer")
         self._answers = status is not None
-        pause_s = min(BACK_OFF_S * 2**self._tries, BACK_OFF_MOST_S)
+        most_s = BACK_OFF_MOST_S
+        if not self._answers and len(self._heads) > 1:
+            at_home = self._heads[0] is self._home
+            if not at_home or self.away_s > TURN_S:
+                most_s = TURNING_S
+                self._turn()
+        pause_s = min(BACK_OFF_S * 2**self._tries, most_s)
         self._tries = min(self._tries + 1, 10)
         self._next_try = now + pause_s * random.uniform(0.5, 1.0)
+
+    def _turn(self) -> None:
+        """To the other head, with what the one before has taken last."""
+        self._heads[0].close()
+        self._heads.reverse()
+        since = self._last_contact - KEEP_S
+        self._once_more = [line for at, line in self._arrived if at > since]
 
     def _is_away(self) -> bool:
         return self._away_since is not None and time.monotonic() - self._away_since > AWAY_S
@@ -320,55 +356,4 @@ class Outbox:
             self._spool.close()
         except OSError as error:
             log.error("the spool cannot be closed: %s", error)
-        self._head.close()
-
-
-def asks_of(answer: bytes) -> list[tuple[str, str]]:
-    """The asks in a head's answer: none in one of an earlier version, or in what cannot be read."""
-    try:
-        return [(str(name), str(what)) for name, what in json.loads(answer)["asks"]]
-    except (ValueError, TypeError, KeyError):
-        return []
-
-
-class _Head:
-    """One kept connection to the head's intake."""
-
-    def __init__(self, address: str, secret: str) -> None:
-        self._server = calls.parse(address)
-        self._headers = {
-            "Authorization": f"Bearer {secret}",
-            "Content-Type": "application/json",
-        }
-        self._connection: http.client.HTTPConnection | None = None
-        self.answer = b""  # to the last post that was answered
-
-    def post(self, body: bytes) -> int | None:
-        """The status of the answer, None without one."""
-        reused = self._connection is not None
-        try:
-            return self._post(body)
-        except (ConnectionError, http.client.BadStatusLine):
-            self.close()
-            if not reused:
-                return None
-        except (OSError, http.client.HTTPException):
-            self.close()
-            return None
-        return self.post(body)  # the head closed a connection that was idle: once more on a new one
-
-    def _post(self, body: bytes) -> int:
-        if self._connection is None:
-            fresh = self._server.connection(CONNECT_S)
-            fresh.connect()
-            fresh.sock.settimeout(REQUEST_S)
-            self._connection = fresh
-        self._connection.request("POST", self._server.path + PATH, body, self._headers)
-        answer = self._connection.getresponse()
-        self.answer = answer.read()
-        return answer.status
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._heads[0].close()
