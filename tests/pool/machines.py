@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -111,6 +112,13 @@ class Machines:
 
     def kill(self, number: int, name: str) -> None:
         os.kill(int(json.loads(self.state(number, name).read_text())["pid"]), signal.SIGKILL)
+
+    def power_off(self, number: int) -> None:
+        """All that runs on it, or was started from it, ends in one moment."""
+        for told in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if f"={self.folder}/machine {number}/".encode() in told.read_bytes():
+                    os.kill(int(told.parent.name), signal.SIGKILL)
 
     def states(self, what: str = "state") -> dict[str, str]:
         told = json.loads(self.done(0, "nodes", "--json"))

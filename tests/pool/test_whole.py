@@ -17,6 +17,11 @@ from tests.pool.machines import JOB, Machines, code, trained
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
+def standins(machines: Machines) -> list[RunDir]:
+    """Where agents keep a copy of the record."""
+    return [RunDir(db.parent) for db in machines.folder.glob("machine */state/**/standin/*/run.db")]
+
+
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[Machines]:
     found = Machines(tmp_path, environ={"DOCKER_HOST": "unix:///nowhere"})
@@ -52,6 +57,12 @@ def test_a_pool_from_up_to_down(machines: Machines) -> None:
     machines.done(0, "up")  # into the same pool
     machines.done(1, "join")  # it is back, without a code
     until(lambda: trained(run, 0, 1, 2), "who is back does not train")
+
+    machines.power_off(0)
+    told = last_step(run)
+    until(lambda: any(last_step(c) > told + 50 for c in standins(machines)), "nobody stands in")
+    machines.done(0, "up")
+    until(lambda: trained(run, 0, 1, 2) and last_step(run) > told + 50, "the head is not back")
     machines.done(0, "stop")
     stopped = last_step(run)
     assert checkpoints.entries(run.checkpoints)[-1].step == stopped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,20 @@ def test_old_ones_go_as_the_job_says(run: RunDir, tmp_path: Path) -> None:
         bring(run, there, folder)
         assert freight.settle_checkpoint(run, folder.name, KEEP)
     assert [e.step for e in checkpoints.entries(run.checkpoints)] == [2, 3]
+
+
+def test_what_is_sent_no_more_goes_when_another_one_has_come(run: RunDir, tmp_path: Path) -> None:
+    for step, age_s in ((1, 10), (2, 100)):
+        there = away(tmp_path, step)
+        name, *_ = freight.of_checkpoint(there, checkpoints.folder_of(there.checkpoints, step))
+        freight.take(run, name, 0, b"some of it")
+        (part,) = run.checkpoints.glob(f"*{step}/*")
+        os.utime(part, (part.stat().st_atime, part.stat().st_mtime - age_s))
+    there = away(tmp_path, 3)
+    folder = checkpoints.folder_of(there.checkpoints, 3)
+    bring(run, there, folder)
+    assert freight.settle_checkpoint(run, folder.name, KEEP)
+    assert [p.name[-1] for p in run.checkpoints.glob(f"{freight.INCOMING}*")] == ["1"]
 
 
 def test_an_export_is_there_when_every_byte_is(run: RunDir, tmp_path: Path) -> None:

@@ -362,12 +362,12 @@ class Agent:
         if not self._recorded:
             self._sink.put(ending.to_event(self._over))
             self._recorded = True
-        self._sink.put(AgentEnded(me))
         await self._inbox.beside(partial(self._sink.flush, FLUSH_S))
         await self._wait(lambda: not self._company.awaited(time.monotonic()), UNSEEN_S)
         self._peers.broadcast(replace(self._over, sender=me, recorded=True))
         self._peers.broadcast(words.Goodbye(me, done=True))
         await self._wait(lambda: not self._standin.hosts, STAY_S)
+        self._sink.put(AgentEnded(me))
         return self._over
 
     async def _part(self) -> Left:

@@ -145,10 +145,12 @@ class StandIn:
             self._child, self._port = None, 0
         if not self._is_home():
             return
-        told = self._replica.tell(self._env.head, self._env.secret)
-        if self._replica.run_has_ended:  # who would bring it may be gone
+        told = 0
+        if self._replica.run_has_ended:  # who would bring it may be gone; and told so, home ends
             own = replace(self._env, run_dir=str(self._replica.run.path))
             Courier(own, self._replica.run).finish()
+        else:
+            told = self._replica.tell(self._env.head, self._env.secret)
         self._port = 0
         self._end_child()
         told += self._replica.tell(self._env.head, self._env.secret)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from evener.config.schema import Checkpoint
 
 HOME = ".home"  # in a run's folder at home: tells it from another one of the same run
-INCOMING = f"{checkpoints.PARTIAL}incoming-"  # swept like whatever else was left half-written
+INCOMING = f"{checkpoints.PARTIAL}incoming-"
+STALE_S = 60.0  # of one that is sent no more: it was dropped where it was written
 _STEP = r"step-\d{8,15}"
 _CONFIG = re.compile(rf"{contract.CONFIGS}/((job|plan|profiles)\.json|{contract.CODE_NAME})")
 _CARGO = re.compile(rf"{contract.CARGO}/(cargo\.json|[0-9a-f]{{64}}\.tar)")
@@ -149,7 +150,20 @@ def settle_checkpoint(run: RunDir, name: str, keep: Checkpoint) -> bool:
         incoming.rename(folder)
     kept = checkpoints.to_keep(checkpoints.entries(run.checkpoints), keep)
     checkpoints.prune(run.checkpoints, kept)
+    if folder.is_dir():
+        _sweep(run, _newest(folder) - STALE_S)
     return True
+
+
+def _sweep(run: RunDir, before: float) -> None:
+    for begun in run.checkpoints.glob(f"{INCOMING}*"):
+        with contextlib.suppress(FileNotFoundError):  # it is settled this moment
+            if _newest(begun) < before:
+                shutil.rmtree(begun, ignore_errors=True)
+
+
+def _newest(folder: Path) -> float:
+    return max((file.stat().st_mtime for file in folder.iterdir()), default=0.0)
 
 
 def settle_export(run: RunDir, sha256: str) -> bool:
