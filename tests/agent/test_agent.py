@@ -29,6 +29,9 @@ class NoSink:
     def asks(self) -> list[str]:
         return []
 
+    def address(self) -> str:
+        return ""
+
 
 def test_between_awaited_and_present_an_agent_is_not_gone(tmp_path: Path) -> None:
     run, plan = make_run(tmp_path, ranks=2, agents=2, steps=1)

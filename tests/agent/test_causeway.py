@@ -14,7 +14,7 @@ from tests.head.serving import SECRET, in_thread, made
 from evener.agent import causeway
 from evener.agent.causeway import Causeway
 from evener.rundir.layout import RunDir
-from evener.wire.channel import serve
+from evener.wire.channel import Channel, serve
 from evener.wire.frames import split_address
 from evener.wire.porter import Porter
 
@@ -27,7 +27,7 @@ def door(head: Callable[[], str]) -> Iterator[str]:
     found: list[str] = []
     ready, ended = threading.Event(), asyncio.Event()
 
-    async def welcome(channel: causeway.Channel) -> None:
+    async def welcome(channel: Channel) -> None:
         await causeway.receive(channel, split_address(head())[1] if head() else 0)
 
     async def live() -> None:

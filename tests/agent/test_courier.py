@@ -7,6 +7,7 @@ import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.engine.rehearsal import job
@@ -31,7 +32,7 @@ def home(tmp_path: Path) -> RunDir:
     return run
 
 
-def sent(tmp_path: Path, head: str, life: int = 0, **given: float) -> tuple[RunDir, Courier]:
+def sent(tmp_path: Path, head: str, life: int = 0, **given: Any) -> tuple[RunDir, Courier]:
     """A machine's own folder, empty in each life, and its courier."""
     run = RunDir(tmp_path / f"life {life}" / "demo")
     env = AgentEnv(str(run.path), SECRET, "a01", 1, 1, head, apart=1)

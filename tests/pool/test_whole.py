@@ -59,10 +59,10 @@ def test_a_pool_from_up_to_down(machines: Machines) -> None:
     until(lambda: trained(run, 0, 1, 2), "who is back does not train")
 
     machines.power_off(0)
-    told = last_step(run)
-    until(lambda: any(last_step(c) > told + 50 for c in standins(machines)), "nobody stands in")
+    known = last_step(run)
+    until(lambda: any(last_step(c) > known + 50 for c in standins(machines)), "nobody stands in")
     machines.done(0, "up")
-    until(lambda: trained(run, 0, 1, 2) and last_step(run) > told + 50, "the head is not back")
+    until(lambda: trained(run, 0, 1, 2) and last_step(run) > known + 50, "the head is not back")
     machines.done(0, "stop")
     stopped = last_step(run)
     assert checkpoints.entries(run.checkpoints)[-1].step == stopped

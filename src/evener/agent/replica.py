@@ -98,7 +98,8 @@ class Replica:
 def _tell(asking: Asking, store: Store, head: Head) -> int:
     count = 0
     while page := store.since(head.told, PAGE):
-        part, size_bytes = [], 0
+        part: list[tuple[int, bytes]] = []
+        size_bytes = 0
         for number, record in page:
             line = json.dumps(events.to_dict(record), separators=(",", ":")).encode()
             size_bytes += len(line)

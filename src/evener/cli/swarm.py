@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from evener import units
-from evener.cli import options
+from evener.cli import console, options
+from evener.cli.runs import root_of
 from evener.docker import Engine, swarm
+from evener.launch import adoption
 from evener.placement.words import cores, counted
 
 app = options.verb_app()
@@ -42,6 +44,21 @@ def init(
 def join_command() -> None:
     """Print the line that joins another machine; type it there."""
     typer.echo(swarm.join_command(Engine()))
+
+
+@app.command()
+def adopt(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="As it was called where it began.")],
+    folder: options.Root = None,
+) -> None:
+    """Give a run that goes on a home here, where the manager that it was started on is gone.
+
+    Type it on another manager. The run's folder is here from then on, with its record and newest
+    checkpoint, and with its page: all other commands work as where it was started.
+    """
+    run = adoption.adopt(name, root_of(folder), console.note)
+    typer.echo(f"{run.name} is at home here: {run.path}")
+    typer.echo(f"then: evener status {run.name}")
 
 
 @app.command()

@@ -7,6 +7,7 @@ the cache and its own /tmp, and the secret comes in a file, where `docker inspec
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from evener.placement import AgentPlan, Limits, Plan
 from evener.rundir.layout import RunDir
 
 HEAD = "head"
+ADOPTED = "adopted"  # among the configs of a run that was
 STOP_S = 60  # above the time that a last checkpoint takes
 PERIOD_US, LEAST_QUOTA_US, LONGEST_PERIOD_US = 10_000, 1_000, 1_000_000
 RESTARTS = 5
@@ -61,7 +63,10 @@ class Container:
 
 
 def identity(run: RunDir) -> str:
-    """What all of the run's objects are labelled with: its folder, in a form that fits anywhere."""
+    """What all of the run's objects are labelled with: its folder, in a form that fits anywhere;
+    of a run that another machine has adopted, that of the folder where it began."""
+    with contextlib.suppress(FileNotFoundError):
+        return (run.configs / ADOPTED).read_text(encoding="utf-8")
     return hashlib.sha256(str(run.path.resolve()).encode()).hexdigest()[:_ID_DIGITS]
 
 

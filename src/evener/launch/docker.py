@@ -67,7 +67,7 @@ class DockerLauncher:
     _provided: list[str] = field(default_factory=list)  # the image, once it is there
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:
-        outside = self._outside(self._image())
+        outside = self.outside(self._image())
         commands = [Command("network", self._argv(*containers.network_command(run)), {}, run.logs)]
         for each in containers.containers(plan, run, outside):
             argv = self._argv(*containers.run_command(each, run, outside))
@@ -242,7 +242,7 @@ class DockerLauncher:
         said = self.engine.call("port", name, f"{contract.HEAD_PORT}/tcp")
         return said.splitlines()[0].strip() if said.strip() else ""
 
-    def _outside(self, image: str) -> Outside:
+    def outside(self, image: str) -> Outside:
         caller = ""
         if sys.platform != "win32":
             caller = f"{os.getuid()}:{os.getgid()}"

@@ -21,6 +21,7 @@ from evener.rundir.layout import RunDir
 OVERLAY_BYTES = 50  # an overlay's own headers, in each packet
 NOBODY = "65534:65534"  # files of a service are its own; who has this number owns nothing else
 TMP_BYTES = 2**30
+ADOPTION = "adoption"  # of a run that has lost its home
 MTU_OPTION = "com.docker.network.driver.mtu"
 
 
@@ -96,6 +97,31 @@ def network_command(run: RunDir, mtu: int) -> tuple[str, ...]:
 def secret_command(run: RunDir) -> tuple[str, ...]:
     label = f"--label={containers.label(run)}"
     return ("secret", "create", label, secret(run), str(run.secret_file.resolve()))
+
+
+def adoption_command(
+    run: RunDir, node: str, outside: Outside, env: Mapping[str, str]
+) -> tuple[str, ...]:
+    """What follows `docker` to have a task on this manager fetch what its folder lacks: only a
+    service gets the run's secret."""
+    label = containers.label(run)
+    own = (
+        Mount(str(run.path.resolve()), str(run.path.resolve()), read_only=False),
+        Mount(outside.cache, contract.IMAGE_CACHE, read_only=False),
+    )
+    return (
+        *("service", "create", "--detach", "--no-resolve-image", "--with-registry-auth"),
+        *("--mode=replicated-job", f"--name={name_of(run, ADOPTION)}"),
+        *(f"--constraint=node.id=={node}", f"--network={network(run)}"),
+        *(f"--label={label}", f"--container-label={label}"),
+        *((f"--user={outside.user}",) if outside.user else ()),
+        *("--read-only", "--cap-drop=ALL", "--restart-condition=none"),
+        f"--secret=source={secret(run)},target={contract.SECRET_FILE.rpartition('/')[2]}",
+        f"--mount=type=tmpfs,target=/tmp,tmpfs-size={TMP_BYTES},tmpfs-mode=1777",
+        *(containers.mount_option(mount) for mount in own),
+        *(f"--env={name}={value}" for name, value in sorted(env.items())),
+        *(outside.image, "python", "-P", "-m", "evener.agent.adoption"),
+    )
 
 
 def service_command(service: Service, run: RunDir, image: str) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ which port the page is; `{compose.DATA}` where on all of them the data are, if t
 `{stack.MTU}` how large packets in the stack's network may be.
 
 {_which_manager(home)} Where it is lost for good, training goes on, and this puts the
-head on another one, where machines bring logs and checkpoints once more; the record before is lost:
+head on another one, where machines bring the record, logs and checkpoints once more:
 
     {stack.HOME}='{stack.ANYWHERE}' docker stack deploy -c {STACK} NAME
 

@@ -15,8 +15,8 @@ from evener.docker import Engine, swarm
 from evener.docker.swarm import Task
 from evener.events import Alert
 from evener.image import build
-from evener.launch import containers, ferries, packets, refusals, services, wishes
-from evener.launch.base import Command, Handle, Rendered
+from evener.launch import containers, ferries, janitor, packets, refusals, services, wishes
+from evener.launch.base import Command, Handle, Rendered, write_handle
 from evener.launch.containers import HEAD, Mount, Outside
 from evener.launch.docker import DockerLauncher, Left
 from evener.launch.ferries import Freight
@@ -68,7 +68,7 @@ class SwarmLauncher(DockerLauncher):
     _silence: Silence = field(default_factory=Silence)
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:
-        outside = self._outside(self._image())
+        outside = self.outside(self._image())
         head = services.head_of(plan, run, outside)
         commands = [
             ("network", services.network_command(run, services.mtu(plan))),
@@ -93,6 +93,16 @@ class SwarmLauncher(DockerLauncher):
         if self.ships:
             cargo.pack(rendered.run, (), self.ships)
         return DockerLauncher.start(self, rendered)
+
+    def take_in(self, run: RunDir) -> None:
+        """The head of a run that goes on, from a folder of this machine, and who looks after it."""
+        plan = placement.from_dict(layout.read_json(run.plan_file))
+        outside = self.outside(self._as_started(run, plan).image)
+        head = services.head_of(plan, run, outside)
+        self._start(containers.run_command(head, run, outside))
+        secret = run.secret_file.read_text(encoding="utf-8").strip()
+        write_handle(run, Handle(self.place, self._head_address(run), secret, ()))
+        janitor.leave(run)
 
     def stop(self, run: RunDir, *, now: bool) -> None:
         if not now:
