@@ -81,7 +81,7 @@ def need_torch() -> None:
         raise errors.ExtraMissing(
             "torch is not installed here, and it is what trains",
             where=sys.executable,
-            fix="pip install 'evener[train]'",
+            fix='pip install "evener[train]"',
         )
 
 

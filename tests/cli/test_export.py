@@ -42,7 +42,8 @@ def test_a_folder_for_compose_and_what_to_do_in_it(
     assert main.main([*words, "-o", "a folder"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "'a folder' written: demo on 3 machines",
-        "  train  cd 'a folder' && docker compose up",
+        "  train  cd 'a folder'",
+        "         docker compose up",
     ]
     text = (tmp_path / "a folder" / "compose.yaml").read_text(encoding="utf-8")
     assert "\n  machine-2:\n" in text
@@ -58,7 +59,8 @@ def test_a_folder_for_a_stack_where_no_swarm_answers(
     assert main.main(["export", "stack", "demo", "--workers", "2"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "demo-stack written: demo on 2 machines",
-        "  train  cd demo-stack && docker stack deploy -c stack.yaml demo",
+        "  train  cd demo-stack",
+        "         docker stack deploy -c stack.yaml demo",
         "  before that, every machine needs the image: README.md there says how",
     ]
     assert main.main(["export", "stack", "resnet18-cifar10"]) == 2

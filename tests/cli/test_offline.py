@@ -76,7 +76,7 @@ def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(errors.ExtraMissing) as caught:
         offline.ask("eval", Path("r"), {})
-    assert caught.value.fix == "pip install 'evener[train]'"
+    assert caught.value.fix == 'pip install "evener[train]"'
 
 
 def test_sample_prints_prompt_and_text(

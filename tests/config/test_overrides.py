@@ -23,6 +23,8 @@ from evener.errors import BadOverride
         ("{a = 1}", {"a": 1}),
         ('"3"', "3"),
         ("'C:\\data'", "C:\\data"),
+        ("C:\\new\\train", "C:\\new\\train"),  # no line ends in it
+        ("\\\\server\\share", "\\\\server\\share"),
         ("adamw", "adamw"),
         ("5m", "5m"),
         ("True", "True"),

@@ -31,5 +31,18 @@ def test_requirements_of_conda(tmp_path: Path) -> None:
     assert requirements.found(tmp_path).packages == ("scipy==1.11.*", "lightning", "wandb==0.16")
 
 
+def test_files_of_windows_are_read_as_others(tmp_path: Path) -> None:
+    texts = {
+        "environment.yml": "dependencies:\n  - scipy=1.11\n",
+        "pyproject.toml": '[project]\ndependencies = ["einops>=0.7"]\n',
+        "requirements.txt": "boto3 \\\n  >= 1\nfsspec\n",
+    }
+    wanted = (("scipy==1.11.*",), ("einops>=0.7",), ("boto3>=1", "fsspec"))
+    for (name, text), packages in zip(texts.items(), wanted, strict=True):
+        written = b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
+        (tmp_path / name).write_bytes(written)
+        assert requirements.found(tmp_path).packages == packages
+
+
 def test_nothing_is_needed_where_nothing_says_so(tmp_path: Path) -> None:
     assert requirements.found(tmp_path) == requirements.Requirements()

@@ -50,7 +50,7 @@ def write(root: Path, **files: str) -> None:
 
 def test_code_goes_into_the_run_and_the_job_finds_it_there(tmp_path: Path) -> None:
     root = tmp_path / "mine"
-    write(root, DOTgitignore="*.pt\n", deep__DOTgitignore="/secret\n", deep__secret="x")
+    write(root, DOTgitignore="\ufeff*.pt\r\n", deep__DOTgitignore="/secret\n", deep__secret="x")
     write(root, deep__trainDOTpy="print(1)", deep__partDOTpy="", bigDOTpt="x" * 99)
     write(root, experiments__old__workDOTpy="", requirementsDOTtxt="einops\ntorch\n")
     run = RunDir(root / "experiments" / "new")

@@ -90,7 +90,8 @@ def _data(source: str, folder: Path) -> list[str]:
 
 def _relative(script: Path, folder: Path) -> str:
     absolute, base = script.absolute(), folder.absolute()
-    return str(absolute.relative_to(base) if absolute.is_relative_to(base) else absolute)
+    found = absolute.relative_to(base) if absolute.is_relative_to(base) else absolute
+    return found.as_posix()  # which every system reads: job files travel
 
 
 def _quoted(text: str) -> str:

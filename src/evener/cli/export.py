@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from importlib import resources
@@ -20,6 +19,7 @@ import typer.core
 
 from evener import api
 from evener.cli import console, offline, options, runs
+from evener.cli.typed import typed
 from evener.errors import BadCommand, RunActive
 from evener.launch import folder, planning, stack_folder
 from evener.launch.compose import RUNS, Read
@@ -170,11 +170,12 @@ def _tell(target: Path, ready: api.Ready, reads: Iterable[Read], command: str) -
         console.note(note)
     for read in (r for r in reads if not r.is_volume and not Path(r.source).exists()):
         console.note(f"{read.source} is not here; containers will look for it: {read.variable}")
-    shown = shlex.quote(os.path.relpath(target))
+    shown = typed(os.path.relpath(target))
     machines = len(ready.plan.agents)
     many = f"{machines} machine" + ("s" if machines > 1 else "")
     typer.echo(f"{shown} written: {ready.name} on {many}")
-    typer.echo(f"  train  cd {shown} && {command}")
+    typer.echo(f"  train  cd {shown}")  # Windows' own PowerShell knows no `&&`
+    typer.echo(f"         {command}")
 
 
 @app.command()
@@ -222,7 +223,7 @@ def tensorboard(
     with _record(found) as store:
         TensorBoard(target / found.name, store).write()
     typer.echo(f"{target / found.name} written")
-    typer.echo(f"  look  tensorboard --logdir {shlex.quote(str(target))}")
+    typer.echo(f"  look  tensorboard --logdir {typed(str(target))}")
 
 
 @app.command()

@@ -57,7 +57,7 @@ def join(
         if not joined.container and (why := mesh.missing()):
             typer.echo(f"a mesh would help, but there can be none here: {why}")
     elif not cluster.from_dict(listed["machine"]).torch:
-        typer.echo("it cannot train there: torch is not installed (pip install 'evener[train]')")
+        typer.echo('it cannot train there: torch is not installed (pip install "evener[train]")')
         typer.echo("or, with a Docker engine: `evener up --image NAME` there; leave and join here")
     else:
         typer.echo("it waits there for work")

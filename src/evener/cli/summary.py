@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 
 from evener import contract, words
 from evener.cli.paper import columns, text
+from evener.cli.typed import typed
 from evener.rundir.layout import RunDir
 from evener.state import CheckpointView, RunState
 from evener.units import show_duration, show_size
@@ -77,7 +77,7 @@ def _kept(checkpoints: Sequence[CheckpointView]) -> str:
 
 
 def _commands(run: RunDir, state: RunState, trained_text: bool) -> list[tuple[str, str]]:
-    name = shlex.quote(reference(run))
+    name = typed(reference(run))
     rows = []
     if state.phase != "finished":
         rows.append(("go on", f"evener resume {name}"))

@@ -66,7 +66,7 @@ class Pictures:
 def open_imagenet(config: Imagenet, job: Job, report: Report) -> DataSet:
     if find_spec("PIL") is None:
         what = "decoding pictures needs the package pillow"
-        raise ExtraMissing(what, where="data.name", fix="pip install 'evener[images]'")
+        raise ExtraMissing(what, where="data.name", fix='pip install "evener[images]"')
     root = Path(config.path)
     classes = _classes(root / "train")
     train = _index(root / "train", classes, report)

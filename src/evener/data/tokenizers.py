@@ -61,7 +61,7 @@ class Bpe:
     def _encoding(self) -> Any:
         if find_spec("tiktoken") is None:
             what = "the bpe tokenizer needs the package tiktoken"
-            raise ExtraMissing(what, where="data.tokenizer", fix="pip install 'evener[bpe]'")
+            raise ExtraMissing(what, where="data.tokenizer", fix='pip install "evener[bpe]"')
         import tiktoken
 
         if self.name not in tiktoken.list_encoding_names():

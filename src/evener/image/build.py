@@ -290,9 +290,9 @@ def _listing(copies: Mapping[str, str]) -> dict[str, str]:
 
 def _digests(copies: Mapping[str, str]) -> dict[str, str]:
     return {
-        f"{name}/{file.relative_to(source) if file != Path(source) else ''}": _digest(file)
+        f"{name}/{'' if file == Path(source) else file.relative_to(source).as_posix()}": digest
         for name, source in copies.items()
-        for file in _files(Path(source))
+        for file, digest in ((each, _digest(each)) for each in _files(Path(source)))
     }
 
 

@@ -55,9 +55,9 @@ def found(folder: Path) -> Requirements:
             case ".txt":
                 lines = list(_of_text(file, set()))
             case ".toml":
-                lines = _of_pyproject(tomllib.loads(file.read_text("utf-8")))
+                lines = _of_pyproject(tomllib.loads(file.read_text("utf-8-sig")))
             case _:
-                lines = list(_of_conda(file.read_text("utf-8")))
+                lines = list(_of_conda(file.read_text("utf-8-sig")))
     except (OSError, ValueError) as error:
         raise errors.DataDamaged(
             f"{file.name} cannot be read: {error}",

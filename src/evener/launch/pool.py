@@ -64,7 +64,7 @@ def _joined(member: dict[str, Any], network: str) -> Joined:
     machine = replace(from_dict(member["machine"]), name=str(member["name"]))
     why = _ways(member).why_not(network) if member["door"] else "it is away"
     if not machine.torch:
-        why = "it has no torch: pip install 'evener[train]' there, then join again"
+        why = 'it has no torch: pip install "evener[train]" there, then join again'
     return Joined(str(member["id"]), machine, why)
 
 

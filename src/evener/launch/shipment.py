@@ -171,4 +171,5 @@ def _left_out(path: str, known: list[Rule], *, folder: bool) -> bool:
 
 
 def _lines(file: Path) -> list[str]:
-    return file.read_text("utf-8", "replace").splitlines() if file.is_file() else []
+    """With or without the mark that Windows editors put first."""
+    return file.read_text("utf-8-sig", "replace").splitlines() if file.is_file() else []

@@ -80,7 +80,7 @@ def import_torchvision() -> ModuleType:
         raise ExtraMissing(
             f"{error.name} is not installed",
             where="model.name",
-            fix="pip install 'evener[vision]'",
+            fix='pip install "evener[vision]"',
         ) from error
     except (RuntimeError, ImportError) as error:
         return _import_again(error)

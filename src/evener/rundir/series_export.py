@@ -127,7 +127,7 @@ def _csv(path: Path, columns: tuple[str, ...]) -> Iterator[Write]:
 def _parquet(path: Path, columns: tuple[str, ...]) -> Iterator[Write]:
     if find_spec("pyarrow") is None:
         what = "writing Parquet needs the package pyarrow"
-        raise ExtraMissing(what, where="--format parquet", fix="pip install 'evener[parquet]'")
+        raise ExtraMissing(what, where="--format parquet", fix='pip install "evener[parquet]"')
     arrow: Any = importlib.import_module("pyarrow")
     parquet: Any = importlib.import_module("pyarrow.parquet")
     types = {"name": arrow.string(), **dict.fromkeys(_WHOLE, arrow.int64())}
