@@ -100,7 +100,7 @@ def hardware() -> Profiles:
 def _device(machine: Machine) -> str:
     """The first accelerator that torch here can use, else the processor."""
     kinds = [d.kind for d in machine.devices]
-    if "cuda" in kinds and not machine.torch.endswith("+cpu"):
+    if "cuda" in kinds and not versions.is_for_processors(machine.torch):
         return "cuda:0"
     return "mps" if "mps" in kinds else "cpu"
 

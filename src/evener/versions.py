@@ -56,5 +56,10 @@ def named(versions: Versions, packages: tuple[str, ...]) -> str:
     return " and ".join(f"{name} {own[name]}" if own[name] else f"no {name}" for name in packages)
 
 
+def is_for_processors(torch: str) -> bool:
+    """Such a build uses no GPU, whatever the machine has."""
+    return torch.endswith("+cpu")
+
+
 def _public(version: str) -> str:
     return version.partition("+")[0]

@@ -116,11 +116,16 @@ class Shell:
 
     @contextmanager
     def attached(self, job: str, *words: str) -> Iterator[subprocess.Popen[str]]:
-        """A run in the foreground of a process group of its own, as a terminal makes one."""
-        command = self._command(("run", job, "--on", self.place.name, *words))
+        """A run in the foreground."""
+        with self.started("run", job, "--on", self.place.name, *words) as process:
+            yield process
+
+    @contextmanager
+    def started(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """In a process group of its own, as a terminal makes one."""
         with subprocess.Popen(
-            command, **self._options(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True,
+            self._command(words), **self._options(), stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True,
         ) as process:  # fmt: skip
             try:
                 yield process

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,14 +13,13 @@ import pytest
 
 from evener import errors
 from evener.contract import LOOPBACK, RUN_DIR_DEFAULT
-from evener.events import GenerationFormed
 from evener.image import archive
 from evener.rundir.layout import RunDir
 from tests.backends.places import Docker
-from tests.backends.shell import Shell, check_steps, events, last_step, said, until
+from tests.backends.shell import Shell, check_steps, last_step, said, until
 from tests.image import archives
 from tests.lab.engine import Daemon
-from tests.pool.machines import JOB, Machines, code, trained
+from tests.pool.machines import JOB, Machines, code, last_ranks, trained
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -62,9 +63,9 @@ def test_a_machine_of_another_version_trains_in_the_pools_image(
     until(lambda: trained(run, 0, 1), "it does not train")
     until(lambda: last_step(run) >= 20, "they do not come to step 20")
     daemon.stop()  # as when the machine is restarted
-    until(lambda: _last_ranks(run) == (0,), "the other does not go on")
+    until(lambda: last_ranks(run) == (0,), "the other does not go on")
     daemon.start()
-    until(lambda: _last_ranks(run) == (0, 1), "it does not come back by itself")
+    until(lambda: last_ranks(run) == (0, 1), "it does not come back by itself")
 
     assert len(json.loads(machines.done(1, "nodes", "--json", evener=OLD))) == 2
     machines.done(1, "join", evener=OLD)  # it is there
@@ -72,16 +73,17 @@ def test_a_machine_of_another_version_trains_in_the_pools_image(
     assert docker.engine.ask("ps", "--all", "--filter=name=^evener$") == []
     assert docker.litter() == []
     assert machines.on(1, "join", evener=OLD).returncode == errors.NoPool.exit_status
-    until(lambda: _last_ranks(run) == (0,), "it has not left")
+    until(lambda: last_ranks(run) == (0,), "it has not left")
     machines.done(0, "stop")
     assert check_steps(run) == last_step(run)
 
 
-def _last_ranks(run: RunDir) -> tuple[int, ...]:
-    return events(run, GenerationFormed)[-1].ranks
+def _code_of_image(serves: subprocess.Popen[str]) -> str:
+    assert serves.stdout is not None
+    return next(line.split()[-1] for line in serves.stdout if "evener image fetch" in line)
 
 
-def test_an_image_goes_by_a_file_without_what_is_there(
+def test_an_image_goes_by_a_file_and_by_a_server_without_what_is_there(
     docker_shell: Shell, docker: Docker, image: str, tmp_path: Path
 ) -> None:
     shown = docker_shell.evener("image", "show", docker_shell.write_job()).stdout
@@ -94,6 +96,20 @@ def test_an_image_goes_by_a_file_without_what_is_there(
     loads = docker_shell.evener("image", "load", str(file))
     assert loads.stdout.split() == [image], said(loads)
     assert docker.engine.call("run", "--rm", image, "echo", "runs") == "runs\n"
+
+    with docker_shell.started("image", "serve", image, "--address", LOOPBACK) as serves:
+        typed = _code_of_image(serves)
+        docker.engine.call("image", "rm", image)
+        fetches = docker_shell.evener("image", "fetch", typed)
+        assert fetches.stdout.split() == [image], said(fetches)
+        assert re.search(r"fetching [\d.]+ [kM]B of it", fetches.stderr), said(fetches)
+        assert docker.engine.call("run", "--rm", image, "echo", "runs") == "runs\n"
+        joins = docker_shell.evener("join", typed)
+        assert (joins.returncode, "evener image fetch" in joins.stderr) == (6, True), said(joins)
+        serves.send_signal(signal.SIGINT)
+        assert serves.wait(30) == 0
+    kept = [folder.rglob("*") for folder in docker_shell.cache.glob("[is]*")]
+    assert [file for files in kept for file in files if file.is_file()] == []
 
     lean = {"sha256:none": "a", "sha256:too": "b"}
     unknown = archives.write(tmp_path / "unknown.tar", lean, left_out="a")

@@ -9,7 +9,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from evener import contract
@@ -110,6 +111,26 @@ class Machines:
         found = (self.folder / f"machine {number}/state").rglob(name)
         return next(iter(found))
 
+    @contextmanager
+    def asleep(self, number: int) -> Iterator[None]:
+        """All that runs there stands still, and then goes on."""
+        pids = [pid for pid in _pids() if self._is_of(pid, number)]
+        assert len(pids) > 2  # a joiner, an agent, ranks
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def _is_of(self, pid: int, number: int) -> bool:
+        state = f"XDG_STATE_HOME={self.of(number)['XDG_STATE_HOME']}".encode()
+        with suppress(OSError):
+            return state in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return False
+
     def kill(self, number: int, name: str) -> None:
         os.kill(int(json.loads(self.state(number, name).read_text())["pid"]), signal.SIGKILL)
 
@@ -130,11 +151,20 @@ class Machines:
             self.on(0, "down", "--now")
 
 
+def _pids() -> list[int]:
+    return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+
+
 def code(text: str) -> str:
     """Of what `evener up` has printed."""
     found = re.search(r"evener join (\S+)", text)
     assert found is not None
     return found[1]
+
+
+def last_ranks(run: RunDir) -> tuple[int, ...]:
+    """Those that train."""
+    return events(run, GenerationFormed)[-1].ranks
 
 
 def trained(run: RunDir, *ranks: int) -> bool:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from evener import versions
+from evener import errors, versions
+from evener.cluster import Device, Machine
 from evener.contract import LOOPBACK
-from evener.pool import boarding, code, contained
+from evener.docker import Engine, gpus
+from evener.docker.engine import Facts
+from evener.image.parcel import Label
+from evener.placement import Hindrance
+from evener.pool import boarding, code, contained, entry, fetching
 from evener.pool.code import PIN_BYTES, Code
-from evener.pool.contained import Entry
-from evener.pool.house import Pool
+from evener.pool.contained import Container, Entry
+from evener.pool.entry import Entrance
+from evener.pool.fetching import Offer
+from evener.pool.house import Joined, Pool
 from evener.versions import Versions
+from evener.wire.calls import Server
 from tests.pool.serving import serving
 from tests.pool.test_images import pack
 from tests.pool.test_server import owner
@@ -44,6 +53,54 @@ def test_torch_is_compared_with_that_of_the_image(
     pack(tmp_path / "image")
     found = boarding._unlike(typed(pool), None)
     assert found == (f"this machine {why}" if why else "")
+
+
+GPU = Device("cuda", name="NVIDIA RTX A4000", uuid="GPU-1")
+WITH_GPUS = Label("evener:1", "sha256:i", "amd64", versions.EVENER, "2.13.0+cu130")
+FOR_CPUS = replace(WITH_GPUS, torch="2.13.0+cpu")
+NO_TOOLKIT = Hindrance("the toolkit is not installed", "install it")
+
+
+def offered(label: Label) -> Offer:
+    here = Server(LOOPBACK, 1, pin="ab" * PIN_BYTES)
+    return Offer(here, Entrance(here.pin, (here,), "s"), label, ())
+
+
+@pytest.mark.parametrize(
+    ("devices", "label", "hindrance", "refuses", "given", "told"),
+    [
+        ((GPU,), WITH_GPUS, None, False, [True], ""),
+        ((), WITH_GPUS, None, False, [False], ""),
+        ((GPU,), FOR_CPUS, None, False, [False], "for processors"),
+        ((GPU,), WITH_GPUS, NO_TOOLKIT, False, [False], "install it"),
+        ((GPU,), WITH_GPUS, None, True, [True, False], "mend it; then leave and join again"),
+    ],
+)
+def test_a_container_has_the_machines_gpus_where_image_and_engine_can_use_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: tuple[Device, ...], label: Label,
+    hindrance: Hindrance | None, refuses: bool, given: list[bool], told: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    started, notes = list[bool](), list[str]()
+
+    def start(container: Container, by: Entry) -> Joined:
+        started.append("--gpus=all" in contained.line(by))
+        if by.gpus and refuses:
+            raise errors.DeviceMissing("the engine does not know them", fix="mend it")
+        return Joined(("x",), "m", "n", "s", container="evener")
+
+    machine = Machine("lab", "Linux", 4.0, 8 * 10**9, devices=devices)
+    monkeypatch.setattr(boarding, "probe", lambda: machine)
+    monkeypatch.setattr(Engine, "facts", lambda self: Facts(4.0, 8 * 10**9, ()))
+    monkeypatch.setattr(gpus, "hindrance", lambda devices, runtimes: hindrance)
+    monkeypatch.setattr(contained, "check_free", lambda container: None)
+    monkeypatch.setattr(contained, "start", start)
+    monkeypatch.setattr(fetching, "bring", lambda offer, engine, note: None)
+    monkeypatch.setattr(entry, "listed", lambda joined, started: {})
+    boarding._in_container(offered(label), "AB-CD", None, notes.append)
+    assert started == given
+    assert told in " ".join(notes)
+    assert len(notes) == bool(told)
 
 
 def test_what_starts_it_gives_no_rights() -> None:

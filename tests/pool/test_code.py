@@ -20,11 +20,12 @@ CODE = Code(("192.168.1.10",), PORT, "00112233445566ff", "ab" * 12)
     st.integers(1, 65535),
     st.binary(min_size=8, max_size=8),
     st.binary(min_size=12, max_size=12),
+    st.booleans(),
 )
 def test_what_is_encoded_is_decoded(
-    four: list[str], six: list[str], port: int, secret: bytes, pin: bytes
+    four: list[str], six: list[str], port: int, secret: bytes, pin: bytes, image: bool
 ) -> None:
-    code = Code((*four, *six), port, secret.hex(), pin.hex())
+    code = Code((*four, *six), port, secret.hex(), pin.hex(), image)
     assert decode(encode(code)) == code
 
 
@@ -32,6 +33,7 @@ def test_it_is_short_and_can_be_read_aloud() -> None:
     text = encode(CODE)
     assert len(text) == 50
     assert decode(text.lower().replace("-", " ").replace("0", "o").replace("1", "l")) == CODE
+    assert decode(f"{text}\r\n") == CODE  # from a file of Windows
 
 
 def test_a_wrong_letter_is_noticed() -> None:

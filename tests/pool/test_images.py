@@ -15,8 +15,9 @@ from evener import errors, versions
 from evener.contract import LOOPBACK
 from evener.image import parcel
 from evener.image.parcel import Label
-from evener.pool import fetching, images
+from evener.pool import entry, fetching, images
 from evener.pool.client import AnsweredError
+from evener.pool.entry import Entrance
 from evener.pool.fetching import Offer
 from evener.pool.house import Pool
 from evener.wire.calls import Server
@@ -46,9 +47,10 @@ def pack(folder: Path, label: Label = LABEL) -> dict[str, str]:
 
 def offer(pool: Pool, stacks: list[list[str]]) -> Offer:
     secret = str(owner(pool).mint(60.0, 1)["secret"])
-    told = caller(pool, secret).call("POST", images.OFFER, {"stacks": stacks})
-    label, parts = parcel.understood(told)
-    return Offer(Server(LOOPBACK, pool.port, pin=pool.pin), secret, label, tuple(parts))
+    by = Entrance(pool.pin, (Server(LOOPBACK, pool.port, pin=pool.pin),), secret)
+    found = fetching._read(by.servers[0], by, entry.first(by, images.OFFER, {"stacks": stacks})[1])
+    assert found is not None
+    return found
 
 
 def silent(text: str) -> None:

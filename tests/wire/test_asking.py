@@ -72,6 +72,21 @@ def test_an_answer_without_what_was_asked_for_is_trouble_too() -> None:
                 porter.bring("logs/rank_0.log", 0, b"")
 
 
+def test_what_has_come_of_a_file_stays_though_nobody_answers_for_a_while(tmp_path: Path) -> None:
+    file, beside = tmp_path / "part", tmp_path / ".part.fetched"
+    beside.write_bytes(b"half")
+    away, wrong = said(b"", "503 Service Unavailable"), said(b"", "416 Range Not Satisfiable")
+    with answering(b"", away, wrong) as address, closing(Porter(address, "key")) as porter:
+        for kept in (b"half", b"half", b""):
+            with pytest.raises(OSError, match=r"head|closed|reset"):
+                porter.fetch_on("part", file)
+            assert beside.read_bytes() == kept
+    beside.write_bytes(b"half")
+    with closing(Porter(address, "key")) as porter, pytest.raises(OSError, match="refused"):
+        porter.fetch_on("part", file)
+    assert beside.read_bytes() == b"half"
+
+
 def test_a_file_that_breaks_off_is_not_there(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     with (

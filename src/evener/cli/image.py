@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from evener import api, units
-from evener.cli import console, options
+from evener.cli import console, invitation, options
 from evener.docker import Engine
 from evener.image import archive
 from evener.image import build as images
@@ -116,6 +116,46 @@ def pull(
 ) -> None:
     """Pull an image from a registry; prints the name by which runs here find it."""
     typer.echo(images.pulled(Engine(), image, console.note))
+
+
+@app.command()
+def serve(
+    image: Image,
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="Otherwise: 7077, or the next.")
+    ] = None,
+    address: Annotated[
+        str, typer.Option("--address", help="Of this machine: others reach it there alone.")
+    ] = "",
+) -> None:
+    """Hand an image on over the LAN, until Ctrl-C; prints the line to type on other machines.
+
+    They fetch the layers that they lack from this machine, encrypted, and from nobody else. Neither
+    engine needs a registry, or other settings, for that; nothing of it stays here.
+    """
+    from evener.pool import handing  # a server, which other verbs do without
+
+    with handing.stand(Engine(), image, address, port, console.note) as stand:
+        invitation.show_image(stand.label.name, stand.code, stand.pool.where)
+        stand.serve()
+
+
+@app.command()
+def fetch(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="What `serve` has printed.")],
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="HOST[:PORT]", help="Where that is, if not as the code says."),
+    ] = None,
+) -> None:
+    """Fetch the image that another machine serves; prints its name, once the engine here has it.
+
+    The code of a pool (`evener up --image`) does too. Layers that are here do not come again; what
+    breaks off goes on where it was when this is typed again.
+    """
+    from evener.pool import fetching
+
+    typer.echo(fetching.fetched(code, at, console.note))
 
 
 def _content(job: str, override: list[str] | None) -> Content:

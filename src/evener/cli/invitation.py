@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 import typer
 
-from evener import units
+from evener import units, versions
 from evener.cli import console
+from evener.image.parcel import Label
 from evener.placement.words import counted
 from evener.pool import contained
 from evener.pool.contained import Entry
@@ -19,9 +20,11 @@ from evener.pool.contained import Entry
 _BLOCKS = "\u2588\u2580\u2584"  # what the picture is drawn with
 
 
-def show(token: Mapping[str, object], code: str, image: str | None, handed_on: str) -> None:
+def show(
+    token: Mapping[str, object], code: str, image: str | None, handed_on: Label | None
+) -> None:
     """`image` is what a machine without Python is to run, if it is to be told; `handed_on` the one
-    that machines get from the pool, or empty."""
+    that machines get from the pool, if it has one."""
     left_s = float(str(token["expires_at"])) - time.time()
     uses = counted(int(str(token["uses"])), "machine")
     line = f"evener join {code}"
@@ -31,17 +34,34 @@ def show(token: Mapping[str, object], code: str, image: str | None, handed_on: s
         typer.echo(picture(line))
     if handed_on:
         typer.echo("One with a Docker engine, and another evener or torch or none, runs the image")
-        typer.echo(f"{handed_on}, which it gets from here.\n")
-    if image := image or handed_on:
-        _show_docker(code, image)
+        typer.echo(f"{handed_on.name}, which it gets from here.\n")
+    if handed_on and image in (None, handed_on.name):
+        _show_docker(code, handed_on.name, _with_gpus(handed_on.torch))
+    elif image:
+        _show_docker(code, image, _with_gpus())
 
 
-def _show_docker(code: str, image: str) -> None:
-    typer.echo("without Python, on Linux with a Docker engine (and --gpus=all where it has GPUs):")
+def _with_gpus(torch: str = "") -> str:
+    """Of an image that is not at hand nobody knows which torch it has."""
+    if versions.is_for_processors(torch):
+        return f"It uses no GPU: its torch ({torch}) is for processors."
+    return "Where that machine has GPUs, `docker run --gpus=all` in place of `docker run`."
+
+
+def _show_docker(code: str, image: str, with_gpus: str) -> None:
+    typer.echo("without Python, on Linux with a Docker engine:")
     typer.echo(f"\n    {shlex.join(docker_line(code, image))}\n")
+    typer.echo(with_gpus)
     typer.echo("There the image must be before:")
     typer.echo(f"    evener image save {image} evener.tar      # there: docker load -i evener.tar")
     typer.echo(f"    evener image push {image} REGISTRY        # and its name there in the line\n")
+
+
+def show_image(image: str, code: str, where: str) -> None:
+    """The same for an image that is handed on by itself."""
+    typer.echo(f"handing on {image}, at {where}, until Ctrl-C")
+    typer.echo("\non each other machine, type:\n")
+    typer.echo(f"    evener image fetch {code}\n")
 
 
 def docker_line(code: str, image: str) -> tuple[str, ...]:

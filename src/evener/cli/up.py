@@ -69,8 +69,7 @@ def up(
     if not before:
         launched.go_on()
     token, code = founding.new_code(pool, by, lasts_s, uses)
-    where = " or ".join(f"{each}:{pool.port}" for each in pool.addresses)
-    typer.echo(f"the pool is up, at {where}" + (" (it was before)" if before else ""))
+    typer.echo(f"the pool is up, at {pool.where}" + (" (it was before)" if before else ""))
     for line in roll.lines(by.members()):
         typer.echo("  " + line)
     invitation.show(token, code, image, handed_on)

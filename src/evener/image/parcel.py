@@ -26,6 +26,7 @@ from evener.versions import Versions
 
 VERSION = 1
 ASK_S = 120.0  # a cold disk reads Python slowly
+UNKNOWN = Versions("", "")
 _ARCHIVE, _LIST = "image.tar", "image.json"
 _VERSIONS = (
     "from evener.versions import installed; v = installed(); print(v.evener, v.torch or '-')"
@@ -37,7 +38,8 @@ _KINDS = {kind.decode() for kind in (tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.S
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What whoever fetches must know before. `id` is that of the engine which has packed it."""
+    """What whoever fetches must know before. `id` is that of the engine which has packed it; of an
+    image that is only passed on, nobody has looked which `evener` and `torch` are in it."""
 
     name: str
     id: str
@@ -66,18 +68,23 @@ class Parcel:
 # ---------------------------------------------------------------------------- who hands on
 
 
-def pack(engine: Engine, image: str, folder: Path, note: Callable[[str], None]) -> Label:
-    """Into `folder`, unless it is there. Raises ImageMissing; ImageUnfit where what runs in it
-    would not train with what runs here."""
+def pack(
+    engine: Engine,
+    image: str,
+    folder: Path,
+    note: Callable[[str], None],
+    inside: Versions = UNKNOWN,
+) -> Label:
+    """Into `folder`, unless it is there; `inside` is what is known of it. Raises ImageMissing."""
     found = build.look(engine, image)
-    name, inside = _name(image, found["RepoTags"] or ()), _versions(engine, image)
+    name = _name(image, found["RepoTags"] or ())
     label = Label(name, found["Id"], found["Architecture"], inside.evener, inside.torch)
     known = read(folder)
     if known is not None and known.label == label:
         return label
     note(f"packing {image} ({units.show_size(found['Size'])}), to hand it on")
     shutil.rmtree(folder, ignore_errors=True)
-    with archive.written(folder, "free some space: an image lies there as long as the pool is"):
+    with archive.written(folder, "free some space: an image lies there as long as it is handed on"):
         folder.mkdir(parents=True, mode=0o700)
         archive.save(engine, image, folder / _ARCHIVE)
         told = {"v": VERSION, "label": asdict(label), "digests": _digests(folder / _ARCHIVE)}
@@ -97,7 +104,10 @@ def _name(image: str, tags: Sequence[str]) -> str:
     return found
 
 
-def _versions(engine: Engine, image: str) -> Versions:
+def fitting(engine: Engine, image: str) -> Versions:
+    """What is in it. Raises ImageMissing; ImageUnfit where what runs in it would not train with
+    what runs here."""
+    build.look(engine, image)
     command = ("run", "--rm", "--network=none", image, "python", "-P", "-c", _VERSIONS)
     build_one = "hand on one that `evener image build JOB` has made with this evener"
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evener import versions
 from evener.cluster import Device, Machine
 from evener.config.schema import Job
 from evener.errors import DeviceMissing
@@ -81,7 +82,7 @@ def _usable(job: Job, machine: Machine, kind: str) -> tuple[list[Device], str]:
     found = [d for d in machine.devices if d.kind == kind]
     if not found:
         return [], f"there is no {_DEVICE_NAMES[kind]}"
-    if kind == "cuda" and machine.torch.endswith("+cpu"):
+    if kind == "cuda" and versions.is_for_processors(machine.torch):
         return [], f"torch {machine.torch} is built without CUDA"
     if kind == "mps" and job.train.precision == "fp64":
         return [], "mps has no 64-bit floats"
@@ -120,7 +121,7 @@ def _notes(job: Job, machine: Machine, ranks: Sequence[RankPlan]) -> tuple[str, 
 
 def _idle_gpu(job: Job, machine: Machine) -> str:
     gpus = [d for d in machine.devices if d.kind == "cuda"]
-    if job.local.device != "auto" or not gpus or not machine.torch.endswith("+cpu"):
+    if job.local.device != "auto" or not gpus or not versions.is_for_processors(machine.torch):
         return ""
     return f"{counted(len(gpus), 'GPU')} will be idle: torch {machine.torch} is built without CUDA"
 

@@ -4,23 +4,20 @@ there is an engine, as a container in the image that the pool hands on."""
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evener import errors, process, versions
+from evener import errors, versions
 from evener.docker import Engine, gpus
 from evener.pool import contained, entry, fetching, house
 from evener.pool.contained import Container, Entry
 from evener.pool.fetching import Offer
 from evener.pool.house import Joined
 from evener.probe import probe
-from evener.rundir import layout
 from evener.versions import Versions
 
 Note = Callable[[str], None]
-_CPU_ONLY = "+cpu"  # the label of such a build of torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +116,7 @@ def _check_here(engine: Engine) -> None:
 
 def _in_container(offer: Offer, typed: str, at: str | None, note: Note) -> Aboard:
     container = Container(Engine())
-    with _alone():
+    with fetching.alone():
         contained.check_free(container)
         fetching.bring(offer, container.engine, note)
         by = Entry(typed, offer.label.name, at, _gives_gpus(offer, container.engine, note))
@@ -131,33 +128,11 @@ def _in_container(offer: Offer, typed: str, at: str | None, note: Note) -> Aboar
     return Aboard(joined, entry.listed(joined, container))
 
 
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Two at a time would write into the same files, and one would remove the other's container."""
-    folder = house.joined_folder()
-    file = folder.with_name(f".{folder.name}.joining")
-    if file.is_file():
-        other = layout.read_json(file)
-        if process.birth(int(other["pid"])) == other["birth"]:
-            raise errors.StartFailed(
-                "this machine is joining a pool at this moment",
-                where=f"process {other['pid']}",
-                fix="wait for it; or end it, and join again: what it has fetched stays",
-            )
-    with layout.translated(file):
-        file.parent.mkdir(parents=True, exist_ok=True, mode=house.FOLDER_MODE)
-    layout.write_json(file, {"pid": os.getpid(), "birth": process.birth(os.getpid())})
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
-
-
 def _gives_gpus(offer: Offer, engine: Engine, note: Note) -> bool:
     devices = [device for device in probe().devices if device.kind == "cuda"]
     if not devices:
         return False
-    if offer.label.torch.endswith(_CPU_ONLY):
+    if versions.is_for_processors(offer.label.torch):
         note(f"its GPUs are not used: the image's torch ({offer.label.torch}) is for processors")
         return False
     hindrance = gpus.hindrance(devices, engine.facts().runtimes)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from evener import errors, versions
 from evener.pool import code, detached, house, mesh, server, whereabouts
 from evener.pool.client import AnsweredError, Client, introduction
+from evener.pool.code import Code
 from evener.pool.house import Joined, Pool
 from evener.pool.way import Search
 from evener.wire import calls
@@ -27,6 +28,23 @@ _POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """What is `typed` here, what `serves` there, and how to get another code."""
+
+    typed: str
+    serves: str
+    renewed: str
+
+
+JOIN = Line("evener join", "evener up", "`evener token new` on the pool's machine makes one")
+_FETCH = "evener image fetch"
+_OF_POOL, _OF_IMAGE = (
+    Line(_FETCH, JOIN.serves, JOIN.renewed),
+    Line(_FETCH, "evener image serve", "it prints one each time that it is started"),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Entrance:
     """Where a pool may be, and what lets this machine in; `search` finds it elsewhere."""
 
@@ -34,6 +52,7 @@ class Entrance:
     servers: tuple[Server, ...]
     secret: str = field(repr=False)
     search: Search = whereabouts.elsewhere
+    line: Line = JOIN
 
 
 class Works(Protocol):
@@ -67,25 +86,49 @@ def entrance(typed: str | None, at: str | None = None) -> Entrance:
         pin, port = known.pin, servers[0].port
     else:
         told = code.decode(typed)
+        if told.image:
+            raise errors.CodeRefused(
+                "that is the code of an image, by which no machine joins",
+                where=JOIN.typed,
+                fix=f"{_FETCH} CODE; `evener up` on a machine prints a code to join its pool",
+            )
         check_free(told.pin)
         pin, port = told.pin, told.port
-        of_code = (Server(host, port, pin=pin) for host in told.addresses)
         seen = map(calls.parse, known.servers) if known else ()  # it may have moved since
-        servers = tuple({(s.host, s.port): s for s in (*of_code, *seen)}.values())
+        servers = tuple({(s.host, s.port): s for s in (*_places(told), *seen)}.values())
         secret = known.secret if known else told.secret
-    if at:
-        return Entrance(pin, (Server(*_named(at, port), pin=pin),), secret, _nowhere)
-    return Entrance(pin, servers, secret)
+    return _at(Entrance(pin, servers, secret), at, port)
 
 
-def _named(at: str, port: int) -> tuple[str, int]:
+def to_image(typed: str, at: str | None = None) -> Entrance:
+    """By the code of what hands on an image: a pool, or `evener image serve`. In which pool this
+    machine is does not matter."""
+    told = code.decode(typed, _FETCH)
+    line = _OF_IMAGE if told.image else _OF_POOL
+    by = Entrance(told.pin, tuple(_places(told)), told.secret, line=line)
+    return _at(by, at, told.port)
+
+
+def _places(told: Code) -> Iterator[Server]:
+    return (Server(host, told.port, pin=told.pin) for host in told.addresses)
+
+
+def _at(by: Entrance, at: str | None, port: int) -> Entrance:
+    """There alone, where somebody has said where it is."""
+    if not at:
+        return by
+    named = Server(*_named(at, port, by.line), pin=by.pin)
+    return replace(by, servers=(named,), search=_nowhere)
+
+
+def _named(at: str, port: int, line: Line = JOIN) -> tuple[str, int]:
     """`HOST`, with the pool's port, or `HOST:PORT`."""
     if at.count(":") == 1 or "]:" in at:
         try:
             return split_address(at)
         except errors.StartFailed:
             raise errors.BadCommand(
-                f"{at!r} is no address", where="evener join --at", fix="write HOST or HOST:PORT"
+                f"{at!r} is no address", where=f"{line.typed} --at", fix="write HOST or HOST:PORT"
             ) from None
     return at.strip("[]"), port
 
@@ -151,7 +194,7 @@ def first(by: Entrance, ask: str, told: dict[str, Any]) -> tuple[Server, dict[st
             client = Client(server_, by.secret)
             return server_, client.call("POST", ask, told, timeout_s=TRY_S)
         except AnsweredError as error:
-            raise _refused(error, where) from error
+            raise _refused(error, where, by.line) from error
         except WrongCertificateError as error:
             stranger = error
             failures.append(f"{where} (another certificate)")
@@ -159,18 +202,21 @@ def first(by: Entrance, ask: str, told: dict[str, Any]) -> tuple[Server, dict[st
             failures.append(f"{where} ({error.strerror or error})")
     tried = ", ".join(failures)
     if stranger is not None:
-        raise errors.CodeRefused(
-            f"{stranger}: it is not the pool of this code, or somebody is in between; tried: "
-            + tried,
-            where="evener join",
-            fix="look whether `evener up` still runs there; where it was made anew, take a new "
-            "code: `evener token new`",
-        ) from stranger
+        raise other_certificate(by, f"{stranger}; tried: {tried}") from stranger
     raise errors.PoolAway(
-        f"no pool answers; tried: {tried}",
-        where="evener join",
-        fix="look whether `evener up` still runs there and its firewall lets the port in; where "
-        "it has another address: evener join CODE --at HOST[:PORT]",
+        f"nobody answers; tried: {tried}",
+        where=by.line.typed,
+        fix=f"look whether `{by.line.serves}` still runs there and its firewall lets the port in; "
+        f"where it has another address: {by.line.typed} CODE --at HOST[:PORT]",
+    )
+
+
+def other_certificate(by: Entrance, what: str) -> errors.CodeRefused:
+    return errors.CodeRefused(
+        f"that is not the server of this code, or somebody is in between: {what}",
+        where=by.line.typed,
+        fix=f"look whether `{by.line.serves}` still runs there; where it was made anew, take a new "
+        f"code: {by.line.renewed}",
     )
 
 
@@ -185,21 +231,23 @@ def _candidates(by: Entrance, failures: list[str]) -> Iterator[Server]:
         failures.append(f"the LAN (it could not be asked: {error})")
         return
     if not found:
-        failures.append("the LAN (nobody there knows this pool)")
+        failures.append("the LAN (nobody there knows it)")
     yield from (server_ for server_ in found if server_ not in by.servers)
 
 
-def _refused(error: AnsweredError, where: str) -> errors.EvenerError:
+def _refused(error: AnsweredError, where: str, line: Line) -> errors.EvenerError:
     if error.status == server.HTTP_OTHER_VERSION:
         return errors.VersionsDiffer(
             f"the pool has evener {error.said}, and this machine evener {versions.EVENER}",
             where=where,
-            fix=f"install the same here: pip install 'evener[train]=={error.said}'",
+            fix=f'install the same here: pip install "evener[train]=={error.said}"',
         )
     if error.status == server.HTTP_REFUSED:
-        what, fix = f"the code {error.said}", "`evener token new` on the pool's machine makes one"
+        what, fix = f"the code {error.said}", line.renewed
     elif error.status == server.HTTP_TOO_MANY:
         what, fix = "too many wrong codes came from this address", "try again in a minute"
+    elif line is not JOIN:
+        what, fix = "who answers knows nothing of this code", f"take another: {line.renewed}"
     else:
         what = "the pool knows nothing of this code, or of this machine any more"
         fix = "`evener leave` here, then join with a new code: `evener token new` there"

@@ -1,4 +1,4 @@
-"""The image that a pool hands on, brought to this machine's engine: the layers that it lacks.
+"""An image that is handed on, brought to this machine's engine: the layers that it lacks.
 
 What has come stays until the engine has all of it: a fetch that breaks off goes on where it was,
 after a loss of the network as after a Ctrl-C.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evener import contract, errors, units
+from evener import contract, errors, process, units
 from evener.docker import Engine
 from evener.image import archive, parcel
 from evener.image.parcel import Label, Part
@@ -23,7 +24,7 @@ from evener.pool import entry, house, images
 from evener.pool.client import AnsweredError, Client
 from evener.pool.entry import Entrance
 from evener.rundir import layout
-from evener.wire.calls import Server
+from evener.wire.calls import Server, WrongCertificateError
 from evener.wire.porter import Porter
 
 Note = Callable[[str], None]
@@ -39,7 +40,7 @@ class Offer:
     """`parts` are those that the engine here lacks."""
 
     server: Server
-    secret: str = field(repr=False)
+    by: Entrance
     label: Label
     parts: tuple[Part, ...]
 
@@ -49,26 +50,70 @@ def offered(by: Entrance, engine: Engine | None = None) -> Offer | None:
     engine, `parts` are all that there are."""
     stacks = archive.stacks(engine) if engine is not None else []
     server, told = entry.first(by, images.OFFER, {"stacks": stacks})
-    return _read(server, by.secret, told)
+    return _read(server, by, told)
 
 
-def _read(server: Server, secret: str, told: dict[str, Any]) -> Offer | None:
+def fetched(typed: str, at: str | None, note: Note) -> str:
+    """The image of a code: its name, once the engine here has it."""
+    engine = Engine()
+    engine.facts()
+    own = engine.call("version", "--format={{.Server.Arch}}").strip()
+    with alone():
+        offer = offered(entry.to_image(typed, at), engine)
+        if offer is None:
+            raise errors.ImageMissing(
+                "the pool of this code hands on no image",
+                where="evener image fetch",
+                fix="`evener up --image NAME` there; or there `evener image serve NAME`, which "
+                "prints a code of its own",
+            )
+        if offer.label.architecture != own:
+            note(f"{offer.label.name} is for {offer.label.architecture}, and this engine for {own}")
+        bring(offer, engine, note)
+    return offer.label.name
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Two at a time would write into the same files, and of two that join one would remove the
+    other's container."""
+    folder = house.joined_folder()
+    file = folder.with_name(f".{folder.name}.joining")
+    if file.is_file():
+        other = layout.read_json(file)
+        if process.birth(int(other["pid"])) == other["birth"]:
+            raise errors.StartFailed(
+                "this machine fetches an image at this moment, or joins a pool",
+                where=f"process {other['pid']}",
+                fix="wait for it; or end it, and type this again: what it has fetched stays",
+            )
+    with layout.translated(file):
+        file.parent.mkdir(parents=True, exist_ok=True, mode=house.FOLDER_MODE)
+    layout.write_json(file, {"pid": os.getpid(), "birth": process.birth(os.getpid())})
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _read(server: Server, by: Entrance, told: dict[str, Any]) -> Offer | None:
     if not told:
         return None
     try:
         label, parts = parcel.understood(told)
     except (ValueError, TypeError, KeyError) as error:
         raise errors.PoolAway(
-            f"what the pool says of its image cannot be read: {error!r}",
-            where="evener join",
-            fix="it may be of a later version: install that here, and join again",
+            f"what is said of the image cannot be read: {error!r}",
+            where=by.line.typed,
+            fix="it may be of a later version: install that here, and type this again",
         ) from error
-    return Offer(server, secret, label, tuple(parts))
+    return Offer(server, by, label, tuple(parts))
 
 
 def bring(offer: Offer, engine: Engine, note: Note) -> None:
     """The engine has the image when this returns."""
     if _identity(engine, offer.label.name) == offer.label.id:
+        note(f"{offer.label.name} is here already")
         return
     trouble = _given(offer, engine, note)
     if trouble is not None:  # an engine that cannot do with parts gets all of it
@@ -77,21 +122,17 @@ def bring(offer: Offer, engine: Engine, note: Note) -> None:
         trouble = _given(whole, engine, note)
     if trouble is not None:
         raise errors.ImageMissing(
-            f"the engine does not take the pool's image: {trouble}",
+            f"the engine does not take the image: {trouble}",
             where=offer.label.name,
-            fix="bring it there by a file: `evener image save` on the pool's machine, `docker "
-            "load` here; then join again",
+            fix="bring it here by a file: `evener image save` there, `docker load` here",
         )
 
 
 def _whole(offer: Offer) -> Offer:
-    client = Client(offer.server, offer.secret)
+    client = Client(offer.server, offer.by.secret)
     try:
-        found = _read(
-            offer.server,
-            offer.secret,
-            client.call("POST", images.OFFER, {"stacks": []}, timeout_s=LOOK_S),
-        )
+        told = client.call("POST", images.OFFER, {"stacks": []}, timeout_s=LOOK_S)
+        found = _read(offer.server, offer.by, told)
     except (OSError, AnsweredError) as error:
         raise _broken(offer, error) from error
     return found or offer
@@ -134,7 +175,7 @@ def _fetch(offer: Offer, folder: Path, note: Note) -> None:
     note(f"fetching {units.show_size(sum(wanted.values()) - have)} of it, which are not here")
     progress = _Progress(sum(wanted.values()), note)
     address = replace(offer.server, path=images.PATH).text
-    with contextlib.closing(Porter(address, offer.secret)) as porter:
+    with contextlib.closing(Porter(address, offer.by.secret)) as porter:
         for sha256, size in wanted.items():
             target = folder / sha256
             if not target.is_file():
@@ -149,9 +190,10 @@ def _fetch_part(offer: Offer, porter: Porter, target: Path, progress: _Progress)
             return
         target.unlink()
     raise errors.StartFailed(
-        "what comes of the pool's image is not what it says: another hash, again and again",
+        "what comes of the image is not what it says: another hash, again and again",
         where=offer.label.name,
-        fix="pack it anew, on the pool's machine: evener up --image " + offer.label.name,
+        fix=f"pack it anew there, by `evener up --image {offer.label.name}` or `evener image "
+        f"serve {offer.label.name}`",
     )
 
 
@@ -162,6 +204,8 @@ def _come(offer: Offer, porter: Porter, target: Path, progress: _Progress) -> No
         try:
             porter.fetch_on(target.name, target, progress.heard)
             return
+        except WrongCertificateError as error:
+            raise entry.other_certificate(offer.by, str(error)) from error
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise
@@ -183,7 +227,7 @@ def _length(folder: Path, sha256: str) -> int:
 
 def _broken(offer: Offer, error: Exception) -> errors.PoolAway:
     return errors.PoolAway(
-        f"the pool's image does not come: {error}",
+        f"the image does not come: {error}",
         where=offer.label.name,
         fix="the same line again goes on where this was",
     )

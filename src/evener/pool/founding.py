@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +11,8 @@ from dataclasses import replace
 from evener import contract, errors, versions
 from evener.docker import Engine
 from evener.image import parcel
-from evener.pool import code, detached, house, mesh, paths, whereabouts
+from evener.image.parcel import Label
+from evener.pool import code, detached, house, mesh, paths, serving, whereabouts
 from evener.pool.client import Owner, owner
 from evener.pool.code import Code
 from evener.pool.house import Pool
@@ -22,7 +22,6 @@ SECRET_BYTES = 32
 START_S = 30.0
 DOWN_S = 40.0
 _POLL_S = 0.05
-_TRIED_PORTS = 20
 
 
 def found(bind: str, port: int | None, network: str, announced: bool | None) -> tuple[Pool, bool]:
@@ -90,28 +89,29 @@ def new_code(pool: Pool, by: Owner, lasts_s: float, uses: int) -> tuple[dict[str
     return token, code.encode(made)
 
 
-def hand_on(image: str | None, note: Callable[[str], None]) -> str:
-    """The image that machines get from the pool: `image` from now on, where one is named; empty
-    for none. Raises ImageUnfit where machines that run it would not be let in."""
+def hand_on(image: str | None, note: Callable[[str], None]) -> Label | None:
+    """The image that machines get from the pool: `image` from now on, where one is named. Raises
+    ImageUnfit where machines that run it would not be let in."""
     folder = house.image_folder()
     if image is not None:
         with layout.translated(folder):
             folder.parent.mkdir(parents=True, exist_ok=True, mode=house.FOLDER_MODE)
         try:
-            parcel.pack(Engine(), image, folder, note)
+            engine = Engine()
+            parcel.pack(engine, image, folder, note, parcel.fitting(engine, image))
         except (errors.DockerAway, errors.NotPermitted, errors.ImageMissing) as error:
             why = error.what.splitlines()[0]
             note(f"the pool does not hand on {image}, machines must get it elsewhere: {why}")
     known = parcel.read(folder)
     if known is None:
-        return ""
+        return None
     if known.label.evener != versions.EVENER:
         note(
             f"{known.label.name} has evener {known.label.evener}, and is not handed on any more: "
             "evener up --image NAME, with one of this evener"
         )
-        return ""
-    return known.label.name
+        return None
+    return known.label
 
 
 def end() -> None:
@@ -126,20 +126,8 @@ def end() -> None:
 
 
 def _free_port(bind: str, port: int | None) -> int:
-    """The one that was asked for or none; else the first that is free."""
-    wanted = [port] if port is not None else range(code.PORT, code.PORT + _TRIED_PORTS)
-    for each in wanted:
-        try:
-            family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-            with socket.create_server((bind or contract.EVERYWHERE, each), family=family) as made:
-                return int(made.getsockname()[1])
-        except OSError as error:
-            reason = error
-    raise errors.PortTaken(
-        f"the pool cannot listen: {reason.strerror or reason}",
-        where=f"{bind or 'this machine'}, port {' or '.join(map(str, wanted[:1]))}",
-        fix="evener up --port N, with one that is free; --address with one of this machine's",
-    )
+    with serving.opened(bind, port, "evener up") as made:
+        return int(made.getsockname()[1])
 
 
 def _check_same(pool: Pool, bind: str, port: int | None) -> None:

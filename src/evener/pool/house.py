@@ -57,6 +57,11 @@ class Pool:
         return Server(self.bind or contract.LOOPBACK, self.port, pin=self.pin)
 
     @property
+    def where(self) -> str:
+        """For people."""
+        return " or ".join(join_address(address, self.port) for address in self.addresses)
+
+    @property
     def runs(self) -> bool:
         return bool(self.birth) and process.birth(self.pid) == self.birth
 

@@ -1,4 +1,4 @@
-"""The image that a pool hands on, as its server tells of it and gives it, part by part.
+"""The image that is handed on, as a server tells of it and gives it, part by part.
 
 POST   /pool/image             {"stacks": [...]}: what it is, and the parts that are lacking
 GET    /pool/image/v1/folder/SHA256       one of them; a `Range` has its end after where it is
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from evener import versions
 from evener.image import parcel
+from evener.image.parcel import Label, Part
 from evener.pool import relay
 from evener.pool.gate import Gate
 from evener.wire import porter
@@ -29,14 +30,22 @@ PATH = "/pool/image"
 _RANGE = re.compile(r"bytes=(\d+)-")
 
 
-def routes(gate: Gate, folder: Path) -> list[Route]:
-    """`folder` is where the image is packed, if one is."""
+Asked = Callable[[str, Sequence[Part]], None]
+
+
+def routes(gate: Gate, folder: Path, asked: Asked = lambda address, parts: None) -> list[Route]:
+    """`folder` is where the image is packed, if one is; `asked` hears which address lacks what."""
 
     async def offer(request: Request) -> Response:
         gate.let_in(request)
         told = json.loads(await relay.body(request, relay.BODY_BYTES))
         stacks = [[str(layer) for layer in stack] for stack in told["stacks"]]
-        return JSONResponse(await run_in_threadpool(_offered, folder, stacks))
+        found = await run_in_threadpool(_offered, folder, stacks)
+        if found is None:
+            return JSONResponse({})
+        label, parts = found
+        asked(request.client.host if request.client else "", parts)
+        return JSONResponse({"label": asdict(label), "parts": [asdict(each) for each in parts]})
 
     async def part(request: Request) -> Response:
         gate.let_in(request)
@@ -60,13 +69,12 @@ def routes(gate: Gate, folder: Path) -> list[Route]:
     ]
 
 
-def _offered(folder: Path, stacks: list[list[str]]) -> dict[str, Any]:
-    """Nothing where none is packed, or one that would not be let in itself."""
+def _offered(folder: Path, stacks: list[list[str]]) -> tuple[Label, list[Part]] | None:
+    """Nothing where none is packed, or one of a pool that the pool would not let in itself."""
     known = parcel.read(folder)
-    if known is None or known.label.evener != versions.EVENER:
-        return {}
-    parts = parcel.lacking(folder, known, stacks)
-    return {"label": asdict(known.label), "parts": [asdict(each) for each in parts]}
+    if known is None or known.label.evener not in (parcel.UNKNOWN.evener, versions.EVENER):
+        return None
+    return known.label, parcel.lacking(folder, known, stacks)
 
 
 def _pieces(file: IO[bytes], left: int) -> Iterator[bytes]:

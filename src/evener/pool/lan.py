@@ -80,7 +80,7 @@ def _announce(place: Callable[[], Place | None], ending: threading.Event) -> Non
                 while place() == told and not ending.wait(LOOK_S):
                     pass
         except NotAskedError as error:
-            log.warning("the LAN is not told of the pool: %s", error)
+            log.warning("the LAN is not told where this is: %s", error)
             ending.wait(AGAIN_S)
 
 

@@ -78,6 +78,11 @@ def build(desk: Desk) -> ASGIApp:
         *_of_owner(desk),
         Route("/runs/{key}/{path:path}", relay.handler(desk.roll), methods=relay.METHODS),
     ]
+    return walled(routes)
+
+
+def walled(routes: list[Route]) -> ASGIApp:
+    """All else that is asked, and by whom it may not be, gets one and the same answer."""
     handlers: dict[Any, Any] = {
         _NothingError: _nothing,
         relay.NobodyError: _nothing,

@@ -12,8 +12,8 @@ import signal
 import socket
 from pathlib import Path
 
-from evener import contract
-from evener.pool import house, lan, mesh, paths, server, whereabouts
+from evener import contract, errors
+from evener.pool import code, house, lan, mesh, paths, server, whereabouts
 from evener.pool.attendance import Attendance
 from evener.pool.authority import Authority
 from evener.pool.house import Pool
@@ -29,6 +29,7 @@ PARTING_S = 20.0  # for members to leave, when the pool ends
 BACKLOG = 512
 GOODBYE_S = 2
 _LOOK_S = 0.1
+_TRIED_PORTS = 20
 
 
 class PoolServer:
@@ -88,8 +89,11 @@ def main(pool: Pool) -> None:
 def _place() -> Place | None:
     """As it is now: addresses change. None where nobody is to know, or nobody else could come."""
     pool = house.read_pool()
-    if pool is None or not pool.announced:
-        return None
+    return None if pool is None or not pool.announced else place(pool)
+
+
+def place(pool: Pool) -> Place | None:
+    """Where the LAN is told that it is."""
     found = whereabouts.addresses(pool.bind, pool.pin)
     reached = tuple(a for a in found if ":" not in a and not a.startswith("127."))
     return Place(pool.pin, reached, pool.port) if reached else None
@@ -114,3 +118,19 @@ def _authority(pool: Pool) -> Authority | None:
 def listen(bind: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     return socket.create_server((bind or contract.EVERYWHERE, port), family=family, backlog=BACKLOG)
+
+
+def opened(bind: str, port: int | None, by: str) -> socket.socket:
+    """At the port that was asked for or none; else at the first that is free. `by` is the command
+    that wants it."""
+    wanted = [port] if port is not None else range(code.PORT, code.PORT + _TRIED_PORTS)
+    for each in wanted:
+        try:
+            return listen(bind, each)
+        except OSError as error:
+            reason = error
+    raise errors.PortTaken(
+        f"{by} cannot listen: {reason.strerror or reason}",
+        where=f"{bind or 'this machine'}, port {' or '.join(map(str, wanted[:1]))}",
+        fix=f"{by} --port N, with one that is free; --address with one of this machine's",
+    )

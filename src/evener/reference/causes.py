@@ -56,7 +56,7 @@ CAUSES: dict[str, Cause] = {
         "What follows `-o` is not of the form `table.key=value`: the `=` is missing, or there are "
         "blanks in the key.",
         "write `-o train.lr=3e-4`. Words need no quotes; a value with blanks or brackets needs "
-        "the shell's: `-o 'model.hidden=[64, 64]'`. Nothing after the `=` takes the key out.",
+        'the shell\'s: `-o "model.hidden=[64, 64]"`. Nothing after the `=` takes the key out.',
     ),
     "E107": Cause(
         "An option or a verb is misspelt, has no value, or does not go with another one; or it "
@@ -206,7 +206,7 @@ CAUSES: dict[str, Cause] = {
     "E502": Cause(
         "The job needs a package that is not installed here: torch to train at all, Pillow for "
         "JPEG files, tiktoken for `bpe`, torchvision for its models.",
-        "the message has the command: `pip install 'evener[train]'`, and `images`, `bpe` or "
+        'the message has the command: `pip install "evener[train]"`, and `images`, `bpe` or '
         "`vision` in place of `train`.",
     ),
     "E503": Cause(
@@ -236,9 +236,9 @@ CAUSES: dict[str, Cause] = {
         "hands on its image (`evener up --image`) a machine with a Docker engine comes as it is.",
     ),
     "E507": Cause(
-        "`evener dashboard --port` names a port that another program listens on; or, of an "
-        "engine, one that was to be published is taken. Without `--port` the next free one is "
-        "used, and nothing of this is met.",
+        "`--port` of `evener dashboard`, `up` or `image serve` names a port that another program "
+        "listens on; or, of an engine, one that was to be published is taken. Without `--port` the "
+        "next free one is used, and nothing of this is met.",
         "leave `--port` out, name another, or end what listens there: `ss -ltnp` (Linux), `lsof "
         "-iTCP -sTCP:LISTEN` (macOS) or `netstat -ano` (Windows) tell what it is.",
     ),
@@ -286,7 +286,8 @@ CAUSES: dict[str, Cause] = {
         "machine is off or asleep, its address has changed, or a firewall keeps its port shut.",
         "`evener up` on its machine starts it again, into the same pool and on the same port; "
         "runs that are going go on meanwhile. A machine that has joined tries again by itself. "
-        "Where a code has an address that does not do: `evener join CODE --at HOST:PORT`.",
+        "Where a code has an address that does not do: `evener join CODE --at HOST:PORT`. Of an "
+        "image's code the same: `evener image serve` runs there no more, or is not reached.",
     ),
     "E522": Cause(
         "Something was asked of a pool on a machine that has none, or has joined none; or it is "
@@ -296,7 +297,8 @@ CAUSES: dict[str, Cause] = {
     ),
     "E523": Cause(
         "A code lets nobody in: a letter of it is wrong, it has expired, was used as often as it "
-        "may be, or was revoked; or who answers at its address is not the server it was made by.",
+        "may be, or was revoked; who answers at its address is not the server it was made by; or "
+        "it is the code of an image, which is for `evener image fetch`.",
         "take a new one: `evener token new` on the pool's machine prints it. `evener token list` "
         "there says what has become of the others. If the certificate is another and nobody has "
         "made a new pool there, somebody may be in between: do not go on over that network.",

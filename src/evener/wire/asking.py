@@ -18,6 +18,14 @@ SHOWN_BYTES = 200  # of what a head says in place of an answer
 CONNECT_S = 4.0  # for its machine to answer at all; what it is asked for may take longer
 
 
+class AnswerError(OSError):
+    """The head has answered, with a status that is not what was hoped for."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"the head answers {status}: {said}")
+        self.status = status
+
+
 class Asking:
     """One connection, made at the first request and again after trouble; not for several threads.
     `bearer` is the run's secret, or the key of its page. Close it."""
@@ -48,7 +56,7 @@ class Asking:
             answer = self._connection.getresponse()
             if not 200 <= answer.status < 300:
                 said = answer.read()[:SHOWN_BYTES].decode(errors="replace")
-                raise OSError(f"the head answers {answer.status}: {said}")
+                raise AnswerError(answer.status, said)
             yield answer
             if answer.length:
                 raise OSError(f"the head's answer breaks off: {answer.length} bytes are missing")

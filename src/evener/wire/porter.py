@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from evener.wire.asking import Asking, understood
+from evener.wire.asking import AnswerError, Asking, understood
 
 HOME, PATH = "/v1/home", "/v1/folder"
 ANSWER_S = 30.0  # a checkpoint's hash is that of all its bytes
@@ -58,9 +58,9 @@ class Porter:
                     while piece := answer.read(PIECE_BYTES):
                         file.write(piece)
                         heard(file.tell())
-            except OSError:
-                if file.tell() == at:  # not so: the next try takes all of it
-                    file.truncate(0)
+            except AnswerError as error:
+                if error.status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    file.truncate(0)  # it is no part of that file: the next try takes all of it
                 raise
         beside.replace(target)
 
