@@ -9,8 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from evener import contract
@@ -111,35 +110,31 @@ class Machines:
         found = (self.folder / f"machine {number}/state").rglob(name)
         return next(iter(found))
 
-    @contextmanager
+    @contextlib.contextmanager
     def asleep(self, number: int) -> Iterator[None]:
         """All that runs there stands still, and then goes on."""
-        pids = [pid for pid in _pids() if self._is_of(pid, number)]
+        pids = self._pids(number)
         assert len(pids) > 2  # a joiner, an agent, ranks
         try:
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+            _signal(pids, signal.SIGSTOP)
             yield
         finally:
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
-
-    def _is_of(self, pid: int, number: int) -> bool:
-        state = f"XDG_STATE_HOME={self.of(number)['XDG_STATE_HOME']}".encode()
-        with suppress(OSError):
-            return state in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        return False
+            _signal(pids, signal.SIGCONT)
 
     def kill(self, number: int, name: str) -> None:
         os.kill(int(json.loads(self.state(number, name).read_text())["pid"]), signal.SIGKILL)
 
     def power_off(self, number: int) -> None:
         """All that runs on it, or was started from it, ends in one moment."""
+        _signal(self._pids(number), signal.SIGKILL)
+
+    def _pids(self, number: int) -> list[int]:
+        found = list[int]()
         for told in Path("/proc").glob("[0-9]*/environ"):
             with contextlib.suppress(OSError):
                 if f"={self.folder}/machine {number}/".encode() in told.read_bytes():
-                    os.kill(int(told.parent.name), signal.SIGKILL)
+                    found.append(int(told.parent.name))
+        return found
 
     def states(self, what: str = "state") -> dict[str, str]:
         told = json.loads(self.done(0, "nodes", "--json"))
@@ -151,8 +146,10 @@ class Machines:
             self.on(0, "down", "--now")
 
 
-def _pids() -> list[int]:
-    return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+def _signal(pids: Sequence[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def code(text: str) -> str:

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from evener.pool.entry import Entrance
 from evener.pool.house import Pool
 from evener.pool.tokens import TRIES
 from evener.versions import EVENER
-from evener.wire import calls
+from evener.wire import calls, tls
 from evener.wire.calls import Server, WrongCertificateError
 from evener.wire.porter import Porter
 from tests.head import serving as heads
@@ -131,6 +133,10 @@ def test_the_pool_is_the_same_after_a_restart_of_its_server(tmp_path: Path) -> N
 
 
 def test_codes_that_let_nobody_in_say_why_only_to_those_who_had_one(pool: Pool) -> None:
+    used = str(owner(pool).mint(60.0, 1)["secret"])
+    caller(pool, used).call("POST", "join", TOLD)
+    with pytest.raises(AnsweredError, match="used as often"):
+        caller(pool, used).call("POST", "join", TOLD)
     made = owner(pool).mint(60.0, 1)
     owner(pool).revoke(made["id"])
     with pytest.raises(AnsweredError, match="revoked"):
@@ -159,6 +165,34 @@ def test_who_has_another_certificate_hears_nothing(pool: Pool, tmp_path: Path) -
     by = Entrance(other, (Server(LOOPBACK, pool.port, pin=other),), "x", lambda pin: ())
     with pytest.raises(CodeRefused, match="in between"):
         entry.first(by, "join", TOLD)
+
+
+def test_a_machine_whose_clock_is_wrong_joins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long ago as 1970, and after what its clock takes for the certificate's end."""
+    monkeypatch.setattr(tls, "_UNTIL", datetime(1999, 1, 1))
+    with serving(tmp_path, replace(POOL, secret="another secret of tests")) as pool:
+        secret = str(owner(pool).mint(60.0, 1)["secret"])
+        monkeypatch.setattr(time, "time", lambda: 0.0)
+        here = Server(LOOPBACK, pool.port, pin=pool.pin)
+        answered, told = entry.first(Entrance(pool.pin, (here,), secret), "join", TOLD)
+        assert (answered, told["name"]) == (here, "lab")
+
+
+def test_a_pool_that_has_moved_is_found_by_an_old_code_and_an_impostor_is_passed_over(
+    tmp_path: Path,
+) -> None:
+    with (
+        serving(tmp_path) as pool,
+        serving(tmp_path / "other", replace(POOL, secret="an impostor's")) as other,
+    ):
+        secret = str(owner(pool).mint(60.0, 1)["secret"])
+        gone, impostor, moved = (
+            Server(LOOPBACK, port, pin=pool.pin) for port in (9, other.port, pool.port)
+        )
+        by = Entrance(pool.pin, (gone,), secret, lambda pin: (impostor, moved))
+        assert entry.first(by, "join", TOLD)[0] == moved
 
 
 def test_agents_reach_the_head_of_their_run_through_the_pool(pool: Pool, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A pool as people use it, on loopback: machines join, one dies, the server too, another comes."""
+"""A pool as people use it, on loopback: machines join, die and sleep, and its server dies too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evener.events import CheckpointHome, RunEnded
 from evener.rundir import checkpoints
 from evener.rundir.layout import RunDir
 from tests.backends.shell import check_steps, events, last_step, said, until
-from tests.pool.machines import JOB, Machines, code, trained
+from tests.pool.machines import JOB, Machines, code, last_ranks, trained
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -57,6 +57,9 @@ def test_a_pool_from_up_to_down(machines: Machines) -> None:
     machines.done(0, "up")  # into the same pool
     machines.done(1, "join")  # it is back, without a code
     until(lambda: trained(run, 0, 1, 2), "who is back does not train")
+    with machines.asleep(2):
+        until(lambda: last_ranks(run) == (0, 1), "the others do not go on without it")
+    until(lambda: last_ranks(run) == (0, 1, 2), "awake, it is not back by itself")
 
     machines.power_off(0)
     known = last_step(run)
