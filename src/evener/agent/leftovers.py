@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Collection, Iterator
 from importlib import import_module
 
@@ -34,6 +35,8 @@ def alert(run: str, own_groups: Collection[int]) -> Alert | None:
 
 
 def _left(run: str, own_groups: Collection[int]) -> Iterator[tuple[int, str]]:
+    if sys.platform == "win32":  # which has no groups of processes: it cannot be told
+        return
     psutil = import_module("psutil")
     for process in psutil.process_iter(["environ", "status", "cmdline"]):
         known = process.info

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import sys
 import time
@@ -46,8 +47,9 @@ class Warm(Child):
     def ready(self) -> bool:
         """Or not worth waiting for any longer."""
         if not self._ready:
-            with contextlib.suppress(OSError):
-                self._ready = bool(self._line.recv(1, socket.MSG_DONTWAIT))
+            with contextlib.suppress(OSError, ValueError):  # the latter: it is closed
+                said, _, _ = select.select([self._line], [], [], 0)
+                self._ready = bool(said and self._line.recv(1))
         return self._ready or self.ended or time.monotonic() - self._began_at > AWAIT_S
 
     def begin(self, told: Mapping[str, str]) -> None:

@@ -20,6 +20,7 @@ LOOK_S = 2.0
 MOST_TOLD = 3
 _FLAGS = re.compile(r"^flags:\s*([0-7]+)$", re.MULTILINE)
 _LOCKS = (".lock", ".lck")
+_ACCESS = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
 
 
 class Writers:
@@ -58,7 +59,7 @@ class Writers:
                 return
             match = _FLAGS.search((self._proc / str(pid) / "fdinfo" / entry.name).read_text())
             flags = int(match[1], 8) if match else os.O_RDONLY
-            if flags & os.O_ACCMODE != os.O_RDONLY and not flags & os.O_APPEND and path.is_file():
+            if flags & _ACCESS != os.O_RDONLY and not flags & os.O_APPEND and path.is_file():
                 yield path
 
 

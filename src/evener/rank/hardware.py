@@ -174,7 +174,7 @@ def _write_speed(file: Path) -> float:
 def _read_speed(file: Path) -> float:
     """What was just written is still in memory: unless the system can be asked to forget it,
     reading it says nothing about the disk."""
-    if sys.platform == "win32" or not hasattr(os, "posix_fadvise"):
+    if sys.platform != "linux" or not hasattr(os, "posix_fadvise"):
         raise OSError("this system reads it from memory, and cannot be told otherwise")
     with file.open("rb", buffering=0) as opened:
         os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
