@@ -103,7 +103,8 @@ def _folder() -> Iterator[Path]:
         for left in above.iterdir():
             if left.name.partition(".")[0] != _of(left.name.partition("-")[0]):
                 shutil.rmtree(left, ignore_errors=True)
-        made = TemporaryDirectory(prefix=f"{_of(str(os.getpid()))}.", dir=above)
+        prefix = f"{_of(str(os.getpid()))}."
+        made = TemporaryDirectory(prefix=prefix, dir=above, ignore_cleanup_errors=True)
     with made as folder:
         yield Path(folder)
 
