@@ -18,10 +18,12 @@ from evener.image import parcel
 from evener.image.parcel import Label
 from evener.pool import code, entry, fetching, handing, house, images
 from evener.pool.client import AnsweredError
+from evener.pool.code import Code
 from evener.pool.handing import Stand
 from tests.image import archives
-from tests.pool.serving import caller
+from tests.pool.serving import caller, serving
 from tests.pool.test_images import LABEL, pack, silent
+from tests.pool.test_server import owner
 
 PASSED_ON = replace(LABEL, evener="", torch="")  # whose, is not asked
 
@@ -42,8 +44,8 @@ def _packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def served(told: list[str]) -> Iterator[Stand]:
     with handing.stand(Engine(), "demo:1", LOOPBACK, 0, told.append) as made:
-        serving = made.server.serve(sockets=[made.listening])
-        thread = threading.Thread(target=lambda: asyncio.run(serving))
+        serves = made.server.serve(sockets=[made.listening])
+        thread = threading.Thread(target=lambda: asyncio.run(serves))
         thread.start()
         try:
             yield made
@@ -99,6 +101,18 @@ def test_the_code_of_an_image_joins_nothing_and_another_certificate_hears_nothin
         wrong = code.encode(replace(told, secret="00" * code.SECRET_BYTES))
         with pytest.raises(errors.CodeRefused, match="nothing of this code"):
             fetching.offered(entry.to_image(wrong))
+
+
+def test_the_code_of_a_pool_does_too(tmp_path: Path) -> None:
+    with serving(tmp_path) as pool:
+        pin = pool.pin[: 2 * code.PIN_BYTES]
+        secret = str(owner(pool).mint(60.0, 1)["secret"])
+        typed = code.encode(Code((LOOPBACK,), pool.port, secret, pin))
+        assert fetching.offered(entry.to_image(typed)) is None  # it hands on none yet
+        pack(tmp_path / "image")
+        offer = fetching.offered(entry.to_image(typed))
+    assert offer is not None
+    assert (offer.label, offer.by.line.serves) == (LABEL, "evener up")
 
 
 def test_a_port_that_is_taken_and_a_code_that_is_none_are_one_sentence() -> None:
