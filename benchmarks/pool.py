@@ -1,4 +1,5 @@
 """How soon a machine that joins a pool is listed, and trains; and two hundred that join at once.
+How soon another one stands in for the first, when that has lost its power with a run's head.
 
 Machines are processes of this one, each with a state of its own. The two hundred are simulated:
 each asks to join, and then what there is to do, over a connection of its own, as a real one does.
@@ -6,22 +7,25 @@ each asks to join, and then what there is to do, over a connection of its own, a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import harness
 from evener import contract
-from evener.events import GenerationFormed
+from evener.events import GenerationFormed, StepCommitted
 from evener.pool import code
 from evener.pool.client import Client
 from evener.rundir.store import Store
@@ -31,6 +35,8 @@ from harness import Case, MeasureError, Settings
 
 LISTED_S, SHARE_S = 5.0, 10.0  # from the command on; from then on
 CROWD, CROWD_S, CORES = 200, 10.0, 1.0
+STANDIN_S, OTHERS = 10.0, 2
+CALM_S = 5.0  # the record is copied every two seconds
 PATIENCE_S = 120.0
 PROCESS_S = 0.05
 JOB = """
@@ -57,6 +63,8 @@ def measure(settings: Settings) -> Iterator[Case]:
     with pool_of() as machines:
         if settings.wants("listed") or settings.wants("first-share"):
             yield from _joins(machines, 2 if settings.quick else 6)
+        if settings.wants("standin"):
+            yield _stood_in(machines, 1 if settings.quick else 10)
         if settings.wants("crowd-s") or settings.wants("crowd-cores"):
             yield from _crowd(machines)
 
@@ -90,6 +98,15 @@ class Machines:
             raise MeasureError(done.stdout + done.stderr)
         return done.stdout
 
+    def power_off(self, machine: int) -> float:
+        """All that was started from it, at once. Returns when."""
+        own = f"XDG_STATE_HOME={self.folder / str(machine)}\0".encode()
+        for environ in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if own in environ.read_bytes():
+                    os.kill(int(environ.parent.name), signal.SIGKILL)
+        return time.time()
+
     def before(self, machine: int) -> Sequence[str]:
         return self._inside[machine] if self._inside else ()
 
@@ -122,6 +139,53 @@ def _joins(machines: Machines, times: int) -> Iterator[Case]:
     for name, values, target in (("listed", listed, LISTED_S), ("first-share", shares, SHARE_S)):
         found = harness.spread(values)
         yield Case(name, found.median, target, "s", sides={"s": found})
+
+
+def _stood_in(machines: Machines, times: int) -> Case:
+    """From the end of all that ran on the first machine to a step in the record on another."""
+    (machines.folder / "job.toml").write_text(JOB)
+    for number in range(1, OTHERS + 1):
+        machines.evener(number, "join", machines.code)
+    machines.evener(0, "run", "job.toml", "--on", "pool", "--detach", "--name", "lost")
+    home = machines.folder / contract.RUN_DIR_DEFAULT / "lost" / contract.DB_NAME
+    lasted: list[float] = []
+    for _ in range(times):
+        _until(lambda: len(_newest_ranks(home)) > OTHERS, "not all train")
+        time.sleep(CALM_S)
+        at = machines.power_off(0)
+        _until(partial(_goes_on, machines, at), "nobody stands in")
+        lasted.append(time.time() - at)
+        machines.evener(0, "up")
+    machines.evener(0, "stop")
+    found = harness.spread(lasted)
+    return Case("standin", found.median, STANDIN_S, "s", sides={"s": found})
+
+
+def _goes_on(machines: Machines, at: float) -> bool:
+    """Whether a copy of the record has a step that was made after that."""
+    copies = machines.folder.glob(f"[1-9]*/**/standin/lost/{contract.DB_NAME}")
+    return any(_newest_time(db) > at for db in copies)
+
+
+def _newest_ranks(record: Path) -> tuple[int, ...]:
+    with Store.open(record, write=False) as store:
+        found = store.newest(GenerationFormed.__name__)
+        return found.event.ranks if found and isinstance(found.event, GenerationFormed) else ()
+
+
+def _newest_time(record: Path) -> float:
+    """When the last step was made that is in it."""
+    with Store.open(record, write=False) as store:
+        found = store.newest(StepCommitted.__name__)
+        return 0.0 if found is None else found.time
+
+
+def _until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise MeasureError(what)
+        time.sleep(PROCESS_S)
 
 
 def _await(record: Path, rank: int) -> float:
