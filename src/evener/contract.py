@@ -95,6 +95,7 @@ class HeadEnv:
     listen: str = LOOPBACK + ":0"
     expected_agents: int = 1
     of_agent: int = 0  # 1 where an agent has started it: it ends with that
+    alias: str = ""  # host:port of the run's head, where that may be on another machine by now
 
 
 Told = TypeVar("Told", AgentEnv, RankEnv, HeadEnv)

@@ -188,11 +188,13 @@ class Swarm(Docker):
 
     name = "swarm"
 
-    def __init__(self, swarm: lab.Swarm, wheels: Path, workers: int | None = None) -> None:
+    def __init__(
+        self, swarm: lab.Swarm, wheels: Path, workers: int | None = None, *, manager: int = 0
+    ) -> None:
         """On all machines unless there are to be `workers`."""
-        super().__init__(swarm.engines[0].host, wheels)
+        super().__init__(swarm.engines[manager].host, wheels)
         self.swarm = swarm
-        self.inside = swarm.engines[0].inside
+        self.inside = swarm.engines[manager].inside
         count = f"workers = {workers}\n" if workers else ""
         self.job = f'[local]\ndevice = "cpu"\n{count}[image]\nwheels = "{wheels}"\n'
         self._each = [Engine(("docker", "-H", each.host)) for each in swarm.engines]

@@ -97,6 +97,35 @@ def test_a_machine_that_joins_is_used_and_all_get_an_image_of_the_users_own(
     assert shell.place.left(shell.folder) == []
 
 
+def test_a_run_whose_manager_is_gone_finds_a_home_on_another(
+    shell: Shell, machines: lab.Swarm, wheels: Path, tmp_path: Path
+) -> None:
+    """And stays there when the first one is back, with a head that thinks it is the run's."""
+    others = ("host1", "host2")
+    for name in others:
+        machines.docker(0, "node", "promote", name)
+    second = Shell(tmp_path, Swarm(machines, wheels, manager=1))
+    home = second.run()
+    before = shell.detach(shell.write_long_job())
+    try:
+        shell.await_step(before, 150)
+        Swarm(machines, wheels).kill_janitors(shell.folder)
+        machines.engines[0].lose_power()
+        known = shells.last_step(before)
+        until(lambda: second.evener("swarm", "adopt", "job").returncode == 0, "it is not adopted")
+        second.await_step(home, known + 20)
+    finally:
+        machines.engines[0].start()
+    until(lambda: events(home, GenerationFormed)[-1].ranks == (0, 1, 2), "not all train")
+    second.await_step(home, shells.last_step(home) + 20)
+    assert second.evener("stop").returncode == 0
+    check_steps(home)
+    second.await_nothing_left()
+    assert shell.evener("stop", "job", "--now").returncode == 0  # what is left where it began
+    for name in others:
+        machines.docker(0, "node", "demote", name)
+
+
 def test_a_machine_gets_an_image_from_a_registry_by_its_digest(machines: lab.Swarm) -> None:
     engine, other = (Engine(("docker", "-H", each.host)) for each in machines.engines[:2])
     with TemporaryDirectory() as folder, lab.registry(machines.engines[0]) as registry:

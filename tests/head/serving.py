@@ -50,10 +50,10 @@ def address_of(listening: socket.socket) -> str:
 
 @contextmanager
 def in_thread(
-    run: RunDir, *, agents: int = 1, silence_s: float = 60.0, port: int = 0
+    run: RunDir, *, agents: int = 1, silence_s: float = 60.0, port: int = 0, alias: str = ""
 ) -> Iterator[str]:
     """The address of a head that serves until the block ends, or until it ends by itself."""
-    env = HeadEnv(str(run.path), SECRET, expected_agents=agents)
+    env = HeadEnv(str(run.path), SECRET, expected_agents=agents, alias=alias)
     with (
         Store.open(run.db, write=True) as store,
         Store.open(run.db, write=False) as reader,

@@ -166,7 +166,11 @@ class Keeper:
     def end_run(self, ended: events.RunEnded) -> None:
         """Put an end on the record that no agent told of."""
         self.close()
-        self._add([Record(ended, time.time(), f"head/{secrets.token_hex(4)}", 1)])
+        self.say(ended)
+
+    def say(self, event: events.Event) -> None:
+        """What the head itself has to tell."""
+        self._add([Record(event, time.time(), f"head/{secrets.token_hex(4)}", 1)])
 
     def _hold(self) -> None:
         """On a disk that has not even this much left, the record itself gets the rest."""

@@ -9,6 +9,7 @@ agents say last, and is to be started again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -18,10 +19,11 @@ from types import FrameType
 from evener import contract, errors
 from evener.contract import HeadEnv
 from evener.dashboard.app import build as pages
-from evener.events import RunEnded
-from evener.head import app
+from evener.events import Alert, RunEnded
+from evener.head import app, rival
 from evener.head.exhibit import Exhibit
 from evener.head.keeper import Keeper
+from evener.rundir import freight
 from evener.web import Server
 
 log = logging.getLogger("evener.head")
@@ -35,6 +37,9 @@ RANKS_AT_ONCE = 32  # whose files are written each time: of a thousand, each is 
 GOODBYE_S = 5  # for requests under way when the end has come
 
 
+ADOPTED = (
+    "another manager has adopted the run while this machine was away: its record goes on there"
+)
 AWAY_SIGNAL = getattr(signal, contract.AWAY_SIGNAL, None)  # where there are containers
 
 
@@ -50,6 +55,8 @@ class Head:
         self._posts = 0
         self._silent_s = 0.0
         self._away_by: float | None = None
+        self._alias, self._secret = env.alias, env.secret
+        self._next_rival_look = 0.0
         shown = pages(exhibit, contract.page_key(env.secret))
         self._server = Server(app.build(exhibit.run, keeper, env.secret, shown), GOODBYE_S)
 
@@ -91,9 +98,23 @@ class Head:
             if end:
                 await asyncio.to_thread(self._settle, end)
                 return
+            if self._alias and now >= self._next_rival_look:
+                self._next_rival_look = now + rival.LOOK_S
+                if await asyncio.to_thread(self._yields):
+                    return
             if now - written >= METRICS_S:
                 await asyncio.to_thread(self._write_metrics, RANKS_AT_ONCE)
                 written = now
+
+    def _yields(self) -> bool:
+        """To the head of another machine, which has adopted the run."""
+        own = freight.identity(self._exhibit.run)
+        if not rival.supersedes(self._alias, self._secret, own):
+            return False
+        log.warning(ADOPTED)
+        with contextlib.suppress(errors.EvenerError):
+            self._keeper.say(Alert("warning", ADOPTED))
+        return True
 
     def _is_over(self) -> bool:
         return self._server.should_exit or self._end() != ""

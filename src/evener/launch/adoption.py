@@ -20,7 +20,7 @@ from evener.launch import containers, services
 from evener.launch.containers import ADOPTED
 from evener.launch.services import ADOPTION
 from evener.launch.swarm import SwarmLauncher
-from evener.rundir import layout
+from evener.rundir import freight, layout
 from evener.rundir.layout import RunDir
 
 FETCH_S = 120.0
@@ -49,6 +49,7 @@ def adopt(name: str, root: Path, note: Callable[[str], None]) -> RunDir:
     try:
         layout.write_atomic(run.configs / ADOPTED, identity)
         _fetch(engine, run, here.id, found)
+        freight.adopt(run, _note_down(engine, run))
         note("what the others have of it is here; its head is started")
         SwarmLauncher(note=note).take_in(run)
     except BaseException:
@@ -72,6 +73,15 @@ def _services(engine: Engine, name: str) -> tuple[str, list[dict[str, Any]]]:
     filters = f"--filter=label={contract.LABEL_RUN}={own[0]}"
     ids = [s["ID"] for s in engine.ask("service", "ls", filters, short=True)]
     return own[0], json.loads(engine.call("service", "inspect", *ids)) if ids else []
+
+
+def _note_down(engine: Engine, run: RunDir) -> int:
+    """In the Swarm, that the run has a new home, and how many that makes."""
+    times = 1 + len(engine.ask("config", "ls", containers.label_filter(run), short=True))
+    label = f"--label={containers.label(run)}"
+    name = services.name_of(run, f"home-{times}")
+    engine.call("config", "create", label, name, str(run.configs / ADOPTED))
+    return times
 
 
 def _fetch(engine: Engine, run: RunDir, node: str, found: list[dict[str, Any]]) -> None:

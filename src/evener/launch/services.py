@@ -9,7 +9,7 @@ None runs as root, and all of them meet in an overlay network that only this run
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evener import contract
@@ -51,6 +51,13 @@ def name_of(run: RunDir, machine: str) -> str:
 
 def head_of(plan: Plan, run: RunDir, outside: Outside) -> Container:
     return containers.containers(plan, run, outside)[0]
+
+
+def watchful_head_of(plan: Plan, run: RunDir, outside: Outside) -> Container:
+    """It looks whether another manager has adopted the run."""
+    head = head_of(plan, run, outside)
+    alias = {f"{contract.PREFIX}ALIAS": f"{head.alias}:{contract.HEAD_PORT}"}
+    return replace(head, env={**head.env, **alias})
 
 
 def services(plan: Plan, run: RunDir, outside: Outside) -> Iterator[Service]:

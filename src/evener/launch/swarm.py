@@ -69,7 +69,7 @@ class SwarmLauncher(DockerLauncher):
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:
         outside = self.outside(self._image())
-        head = services.head_of(plan, run, outside)
+        head = services.watchful_head_of(plan, run, outside)
         commands = [
             ("network", services.network_command(run, services.mtu(plan))),
             ("secret", services.secret_command(run)),
@@ -98,7 +98,7 @@ class SwarmLauncher(DockerLauncher):
         """The head of a run that goes on, from a folder of this machine, and who looks after it."""
         plan = placement.from_dict(layout.read_json(run.plan_file))
         outside = self.outside(self._as_started(run, plan).image)
-        head = services.head_of(plan, run, outside)
+        head = services.watchful_head_of(plan, run, outside)
         self._start(containers.run_command(head, run, outside))
         secret = run.secret_file.read_text(encoding="utf-8").strip()
         write_handle(run, Handle(self.place, self._head_address(run), secret, ()))
@@ -230,13 +230,14 @@ class SwarmLauncher(DockerLauncher):
     def left(self, run: RunDir) -> Left:
         found = DockerLauncher.left(self, run)
         found |= {
-            kind: [s["ID"] for s in self._listed(kind, run)] for kind in ("service", "secret")
+            kind: [s["ID"] for s in self._listed(kind, run)]
+            for kind in ("service", "secret", "config")
         }
-        order = ("service", "container", "network", "secret")
+        order = ("service", "container", "network", "secret", "config")
         return {kind: found[kind] for kind in order if found.get(kind)}
 
     def _listed(self, kind: str, run: RunDir) -> list[dict[str, Any]]:
-        """The run's services or secrets."""
+        """The run's services or secrets, or the notes that it found another home."""
         return self.engine.ask(kind, "ls", containers.label_filter(run), short=True)
 
     def _settle(self, rendered: Rendered) -> None:

@@ -87,6 +87,17 @@ def identity(run: RunDir) -> str:
     return made
 
 
+def adopt(run: RunDir, times: int) -> None:
+    """The folder is a new home of a run, which has had so many with this one."""
+    layout.write_atomic(run.path / HOME, f"{times}:{secrets.token_hex(8)}")
+
+
+def adoptions(home: str) -> int:
+    """How often the run had found a new home when that one was made."""
+    times = home.rpartition(":")[0]
+    return int(times) if times.isdecimal() else 0
+
+
 def _in_cargo(run: RunDir) -> Iterable[str]:
     return (f"{contract.CARGO}/{file.name}" for file in run.cargo.glob("*"))
 
