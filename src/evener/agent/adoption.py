@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from evener import contract, errors
@@ -44,7 +45,7 @@ def adopt(env: AgentEnv) -> None:
         )
     run = RunDir(Path(env.run_dir))
     with contextlib.closing(StandIn(env, run)) as standin:
-        Courier(env, run, PATIENCE_S, aside=standin.address).fetch()
+        Courier(replace(env, head=standin.address), run, PATIENCE_S).fetch()
     layout.write_atomic(run.secret_file, env.secret + "\n", PRIVATE)
 
 

@@ -60,6 +60,7 @@ class Container:
     mounts: tuple[Mount, ...]
     limits: Limits | None = None
     published: int | None = None  # on 127.0.0.1
+    other_alias: str = ""  # its own system knows it by the first as itself alone
 
 
 def identity(run: RunDir) -> str:
@@ -155,7 +156,8 @@ def run_command(container: Container, run: RunDir, outside: Outside) -> tuple[st
     """What follows `docker` to start it in the background."""
     return (
         *("run", "--detach", f"--name={container.name}", f"--hostname={container.alias}"),
-        *(f"--network={network(run)}", f"--network-alias={container.alias}"),
+        f"--network={network(run)}",
+        *(f"--network-alias={a}" for a in (container.alias, container.other_alias) if a),
         f"--label={label(run)}",
         f"--label={contract.LABEL_ROLE}={container.role}",
         *((f"--user={outside.user}",) if outside.user else ()),

@@ -21,6 +21,7 @@ from evener.rundir.layout import RunDir
 OVERLAY_BYTES = 50  # an overlay's own headers, in each packet
 NOBODY = "65534:65534"  # files of a service are its own; who has this number owns nothing else
 TMP_BYTES = 2**30
+HEADS = "heads"  # the name in its network of whatever was a run's head
 ADOPTION = "adoption"  # of a run that has lost its home
 MTU_OPTION = "com.docker.network.driver.mtu"
 
@@ -56,8 +57,8 @@ def head_of(plan: Plan, run: RunDir, outside: Outside) -> Container:
 def watchful_head_of(plan: Plan, run: RunDir, outside: Outside) -> Container:
     """It looks whether another manager has adopted the run."""
     head = head_of(plan, run, outside)
-    alias = {f"{contract.PREFIX}ALIAS": f"{head.alias}:{contract.HEAD_PORT}"}
-    return replace(head, env={**head.env, **alias})
+    alias = {f"{contract.PREFIX}ALIAS": f"{HEADS}:{contract.HEAD_PORT}"}
+    return replace(head, env={**head.env, **alias}, other_alias=HEADS)
 
 
 def services(plan: Plan, run: RunDir, outside: Outside) -> Iterator[Service]:
