@@ -29,10 +29,11 @@ bench: setup
 	@failed=0; for b in exactness overhead scripts learning start faults head docker uneven pool mesh; do \
 	  $(BIN)/python benchmarks/$$b.py --quick || failed=1; done; exit $$failed
 
-# an hour of faults, then a million histories of membership: MINUTES and SEEDS for less
+# an hour of faults, then a million seeds of membership, which takes a processor seven hours: MINUTES
+# and SEEDS for less, FROM to go on with a later one
 soak: setup
 	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),60)
-	$(BIN)/python -m tests.membership $(SEEDS)
+	$(BIN)/python -m tests.membership $(or $(SEEDS),1000000) $(FROM)
 
 # pin what is installed here and tested; the build of torch is left to the machine
 constraints: setup
