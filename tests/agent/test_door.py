@@ -8,16 +8,21 @@ from pathlib import Path
 
 import pytest
 from tests.agent.rehearsal import SECRET, Intake
+from tests.placement.test_placement import job, machine
 
 from evener.agent import door as doors
 from evener.agent import revival
 from evener.agent.company import Company
 from evener.agent.door import door
+from evener.agent.naming import Names
 from evener.contract import AgentEnv
 from evener.errors import StartFailed
 from evener.events import Event, Record, RunEnded
+from evener.placement import plan_containers
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
+
+NAMES = Names(plan_containers(job(workers=2), machine()), "a01")
 
 
 def told(listen: str, head: str) -> AgentEnv:
@@ -43,7 +48,9 @@ def test_a_head_that_nobody_knows_is_waited_for_and_then_named(
 
 def test_a_head_that_cannot_say_is_asked_for_a_while_only() -> None:
     company, pace = Company("a00", (), 0.0), revival.Pace(again_s=0.05, known_s=0.1)
-    looking = revival.look_back(lambda: "127.0.0.1:1", "secret", company, lambda event: None, pace)
+    looking = revival.look_back(
+        lambda: "127.0.0.1:1", "secret", company, NAMES, lambda event: None, pace
+    )
     assert asyncio.run(looking) is None
 
 
@@ -56,7 +63,7 @@ def test_who_meets_nobody_is_held_while_others_train() -> None:
 
     async def look() -> revival.Past | None:
         looking = asyncio.create_task(
-            revival.look_back(lambda: intake.address, SECRET, company, told.append, pace)
+            revival.look_back(lambda: intake.address, SECRET, company, NAMES, told.append, pace)
         )
         while len(told) == 0:
             intake.state = {**intake.state, "step": intake.state["step"] + 1}
@@ -69,7 +76,7 @@ def test_who_meets_nobody_is_held_while_others_train() -> None:
         past = asyncio.run(look())
     assert past is not None
     assert past.step > 0
-    assert ["firewall" in str(event) for event in told] == [True]
+    assert ["machine-1 reaches none" in str(event) for event in told] == [True]
 
 
 def test_one_that_is_started_again_after_the_end_finds_it_in_the_record(tmp_path: Path) -> None:

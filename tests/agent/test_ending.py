@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
 import pytest
+from tests.placement.test_placement import job, machine
 
 from evener import errors
 from evener.agent import deaths, ending
 from evener.agent.environment import rank_environment
+from evener.agent.naming import Names
 from evener.agent.translate import Over
 from evener.contract import RankEnv, from_environ
 from evener.membership.generation import Ballot, Generation, Member
 from evener.orders import Done
+from evener.placement import plan_containers
 
+PLAN = plan_containers(job(workers=3), machine())
 ENDS = (Over("a00", "stopped", 3), Over("a01", "finished", 9), Over("a02", "failed", 5))
 
 
@@ -58,13 +63,21 @@ def test_who_had_no_rank_in_the_group_waits_for_those_who_had(
     assert not ending.known_elsewhere(over, None, alive)
 
 
+def lost(before: Generation | None, after: Generation, alive: Sequence[str], me: str) -> list[int]:
+    found = ending.lost_with_agents(before, after, alive, Names(PLAN, me))
+    assert [e.reason for e in found] == [
+        f"its agent {e.agent} (machine-{e.rank}) is gone" for e in found
+    ]
+    return [e.rank for e in found]
+
+
 def test_ranks_that_are_parked_are_not_lost() -> None:
     members = tuple(Member(f"a0{i}", i, 0, "h", 1) for i in range(3))
     before = Generation(Ballot(1, "a00"), members, 4, 0)
     after = Generation(Ballot(2, "a00"), members[:1], 4, 0, parked=members[1:2])
-    assert [e.rank for e in ending.lost_with_agents(before, after, ["a00"], "a00")] == [2]
-    assert ending.lost_with_agents(before, after, ["a01"], "a01") == []
-    assert ending.lost_with_agents(before, after, ["a00", "a02"], "a00") == []  # it lives
+    assert lost(before, after, ["a00"], "a00") == [2]
+    assert lost(before, after, ["a01"], "a01") == []
+    assert lost(before, after, ["a00", "a02"], "a00") == []  # it lives
 
 
 def test_one_rank_that_finished_means_all_did() -> None:
@@ -86,10 +99,10 @@ def test_ranks_of_a_lost_agent_are_reported_by_the_lowest_left() -> None:
     before = Generation(Ballot(1, "a00"), members, 4, 0)
     after = Generation(Ballot(2, "a01"), members[1:], 4, 0)
     left = ["a01", "a02"]
-    assert [e.rank for e in ending.lost_with_agents(before, after, left, "a01")] == [0]
-    assert ending.lost_with_agents(before, after, left, "a02") == []
-    assert ending.lost_with_agents(None, after, left, "a01") == []
-    assert ending.lost_with_agents(after, before, left, "a00") == []
+    assert lost(before, after, left, "a01") == [0]
+    assert lost(before, after, left, "a02") == []
+    assert lost(None, after, left, "a01") == []
+    assert lost(after, before, left, "a00") == []
 
 
 def test_a_run_out_of_memory_says_so() -> None:

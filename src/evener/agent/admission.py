@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evener import versions
+from evener.agent.naming import Names
 from evener.errors import EvenerError, VersionsDiffer
 from evener.placement import Plan
 from evener.versions import Versions
@@ -39,10 +40,10 @@ class Admission:
 
     def __init__(self, plan: Plan, me: str, own: Versions) -> None:
         self._me, self._own = me, own
-        self._machines = {a.agent: a.machine for a in plan.agents}  # the names that people know
+        self.names = Names(plan, me)
 
     def hello(self, *, trains: bool, leads: bool) -> Frame:
-        own = versions.greeting(self._own)
+        own = {"machine": self.names.machine(self._me), **versions.greeting(self._own)}
         return {"role": "agent", "agent": self._me, "trains": trains, "leads": leads, **own}
 
     def judge(self, said: Frame, heard: Frame) -> Refusal | bool:
@@ -51,6 +52,7 @@ class Admission:
         False without a refusal: who decides has not been met by both of us yet.
         """
         me, other = _caller(said), _caller(heard)
+        self.names.learn(other.agent, heard.get("machine"))
         if not versions.differing(me.versions, other.versions):
             return True
         if me.trains == other.trains:
@@ -70,7 +72,7 @@ class Admission:
         return VersionsDiffer(
             f"a rank of agent {self._me} imported {versions.named(rank, packages)}, but "
             f"{versions.named(self._own, packages)} is what is installed",
-            where=self._machine(self._me),
+            where=self.names.machine(self._me),
             fix="look for a second copy on PYTHONPATH, or install anew (in a container: build the "
             "image anew)",
         )
@@ -78,18 +80,16 @@ class Admission:
     def _refusal(self, refused: _Caller, by: _Caller) -> EvenerError:
         packages = versions.differing(refused.versions, by.versions)
         here, there = (
-            f"agent {c.agent} ({self._machine(c.agent)}) has {versions.named(c.versions, packages)}"
+            f"agent {c.agent} ({self.names.machine(c.agent)}) has "
+            f"{versions.named(c.versions, packages)}"
             for c in (refused, by)
         )
         return VersionsDiffer(
             f"{here}, {there}: they cannot train together",
-            where=self._machine(refused.agent),
+            where=self.names.machine(refused.agent),
             fix=f"install {versions.named(by.versions, packages)} there (in a container: build the "
             "image anew), then start it again",
         )
-
-    def _machine(self, agent: str) -> str:
-        return self._machines.get(agent, "a machine that is not in the plan")
 
 
 def _caller(hello: Frame) -> _Caller:

@@ -46,8 +46,7 @@ from evener.wire.frames import Frame, FrameError
 log = logging.getLogger(__name__)
 
 ANNOUNCE_S = 0.5
-PART_S = 10.0  # for ranks that are done to write their last words and end
-KILLED_S = 5.0
+PART_S, KILLED_S = 10.0, 5.0  # for ranks that are done to write their last words and end
 RECORD_S = 60.0  # for a lower agent to end its ranks too and to record the end
 FLUSH_S = 5.0  # for the head to take the last events; the spool keeps what it does not
 
@@ -106,7 +105,8 @@ class Agent:
         told = env.agent, run, self._programs.prepare, self._plan.env, sink.put
         spawn(errands.prepare_data(*told), self._prepared)
         if env.revived:
-            spawn(look_back(sink.address, env.secret, self._company, sink.put), self._remember)
+            asked = sink.address, env.secret, self._company, self._admission.names, sink.put
+            spawn(look_back(*asked), self._remember)
 
     def _make_crew(self) -> Crew:
         letters, ended = self._peers.broadcast, self._child_ended
@@ -143,13 +143,13 @@ class Agent:
                     self._crew.halt(ballot, urgent)
                 case words.FormRanks(generation):
                     self._crew.form(generation)
-                case words.LeftOut():
-                    self._sink.put(translate.left_out(output))
+                case words.LeftOut() | words.Rests():
+                    self._sink.put(self._admission.names.told(output))
         before, self._generation = self._generation, self._membership.current
         self._standin.joined(self._generation, self._peers.doors)
-        alive, me = self._membership.alive, self._env.agent
+        alive, names = self._membership.alive, self._admission.names
         if before is not self._generation and not self._departure.together:  # where none is lost
-            for lost in ending.lost_with_agents(before, self._generation, alive, me):
+            for lost in ending.lost_with_agents(before, self._generation, alive, names):
                 self._sink.put(lost)
 
     # --------------------------------------------------------------------- who speaks to us
@@ -215,7 +215,7 @@ class Agent:
     def _refused(self, error: EvenerError) -> None:
         """The run goes on without this agent. It says so itself: once, whoever refused it."""
         if not (self._left or self._over):
-            self._sink.put(ending.goes_on_without(self._env.agent, error))
+            self._sink.put(ending.goes_on_without(self._admission.names, error))
         self._leave(Left(error))
 
     def _turn_away(self, agent: str, error: EvenerError) -> None:
@@ -307,7 +307,7 @@ class Agent:
         """Unless the run ends anyway."""
         if not (self._over or self._theirs or self._crew.stopping):
             if news := self._departure.begin(time.monotonic(), returns=returns):
-                self._sink.put(Alert("note", news))
+                self._sink.put(Alert("note", f"{self._admission.names.of(self._env.agent)} {news}"))
                 self._peers.broadcast(Away(self._env.agent))
             self._depart(time.monotonic())
 

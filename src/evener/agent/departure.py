@@ -32,12 +32,13 @@ class Departure:
         self.returns = False
 
     def begin(self, now: float, *, returns: bool) -> str:
-        """What the others are to know; nothing new the second time, which ends the waiting."""
+        """What the others are to know of its machine; nothing new the second time, which ends the
+        waiting."""
         known, self.returns = self._me in self._going, returns
         self._going.add(self._me)
         self._leave_at = now if known else now + TOGETHER_S
         what = AWAY if returns else GONE
-        return "" if known else f"the machine of agent {self._me} goes away ({what})"
+        return "" if known else f"goes away ({what})"
 
     def call_off(self) -> None:
         """The run ends: that comes first."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from evener import errors
+from evener.agent.naming import Names
 from evener.agent.translate import Over
 from evener.errors import EvenerError
 from evener.events import Alert, RankLost, RunEnded
@@ -93,9 +94,9 @@ def others_train(current: Generation | None, alive: Iterable[str], me: str) -> b
     return current is not None and not {*current.agents}.isdisjoint({*alive} - {me})
 
 
-def goes_on_without(me: str, error: EvenerError) -> Alert:
+def goes_on_without(names: Names, error: EvenerError) -> Alert:
     """What the others are told of an agent that cannot train with them."""
-    who = "" if f"agent {me} " in error.what else f"agent {me} cannot train: "
+    who = "" if f"agent {names.me} " in error.what else f"{names.full(names.me)} cannot train: "
     where = f" ({error.where})" if error.where and who else ""
     return Alert("warning", f"{who}{error.what}{where}; the run goes on without it")
 
@@ -108,15 +109,15 @@ def own_failure(error: BaseException) -> EvenerError:
 
 
 def lost_with_agents(
-    before: Generation | None, after: Generation | None, alive: Iterable[str], me: str
+    before: Generation | None, after: Generation | None, alive: Iterable[str], names: Names
 ) -> list[RankLost]:
     """Ranks whose agent fell out of the group: they have nobody else to report them. An agent that
     lives, without a rank at the moment, reports itself."""
-    if before is None or after is None or me != after.agents[0]:
+    if before is None or after is None or names.me != after.agents[0]:
         return []
     here = {m.agent for m in (*after.members, *after.parked)} | {*alive}
     return [
-        RankLost(m.agent, m.rank, f"its agent {m.agent} is gone")
+        RankLost(m.agent, m.rank, f"its {names.full(m.agent)} is gone")
         for m in before.members
         if m.agent not in here
     ]

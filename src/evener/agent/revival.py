@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from evener import errors
 from evener.agent.company import Company
+from evener.agent.naming import Names
 from evener.events import Alert, Event
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
@@ -22,7 +23,7 @@ from evener.wire.asking import Asking, understood
 log = logging.getLogger(__name__)
 
 ASK_S = 2.0
-ALONE = "reaches none of those that train, nor they it: it waits (a firewall on its machine?)"
+ALONE = "reaches none of those that train, nor they it: it waits (a firewall there?)"
 STILL_S = 10.0  # without a step: nobody trains
 LONE_S = 90.0  # at the start of a run: others begin without those that are missing before that
 STATE_PATH = "/v1/state"
@@ -65,6 +66,7 @@ async def look_back(
     head: Callable[[], str],
     secret: str,
     company: Company,
+    names: Names,
     say: Callable[[Event], None],
     pace: Pace = USUAL,
 ) -> Past | None:
@@ -85,7 +87,7 @@ async def look_back(
             since = time.monotonic()
             if not told and since - began > pace.alone_s:
                 told = True
-                say(Alert("warning", f"agent {company.me} {ALONE}"))
+                say(Alert("warning", f"{names.of(names.me)} {ALONE}"))
         elif time.monotonic() - since > limit_s:
             break
         past = now or past

@@ -13,7 +13,6 @@ from typing import Any
 from evener import orders
 from evener.config.schema import Membership as MembershipConfig
 from evener.errors import EvenerError
-from evener.events import Alert
 from evener.membership import words
 from evener.membership.generation import Ballot
 from evener.membership.words import Message
@@ -131,15 +130,6 @@ def settings(config: MembershipConfig) -> words.Settings:
         join_s=config.join_s,
         halt_s=config.halt_s,
         minority_waits=config.on_partition == "wait",
-    )
-
-
-def left_out(word: words.LeftOut) -> Alert:
-    others = " and ".join(word.others)
-    return Alert(
-        "warning",
-        f"machine {word.agent} is left out while it and {others} do not hear each other; "
-        "a firewall or a route between them may be why",
     )
 
 

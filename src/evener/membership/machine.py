@@ -54,7 +54,7 @@ class Membership:
         self._highest = 0  # of all ballot numbers seen
         self._strangers = Strangers()
         self._left_out: dict[str, tuple[str, ...]] = {}  # of the last ballot that we decided
-        self._callers = Callers()
+        self._callers = Callers(settings.dead_s)
         self._pleaded: tuple[str, bool] | None = None
         self._pleaded_at = now
         self._beat_at = now
@@ -211,7 +211,7 @@ class Membership:
         elif self.leader != self._me:
             return
         elif self._round is None:
-            if plea.urgent or self._may_join(plea.sender):
+            if self._callers.urges(plea, self._now) or self._may_join(plea.sender):
                 self._lead(plea.urgent)
         elif plea.urgent and not self._round.urgent:
             self._make_urgent()
@@ -375,7 +375,7 @@ class Membership:
         if opened.left_out != self._left_out:
             self._left_out = opened.left_out
             self._out.extend(words.LeftOut(a, others) for a, others in opened.left_out.items())
-        self._callers.decided(opened.readys, self._now)
+        self._out.extend(self._callers.decided(opened.readys, self._now))
         self._accept(generation)
 
     # -------------------------------------------------------------------------------- speech

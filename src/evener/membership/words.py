@@ -243,7 +243,16 @@ class LeftOut:
     others: tuple[str, ...]
 
 
-Output = Send | HaltRanks | FormRanks | LeftOut
+@dataclass(frozen=True, slots=True)
+class Rests:
+    """Tell the user: `agent` fell out so many times soon after it was let in, and waits now."""
+
+    agent: str
+    falls: int
+    for_s: float
+
+
+Output = Send | HaltRanks | FormRanks | LeftOut | Rests
 
 
 @dataclass(frozen=True, slots=True)
