@@ -158,18 +158,28 @@ class SwarmLauncher(DockerLauncher):
         running = {task.service for task in tasks if task.state == "Running"}
         lost = {t.service: t for t in tasks if t.failed and t.service not in running}
         self._joined.difference_update(running | {*lost})
-        plan = placement.from_dict(layout.read_json(run.plan_file))
-        for service, task in lost.items():
-            freight = self._freight(run, [task], self._as_started(run, plan).image)
-            if freight is None:
+        lacking = [t for t in lost.values() if self._freight(run, [t], "") is not None]
+        for task in lost.values():
+            if task not in lacking:
                 self._tell_of(run, self._refused(run, [task]))
-                continue
+        if lacking:
+            plan = placement.from_dict(layout.read_json(run.plan_file))
+            self._supply(run, self._as_started(run, plan).image, lacking)
+
+    def _supply(self, run: RunDir, image: str, lacking: list[Task]) -> None:
+        """All at once: to send it, the whole of it is written down first. Where one machine cannot
+        take it, the others get it all the same."""
+        while lacking:
             try:
-                self._bring(freight, [task])
+                if freight := self._freight(run, lacking, image):
+                    self._bring(freight, lacking)
+                break
             except errors.ImageMissing as error:
                 self._tell_of(run, error)
-                continue
-            self.engine.call("service", "update", "--force", "--detach", service)
+                left = [task for task in lacking if task.node != error.where]
+                lacking = left if len(left) < len(lacking) else []
+        for task in lacking:
+            self.engine.call("service", "update", "--force", "--detach", task.service)
 
     def _tell_of(self, run: RunDir, error: errors.EvenerError) -> None:
         self._tell(run, f"{error.what}; the run goes on without it. What helps: {error.fix}")
