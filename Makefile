@@ -26,7 +26,7 @@ check: setup
 	$(BIN)/lint-imports
 
 bench: setup
-	@failed=0; for b in exactness overhead scripts learning start faults head docker uneven pool mesh; do \
+	@failed=0; for b in exactness overhead scripts learning start faults head docker uneven swarm pool mesh; do \
 	  $(BIN)/python benchmarks/$$b.py --quick || failed=1; done; exit $$failed
 
 # an hour of faults, then a million seeds of membership, which takes a processor seven hours: MINUTES

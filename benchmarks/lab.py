@@ -53,7 +53,7 @@ def engine() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _held(wanted: str) -> Iterator[tuple[str, Callable[[str], float]]]:
+def _held(wanted: str) -> Iterator[tuple[str, Callable[[str], str]]]:
     """What the lab says of it once it is there, and how to tell it more. It is held as long as this
     block."""
     with subprocess.Popen(
@@ -70,13 +70,13 @@ def _held(wanted: str) -> Iterator[tuple[str, Callable[[str], float]]]:
         assert own.stderr is not None
         stdin, stdout = own.stdin, own.stdout
 
-        def tell(line: str) -> float:
+        def tell(line: str) -> str:
             stdin.write(line + "\n")
             stdin.flush()
             answer = stdout.readline()
             if not answer:
                 raise MeasureError(f"the lab could not: {line}")
-            return float(answer)
+            return answer
 
         said = own.stdout.readline().strip()
         if not said:
@@ -93,17 +93,21 @@ def _held(wanted: str) -> Iterator[tuple[str, Callable[[str], float]]]:
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
-    """A Swarm of three engines; `inside` runs a command in the network of its manager."""
+    """A Swarm of three engines, its manager first: where docker commands reach each, and the words
+    that run a command in its network."""
 
-    inside: tuple[str, ...]
-    _tell: Callable[[str], float]
+    hosts: tuple[str, ...]
+    insides: tuple[tuple[str, ...], ...]
+    _tell: Callable[[str], str]
 
-    def give(self, image: str) -> None:
-        self._tell(f"give {image}")
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """The manager's."""
+        return self.insides[0]
 
     def kill(self, number: int) -> float:
         """The engine and all that runs on it, at once. Returns when."""
-        return self._tell(f"kill {number}")
+        return float(self._tell(f"kill {number}"))
 
     def start(self, number: int) -> None:
         self._tell(f"start {number}")
@@ -114,23 +118,25 @@ class Swarm:
 
     def join(self, number: int) -> float:
         """It joins. Returns when it began to."""
-        return self._tell(f"join {number}")
+        return float(self._tell(f"join {number}"))
 
 
 @contextlib.contextmanager
-def swarm() -> Iterator[Swarm]:
-    """A Swarm for every docker command in here, and for those of evener."""
-    with _held("swarm") as (said, tell):
-        told = json.loads(said)
-        os.environ["DOCKER_HOST"] = told["host"]
+def swarm(prepare: Callable[[], object]) -> Iterator[Swarm]:
+    """A Swarm for every docker command in here, and for those of evener. `prepare` is done with its
+    manager alone: the others get the images that it has then."""
+    with _held("swarm") as (host, tell):
+        os.environ["DOCKER_HOST"] = host
         try:
-            yield Swarm(tuple(told["inside"]), tell)
+            prepare()
+            told = json.loads(tell("others"))
+            yield Swarm(tuple(told["hosts"]), tuple(map(tuple, told["insides"])), tell)
         finally:
             del os.environ["DOCKER_HOST"]
 
 
 @contextlib.contextmanager
-def networks() -> Iterator[tuple[list[list[str]], Callable[[str], float]]]:
+def networks() -> Iterator[tuple[list[list[str]], Callable[[str], str]]]:
     """Words that run a command in each: the head's, one beside it, two behind routers. And how to
     say `udp N passes|stops` and `rate MBIT`."""
     with _held("networks") as (said, tell):
@@ -155,3 +161,8 @@ def about_engine(trials: Trials) -> str:
 
 def docker(trials: Trials, *arguments: str) -> str:
     return harness.run(["docker", *arguments], cwd=trials.folder)
+
+
+def asked(*arguments: str) -> str:
+    """What docker says in one line."""
+    return harness.run(["docker", *arguments], cwd=harness.ROOT).strip()

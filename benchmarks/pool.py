@@ -70,27 +70,24 @@ def measure(settings: Settings) -> Iterator[Case]:
 
 
 class Machines:
-    """Machine 0 has the pool. `inside` comes before a machine's commands, where each is in a
-    network of its own."""
+    """Machine 0 has the pool, made by `evener up UP`. `inside` comes before a machine's commands,
+    where each is in a network of its own."""
 
-    def __init__(self, folder: Path, inside: Sequence[Sequence[str]] = ()) -> None:
+    def __init__(
+        self, folder: Path, inside: Sequence[Sequence[str]] = (), up: Sequence[str] = ()
+    ) -> None:
         self.folder, self._inside = folder, inside
-        alone = () if inside else ("--address", contract.LOOPBACK)
-        told = self.evener(0, "up", *alone, "--no-announce", "--uses", "1000")
+        up = up or (() if inside else ("--address", contract.LOOPBACK))
+        told = self.evener(0, "up", *up, "--no-announce", "--uses", "1000")
         found = re.search(r"evener join (\S+)", told)
         if found is None:
             raise MeasureError(told)
         self.code = found[1]
 
     def evener(self, machine: int, *words: str) -> str:
-        own = self.folder / str(machine)
-        env = contract.inherited_environ() | {
-            "PYTHONPATH": str(harness.ROOT / "src"),
-            "XDG_STATE_HOME": str(own),
-            contract.CACHE_VARIABLE: str(own / "cache"),
-        }
+        env = contract.inherited_environ() | {"PYTHONPATH": str(harness.ROOT / "src")}
         done = subprocess.run(
-            [*self.before(machine), sys.executable, "-m", "evener", *words],
+            [*self.on(machine), sys.executable, "-m", "evener", *words],
             cwd=self.folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=PATIENCE_S, check=False,
         )  # fmt: skip
@@ -110,11 +107,17 @@ class Machines:
     def before(self, machine: int) -> Sequence[str]:
         return self._inside[machine] if self._inside else ()
 
+    def on(self, machine: int) -> Sequence[str]:
+        """Before a command that is to be of that machine: with its network, and its state."""
+        own = self.folder / str(machine)
+        kept = (f"XDG_STATE_HOME={own}", f"{contract.CACHE_VARIABLE}={own}/cache")
+        return (*self.before(machine), "env", *kept)
+
 
 @contextmanager
-def pool_of(inside: Sequence[Sequence[str]] = ()) -> Iterator[Machines]:
+def pool_of(inside: Sequence[Sequence[str]] = (), up: Sequence[str] = ()) -> Iterator[Machines]:
     with tempfile.TemporaryDirectory() as folder:
-        machines = Machines(Path(folder), inside)
+        machines = Machines(Path(folder), inside, up)
         try:
             yield machines
         finally:

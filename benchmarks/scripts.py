@@ -12,11 +12,12 @@ joins takes part. That needs root on Linux.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,10 +102,7 @@ def _uneven(settings: Settings) -> Case:
 
 def _on_a_swarm(settings: Settings) -> Iterator[Case]:
     times = QUICK_TIMES if settings.quick else TIMES
-    with lab.swarm() as swarm, Trials(swarm.inside) as trials:
-        shutil.copy(SCRIPT, trials.folder / "train.py")
-        trials.write("script.toml", jobs.DDP + lab.image_table())
-        swarm.give(lab.build(trials, "script.toml"))
+    with lab.swarm(_build) as swarm, _with_script(swarm.inside) as trials:
         run = trials.start("script.toml", on="swarm")
         if settings.wants("lost"):
             yield _lost("lost", [_gap(run, swarm, (LAST, ANOTHER)[n % 2]) for n in range(times)])
@@ -114,6 +112,19 @@ def _on_a_swarm(settings: Settings) -> Iterator[Case]:
         if settings.wants("joined"):
             taken = harness.spread([_join_s(trials, swarm) for _ in range(times)])
             yield Case("joined", taken.median, JOINED_S, "s", sides={"s": taken})
+
+
+def _build() -> None:
+    with _with_script() as trials:
+        lab.build(trials, "script.toml")
+
+
+@contextlib.contextmanager
+def _with_script(inside: Sequence[str] = ()) -> Iterator[Trials]:
+    with Trials(inside) as trials:
+        shutil.copy(SCRIPT, trials.folder / "train.py")
+        trials.write("script.toml", jobs.DDP + lab.image_table())
+        yield trials
 
 
 def _lost(name: str, gaps: list[tuple[float, float]]) -> Case:

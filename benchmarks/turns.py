@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import harness
@@ -29,6 +30,7 @@ from trial import Trials
 EDGE_S = 0.3  # of a turn's begin that is not looked at: it has the others' freezing in it
 LEAST_STEPS = 2  # of a turn
 LONGEST, LOOK_S = 10, 0.5  # a turn takes at most so many times its span
+HOME_S = 4.0  # in which ledgers come from machines with disks of their own
 START_S = 900.0  # a rank with a fifth of a processor warms up slowly
 
 
@@ -59,14 +61,19 @@ class Side:
 
 
 def step_s(
-    trials: Trials, starts: Mapping[str, Callable[[], RunDir]], pattern: Pattern
+    trials: Trials,
+    starts: Mapping[str, Callable[[], RunDir]],
+    pattern: Pattern,
+    roots: Callable[[RunDir], list[int]] | None = None,
 ) -> dict[str, list[float]]:
     """Seconds of a typical step of each side, turn by turn. `starts` start runs that go on and
-    come back at once."""
+    come back at once; `roots` tells the processes of one that is not on one engine alone."""
     sides: dict[str, Side] = {}
+    roots = roots or partial(roots_of, trials)
 
     def begin(name: str) -> None:
-        sides[name] = _warmed(trials, starts[name](), pattern)
+        run = _warmed(starts[name](), pattern)
+        sides[name] = Side(run, roots(run))
         sides[name].freeze()
 
     try:
@@ -78,6 +85,7 @@ def step_s(
     finally:
         for side in sides.values():
             side.thaw()
+    time.sleep(HOME_S)
     taken = {name: _typical(sides[name]) for name in starts}
     for side in sides.values():
         trials.end(side.run)
@@ -96,12 +104,12 @@ def _move(side: Side, span_s: float) -> None:
     side.freeze()
 
 
-def _warmed(trials: Trials, run: RunDir, pattern: Pattern) -> Side:
+def _warmed(run: RunDir, pattern: Pattern) -> RunDir:
     """The run, when it trains as it will."""
     ready = time.monotonic() + pattern.warm_s
     while time.monotonic() < ready + START_S:
         if len(commits(run)) >= pattern.warm_steps and time.monotonic() > ready:
-            return Side(run, _roots(trials, run))
+            return run
         time.sleep(0.2)
     raise harness.MeasureError(f"{run.name} does not train")
 
@@ -131,15 +139,21 @@ def _median(run: RunDir, times: Sequence[float], span: tuple[float, float]) -> f
 # ------------------------------------------------------------------------------- freezing
 
 
-def _roots(trials: Trials, run: RunDir) -> list[int]:
-    """The processes that the run was started as. An engine is on this machine, so that those in
-    its containers are seen here too; its own `pause` gives up on one that is short of processor."""
+def roots_of(trials: Trials, run: RunDir) -> list[int]:
+    """The processes that the run was started as, or those of its containers."""
     handle = base.read_handle(run)
     if handle is not None and handle.processes:
         return [process.pid for process in handle.processes]
+    return contained(trials, run)
+
+
+def contained(trials: Trials, run: RunDir, *engine: str) -> list[int]:
+    """Of the run's containers on an engine. That is on this machine, so that processes in them are
+    seen here too; its own `pause` gives up on one that is short of processor."""
     label = f"label={contract.LABEL_RUN}={containers.identity(run)}"
-    names = lab.docker(trials, "ps", "--quiet", "--filter", label).split()
-    return [int(pid) for pid in lab.docker(trials, "inspect", "-f={{.State.Pid}}", *names).split()]
+    names = lab.docker(trials, *engine, "ps", "--quiet", "--filter", label).split()
+    asked = ("inspect", "--format={{.State.Pid}}", *names)
+    return [int(pid) for pid in lab.docker(trials, *engine, *asked).split()] if names else []
 
 
 def signal_all(roots: Sequence[int], number: signal.Signals) -> None:

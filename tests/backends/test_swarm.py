@@ -15,7 +15,7 @@ import pytest
 from evener import contract
 from evener.config.schema import Image
 from evener.docker import Engine
-from evener.events import CheckpointHome, GenerationFormed, RankStarted
+from evener.events import Alert, CheckpointHome, GenerationFormed, RankStarted
 from evener.image import build
 from evener.image.build import Content
 from evener.rundir import checkpoints
@@ -63,6 +63,11 @@ def test_a_machine_that_is_cut_off_or_drained_is_left_behind_and_comes_back(
     machines.cut(2)
     train(0, 1)
     machines.heal(2)
+    train(0, 1, 2)
+    with machines.closed(1, 2):  # both reach the manager
+        train(0, 1)
+    named = "host2 is left out while it and host1 do not hear each other; 4789/udp"
+    assert any(e.text.startswith(named) for e in events(run, Alert))
     train(0, 1, 2)
     machines.docker(0, "node", "update", "--availability=drain", "host1")
     train(0, 2)

@@ -2,11 +2,13 @@
 
 `engine` prints the DOCKER_HOST of an engine, which lives until standard input ends; so it never
 outlives the program that asked for it. What it has built stays for the next one. `wheels` prints a
-folder of what goes into images. `swarm` prints, as JSON, the DOCKER_HOST of the manager of a Swarm
-of three engines and the words that run a command in its network; it obeys lines on standard input
-(`give IMAGE`, `kill N`, `start N`, `leave N`, `join N`) and answers each with the time when it did
-so. `networks` prints, as JSON, the words that run a command in each network (the head's, one beside
-it, two behind routers), and obeys `udp N passes|stops` and `rate MBIT`.
+folder of what goes into images. `swarm` prints the DOCKER_HOST of an engine, and waits for a line:
+the two others are made with the images that this one has by then. It answers, as JSON, with the
+DOCKER_HOSTs of all and the words that run a command in the network of each, the manager's first,
+and then obeys lines on standard input (`kill N`, `start N`, `leave N`, `join N`) and answers each
+with the time when it did so. `networks` prints, as JSON, the words that run a command in each
+network (the head's, one beside it, two behind routers), and obeys `udp N passes|stops` and `rate
+MBIT`.
 Where something cannot be had, the reason comes on standard error.
 """
 
@@ -42,22 +44,29 @@ def main(wanted: str) -> int:
 
 
 def _swarm() -> None:
-    with engine.daemon(DATA) as manager, swarm.swarm(manager, others=2) as made:
-        _say(json.dumps({"host": manager.host, "inside": manager.inside}))
-        for line in sys.stdin:
-            at = time.time()
-            match line.split():
-                case ["give", image]:
-                    made.give(image)
-                case ["kill", number]:
-                    at = made.engines[int(number)].lose_power()
-                case ["leave", number]:
-                    made.leave(int(number))
-                case ["join", number]:
-                    made.join(int(number))
-                case ["start", number]:
-                    made.engines[int(number)].start()
-            _say(str(at))
+    with engine.daemon(DATA) as manager:
+        _say(manager.host)
+        if not sys.stdin.readline():
+            return
+        with swarm.swarm(manager, others=2) as made:
+            hosts, insides = zip(*((each.host, each.inside) for each in made.engines), strict=True)
+            _say(json.dumps({"hosts": hosts, "insides": insides}))
+            for line in sys.stdin:
+                _say(str(_done(made, line.split())))
+
+
+def _done(made: swarm.Swarm, words: list[str]) -> float:
+    at = time.time()
+    match words:
+        case ["kill", number]:
+            at = made.engines[int(number)].lose_power()
+        case ["leave", number]:
+            made.leave(int(number))
+        case ["join", number]:
+            made.join(int(number))
+        case ["start", number]:
+            made.engines[int(number)].start()
+    return at
 
 
 def _networks() -> None:

@@ -11,7 +11,6 @@ import contextlib
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +19,7 @@ from tests.lab.engine import HOLDER, Daemon, _run, _unmount
 
 NET, FIRST = "10.78.0", 10
 GPU = "GPU-11111111-2222-3333-4444-555555555555"  # of the second machine, as it says
-REGISTRY_PORT = 5000
+REGISTRY_PORT, OVERLAY_PORT = 5000, 4789
 _REGISTRY = """\
 version: 0.1
 storage:
@@ -40,13 +39,6 @@ class Swarm:
 
     def docker(self, number: int, *arguments: str) -> str:
         return _run(["docker", "-H", self.engines[number].host, *arguments], limit_s=300)
-
-    def give(self, image: str) -> None:
-        """The manager's image, to all the others at once."""
-        held = f"docker -H {self.engines[0].host} save {image}"
-        commands = [f"{held} | docker -H {other.host} load -q" for other in self.engines[1:]]
-        with ThreadPoolExecutor(len(commands)) as pool:
-            list(pool.map(lambda words: _run(["sh", "-c", words], limit_s=300), commands))
 
     def join(self, number: int) -> None:
         token = self.docker(0, "swarm", "join-token", "--quiet", "worker").strip()
@@ -69,6 +61,18 @@ class Swarm:
     def heal(self, number: int) -> None:
         _in_network(self.switch, "ip", "link", "set", f"port{number}", "up")
 
+    @contextlib.contextmanager
+    def closed(self, number: int, other: int) -> Iterator[None]:
+        """What one of them sends through the overlay does not come to the other."""
+        rule = ("INPUT", "--source", f"{NET}.{FIRST + other}", "--protocol", "udp",
+                "--dport", str(OVERLAY_PORT), "--jump", "DROP")  # fmt: skip
+        network = self.engines[number].network
+        _in_network(network, "iptables", "--wait", "--insert", *rule)
+        try:
+            yield
+        finally:
+            _in_network(network, "iptables", "--wait", "--delete", *rule)
+
 
 def need_overlay() -> None:
     """Raises NoLab where this system has nothing that networks of a Swarm are made of."""
@@ -80,6 +84,7 @@ def need_overlay() -> None:
 def swarm(manager: Daemon, others: int) -> Iterator[Swarm]:
     with contextlib.ExitStack() as stack:
         made = Swarm([manager], stack.enter_context(_switch()))
+        _forget_another(made)
         _plug_in(made, 0, stack)
         for number in range(1, others + 1):
             gpu = [f"--node-generic-resource=NVIDIA-GPU={GPU}"] if number == 1 else []
@@ -90,6 +95,12 @@ def swarm(manager: Daemon, others: int) -> Iterator[Swarm]:
         for number in range(1, others + 1):
             made.join(number)
         yield made
+
+
+def _forget_another(made: Swarm) -> None:
+    """Which the manager was in when it was killed, if its images were kept."""
+    if made.docker(0, "info", "--format={{.Swarm.LocalNodeState}}").strip() != "inactive":
+        made.docker(0, "swarm", "leave", "--force")
 
 
 def _plug_in(made: Swarm, number: int, stack: contextlib.ExitStack) -> None:
