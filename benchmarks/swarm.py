@@ -33,7 +33,7 @@ START_S, KILLED_S, JOINED_S, STEP = 15.0, 3.0, 10.0, 1.25
 STARTS, QUICK_STARTS = 6, 2
 KILLS, QUICK_KILLS = 6, 1
 FULL = turns.Pattern(turns=20, span_s=3.0, warm_s=12.0, warm_steps=40)
-QUICK = turns.Pattern(turns=4, span_s=3.0, warm_s=12.0, warm_steps=40, at_once=True)
+QUICK = turns.Pattern(turns=3, span_s=3.0, warm_s=6.0, warm_steps=20, at_once=True)
 WAIT_S = 120.0
 EQUAL = ("local.device=cpu", "balance.policy=equal", "balance.park=false",
          "membership.standby=false")  # fmt: skip
