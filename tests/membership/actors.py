@@ -147,12 +147,14 @@ class Agent(Process):
     """An agent process around the real machine; it owns its ranks."""
 
     __slots__ = (
-        "current", "id", "machine", "numbers", "pending_ups", "promised", "ranks", "world",
+        "born_at", "current", "id", "machine", "numbers", "pending_ups", "promised", "ranks",
+        "world",
     )  # fmt: skip
 
     def __init__(self, world: World, id: str, numbers: Iterable[int], peers: Iterable[str]) -> None:
         super().__init__()
         self.world, self.id, self.numbers = world, id, tuple(numbers)
+        self.born_at = world.now
         self.pending_ups = 0
         self.ranks: dict[int, Rank] = {}
         self.machine = Membership(

@@ -30,8 +30,9 @@ class Lineage:
         self._ancestors: dict[Generation, tuple[Generation, ...]] = {}
         self._steppers: list[Generation] = []
 
-    def decided(self, generation: Generation, now: float) -> None:
-        self._decided_at.setdefault(generation, now)
+    def decided(self, generation: Generation, now: float) -> float:
+        """Returns when it first was."""
+        return self._decided_at.setdefault(generation, now)
 
     def died(self, agent: str, now: float) -> None:
         self._deaths.append((agent, now))

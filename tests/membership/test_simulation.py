@@ -34,6 +34,7 @@ PAST_PARKING = {
     "the only one who trained fell silent, and the parked waited": 103135,
     "the parked outvoted the others by a generation that never met": 306954,
     "one who had trained and one who was parked lost sight of the only one who trains": 105262,
+    "who had slept was told late what a leader had decided in the life before": 33551,
 }
 
 

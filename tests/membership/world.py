@@ -135,9 +135,12 @@ class World:
     # ------------------------------------------------------------------- generations, groups
 
     def register(self, generation: Generation) -> None:
-        """An agent started again may use a ballot of its past: nobody who was there is in it."""
-        self.lineage.decided(generation, self.now)
+        """An agent started again may use a ballot of its past: nobody who was there is in it. Who
+        was there and slept may hear of that past only now: it is of the agent's life before."""
+        decided_at = self.lineage.decided(generation, self.now)
         for agent in (self.agents[a] for a in generation.agents if a in self.agents):
+            if agent.born_at > decided_at:
+                continue
             known = agent.machine.current
             twice = known is not None and known.ballot == generation.ballot
             same = not twice or known == generation
