@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from evener.membership.generation import Generation
 
@@ -18,6 +18,8 @@ class Lineage:
       long enough;
     - a smaller side may go on once it hears that another agent has died, which had agreed to a
       generation of others meanwhile;
+    - who agreed to be left out, and is cut off before it hears of the decision, may go on with
+      others;
     - where all of a generation are dead, those who are left restore a checkpoint;
     - where a minority does not wait, any side goes on.
     """
@@ -29,10 +31,15 @@ class Lineage:
         self._deaths: list[tuple[str, float]] = []
         self._ancestors: dict[Generation, tuple[Generation, ...]] = {}
         self._steppers: list[Generation] = []
+        self._left_out: dict[Generation, frozenset[str]] = {}
 
     def decided(self, generation: Generation, now: float) -> float:
         """Returns when it first was."""
         return self._decided_at.setdefault(generation, now)
+
+    def left_out(self, generation: Generation, agents: Iterable[str]) -> None:
+        """Who was ready for it, and heard too few of its members."""
+        self._left_out[generation] = frozenset(agents)
 
     def died(self, agent: str, now: float) -> None:
         self._deaths.append((agent, now))
@@ -59,17 +66,41 @@ class Lineage:
         line, others = ((*self._ancestors[g], g) for g in (one, other))
         if not self._minority_waits or self._were_two(one, other):
             return True
-        common = [g for g in line if g in others]
-        if not common:
-            apart = self._began_apart((line[0], one), (others[0], other))
-            return self._may_begin_apart or self._left_to_one(line, others) or apart
-        fork = common[-1]
+        if not {*line}.isdisjoint(others):
+            return self._parted_fairly(line, others)
+        apart = self._began_apart((line[0], one), (others[0], other))
+        if self._may_begin_apart or self._left_to_one(line, others) or apart:
+            return True
+        line, others = self._with_given_up(line), self._with_given_up(others)
+        return not {*line}.isdisjoint(others) and self._parted_fairly(line, others)
+
+    def _with_given_up(self, line: tuple[Generation, ...]) -> tuple[Generation, ...]:
+        """With what was before the state that it began from: who parked, and found nobody else who
+        stands, has restored a checkpoint."""
+        root = line[0]
+        at = self._decided_at[root]
+        kin = (g for g in self._ancestors if not {*g.agents}.isdisjoint(root.agents))
+        before = [g for g in kin if self._decided_at[g] < at]
+        if root.step >= 0 or not before:
+            return line
+        last = max(before, key=self._decided_at.__getitem__)
+        return self._with_given_up((*self._ancestors[last], last, *line))
+
+    def _parted_fairly(self, line: tuple[Generation, ...], others: tuple[Generation, ...]) -> bool:
+        """Two that come of one."""
+        fork = [g for g in line if g in others][-1]
         lines = [(*rest[rest.index(fork) + 1 :], fork) for rest in (line, others)]
         if self._left_to_one(*lines):
             return True
         children = [rest[0] for rest in lines]
+        if self._was_left_out(*children) or self._was_left_out(*reversed(children)):
+            return True
         first, second = sorted(self._decided_at[g] for g in children)
         return len(self._living(fork, second)) <= 2 or self._died_between(fork, first, second)
+
+    def _was_left_out(self, one: Generation, other: Generation) -> bool:
+        """Whether somebody whose voice was counted for the one is in the other."""
+        return not self._left_out.get(one, frozenset()).isdisjoint(other.agents)
 
     def _began_apart(
         self, one: tuple[Generation, Generation], other: tuple[Generation, Generation]

@@ -22,6 +22,7 @@ PAST = {
     "a ballot of a former life was used again": 32021,
     "a generation of a former life was taken for the own": 345873,
     "a leader did not wait for its own ranks": 1834,
+    "who agreed to be left out never heard of it, and went on with others": 45938,
 }
 
 # The same, with ranks that are parked and come back.
@@ -35,6 +36,7 @@ PAST_PARKING = {
     "the parked outvoted the others by a generation that never met": 306954,
     "one who had trained and one who was parked lost sight of the only one who trains": 105262,
     "who had slept was told late what a leader had decided in the life before": 33551,
+    "one gave its state up alone, and others heard of a death of their generation": 47146,
 }
 
 
