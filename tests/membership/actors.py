@@ -215,7 +215,7 @@ class Agent(Process):
         generation = self.machine.current
         if generation is None or generation.ballot != opened.ballot:
             return
-        self.world.lineage.left_out(generation, opened.left_out)
+        self.world.lineage.stood_by(generation, {*opened.readys} - {*generation.agents})
         alive = (r for a, r in opened.readys.items() if a in self.machine.alive)
         standings = {s.member: s.parked for r in alive for s in r.standings}
         chosen = [standings[m] for m in generation.members]

@@ -18,8 +18,8 @@ class Lineage:
       long enough;
     - a smaller side may go on once it hears that another agent has died, which had agreed to a
       generation of others meanwhile;
-    - who agreed to be left out, and is cut off before it hears of the decision, may go on with
-      others;
+    - who agreed to stand by, left out or parked, and is cut off before it hears of the decision,
+      may go on with others;
     - where all of a generation are dead, those who are left restore a checkpoint;
     - where a minority does not wait, any side goes on.
     """
@@ -31,15 +31,15 @@ class Lineage:
         self._deaths: list[tuple[str, float]] = []
         self._ancestors: dict[Generation, tuple[Generation, ...]] = {}
         self._steppers: list[Generation] = []
-        self._left_out: dict[Generation, frozenset[str]] = {}
+        self._stood_by: dict[Generation, frozenset[str]] = {}
 
     def decided(self, generation: Generation, now: float) -> float:
         """Returns when it first was."""
         return self._decided_at.setdefault(generation, now)
 
-    def left_out(self, generation: Generation, agents: Iterable[str]) -> None:
-        """Who was ready for it, and heard too few of its members."""
-        self._left_out[generation] = frozenset(agents)
+    def stood_by(self, generation: Generation, agents: Iterable[str]) -> None:
+        """Who was ready for it and is not in it: left out, or with parked ranks alone."""
+        self._stood_by[generation] = frozenset(agents)
 
     def died(self, agent: str, now: float) -> None:
         self._deaths.append((agent, now))
@@ -93,14 +93,14 @@ class Lineage:
         if self._left_to_one(*lines):
             return True
         children = [rest[0] for rest in lines]
-        if self._was_left_out(*children) or self._was_left_out(*reversed(children)):
+        if self._lent_a_voice(*children) or self._lent_a_voice(*reversed(children)):
             return True
         first, second = sorted(self._decided_at[g] for g in children)
         return len(self._living(fork, second)) <= 2 or self._died_between(fork, first, second)
 
-    def _was_left_out(self, one: Generation, other: Generation) -> bool:
+    def _lent_a_voice(self, one: Generation, other: Generation) -> bool:
         """Whether somebody whose voice was counted for the one is in the other."""
-        return not self._left_out.get(one, frozenset()).isdisjoint(other.agents)
+        return not self._stood_by.get(one, frozenset()).isdisjoint(other.agents)
 
     def _began_apart(
         self, one: tuple[Generation, Generation], other: tuple[Generation, Generation]

@@ -36,6 +36,7 @@ PAST_PARKING = {
     "the parked outvoted the others by a generation that never met": 306954,
     "one who had trained and one who was parked lost sight of the only one who trains": 105262,
     "who had slept was told late what a leader had decided in the life before": 33551,
+    "parked ones agreed to one generation, never heard of it, and formed another": 58204,
     "one gave its state up alone, and others heard of a death of their generation": 47146,
 }
 
