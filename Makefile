@@ -35,11 +35,13 @@ soak: setup
 	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),60)
 	$(BIN)/python -m tests.membership $(or $(SEEDS),1000000) $(FROM)
 
-# pin what is installed here and tested; the build of torch is left to the machine
+# pin what is installed here and tested, and of that in images what they need; the build of torch is
+# left to the machine
 constraints: setup
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable | \
 	  grep -v -E '^(evener|pip|wheel)==| @ ' | sed 's/+.*//'; } > constraints.new
-	@mv constraints.new constraints.txt && cp constraints.txt src/evener/image/pins.txt
+	@mv constraints.new constraints.txt
+	@$(BIN)/python -m tests.image.pinned > pins.new && mv pins.new src/evener/image/pins.txt
 
 setup: .venv/.ready
 

@@ -33,8 +33,9 @@ SESSION = uuid.uuid4().hex
 # pytest rewrites the first between a test and its teardown; torch sets the second when its first
 # optimizer makes it import its compiler.
 OWN_CHANGES = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")
-# A thread of a library that Python only learnt of (autograd's workers) lives with the process.
-KNOWN_THREADS = ("Dummy-",)
+# A thread of a library that Python only learnt of (autograd's workers) lives with the process, as
+# does the one that looks after progress bars.
+KNOWN_THREADS = ("Dummy-", "tqdm_monitor")
 # Gloo may hold on to a broken group for as long as a collective may take; see rank.group. While
 # one is held, nobody can tell its sockets from a test's.
 HELD_GROUP = "group that did not let go"

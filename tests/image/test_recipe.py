@@ -10,7 +10,7 @@ from evener import errors
 from evener.config.schema import Image
 from evener.image import recipe
 from evener.image.build import PINS, Content, recipes
-from tests import leaks
+from tests.image import pinned
 
 PLAIN = """\
 # Python's environment is made in a stage of its own: wheels do not stay in the image.
@@ -78,5 +78,10 @@ def test_a_folder_without_wheels_is_said_with_how_to_fill_it(tmp_path: Path) -> 
     assert "pip download" in caught.value.fix
 
 
-def test_images_get_the_versions_that_are_tested() -> None:
-    assert PINS.read_text() == (leaks.ROOT / "constraints.txt").read_text()
+def test_images_get_the_versions_that_are_tested_and_no_pins_but_those() -> None:
+    """They hold for what a script asks for too."""
+    pins = {line for line in PINS.read_text("utf-8").splitlines() if not line.startswith("#")}
+    names = {line.partition("==")[0] for line in pins}
+    assert pins <= {*pinned.TESTED.read_text("utf-8").splitlines()}
+    assert names >= {*recipe.PACKAGES}
+    assert not names & {"transformers", "tensorboard", "pytest"}
