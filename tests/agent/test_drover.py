@@ -227,7 +227,10 @@ def test_a_start_takes_processes_that_are_warm_and_has_others_made(tmp_path: Pat
     stage.drover.begin()
     stage.drover.data_ready()
     assert stage.of(words.RankUp) == []  # those who train are not halted for one that is cold
-    made[0].ready = made[1].ready = True
+    made[0].ready = True
+    stage.tick()
+    assert stage.of(words.RankUp) == []  # nor twice, for one after the other
+    made[1].ready = True
     stage.tick()
     stage.mine = [up.member for up in stage.of(words.RankUp)]
     stage.form(1)

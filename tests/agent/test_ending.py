@@ -59,8 +59,13 @@ def test_who_had_no_rank_in_the_group_waits_for_those_who_had(
     over: Over, alive: tuple[str, ...], waits: bool
 ) -> None:
     trains = Generation(Ballot(1, "a00"), (Member("a01", 1, 0, "h", 1),), 4, 0)
-    assert ending.known_elsewhere(over, trains, alive) is waits
-    assert not ending.known_elsewhere(over, None, alive)
+    assert ending.known_elsewhere(over, trains, alive, None) is waits
+    assert not ending.known_elsewhere(over, None, alive, None)
+
+
+def test_who_is_in_no_group_yet_leaves_it_to_those_who_train() -> None:
+    assert ending.known_elsewhere(Over("a00", "stopped", 0), None, ("a00", "a01"), True)
+    assert not ending.known_elsewhere(Over("a00", "failed", 0), None, ("a00", "a01"), True)
 
 
 def lost(before: Generation | None, after: Generation, alive: Sequence[str], me: str) -> list[int]:

@@ -218,6 +218,47 @@ def test_a_start_that_failed_is_not_tried_in_two_places() -> None:
     assert bench.members() == (A0, B1)
 
 
+def back_as_leader(bench: Bench) -> None:
+    """The first agent has started anew, and is heard; its rank is not up yet."""
+    bench.add("a")
+    bench.asked.clear()
+    bench.wait(3.0)
+
+
+def test_who_comes_back_as_leader_stops_the_others_once_its_rank_is_up() -> None:
+    bench = Bench("abc", ranks=3)
+    bench.train(A0, B1, C2)
+    for agent in "bc":
+        bench.tell(agent, words.PeerLost("a"))
+    bench.deliver()
+    bench.halted(B1, step=3)
+    bench.halted(C2, step=3)
+    bench.deliver()
+    bench.cut = {"a"}  # its former life
+    bench.formed(bench.generation, 3)
+    bench.cut = set()
+
+    back_as_leader(bench)
+    assert bench.asked == []
+
+    bench.up(member("a", 0, life=1))
+    bench.wait(1.0)
+    assert [len(bench.halts(agent)) for agent in "bc"] == [1, 1]
+    bench.halted(B1, step=7)
+    bench.halted(C2, step=7)
+    bench.deliver()
+    assert [m.agent for m in bench.members()] == ["a", "b", "c"]
+
+
+def test_who_comes_back_unnoticed_breaks_the_group_that_waits_for_its_former_life() -> None:
+    bench = Bench("abc", ranks=3)
+    bench.train(A0, B1, C2)
+
+    back_as_leader(bench)
+
+    assert bench.halts("b")
+
+
 def test_a_member_that_was_never_heard_has_its_time_to_be_heard() -> None:
     """The leader heard it; its first word to us may still be on its way."""
     bench = Bench("a", ranks=1)

@@ -339,9 +339,10 @@ class Agent:
         if self._departure.together and over.outcome == "stopped" and not over.at_once:
             self._leave(Left(returns=True))
             return
-        alive = self._membership.alive
-        if not self._theirs and ending.known_elsewhere(over, self._generation, alive):
-            self._announce(Stop(self._env.agent, over.reason), time.monotonic())
+        now = time.monotonic()
+        others = self._membership.alive, self._company.trains(now)
+        if not self._theirs and ending.known_elsewhere(over, self._generation, *others):
+            self._announce(Stop(self._env.agent, over.reason), now)
             return  # the crew says it again
         for known in (over, self._theirs):
             if known is not None and not (self._over and self._recorded):

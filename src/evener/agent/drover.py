@@ -115,10 +115,11 @@ class Drover:
         self._tell_up()
 
     def _tell_up(self) -> None:
-        ready = [d for d in self._waiting if self._reserve.is_ready(d)]
-        self._waiting = [d for d in self._waiting if d not in ready]
-        for driven in ready:
-            self._voice.tell(words.RankUp(driven.member))
+        """All at once: each start of the script on its own would be one more for everybody."""
+        if all(map(self._reserve.is_ready, self._waiting)):
+            waiting, self._waiting = self._waiting, []
+            for driven in waiting:
+                self._voice.tell(words.RankUp(driven.member))
 
     def halt(self, ballot: Ballot, urgent: bool) -> None:
         """Whose group breaks is killed; before a machine joins, a script may save what it has."""

@@ -32,11 +32,16 @@ def weightier(known: Over | None, new: Over) -> Over:
     return new if weights[1] > weights[0] or (weights[1] == weights[0] and further) else known
 
 
-def known_elsewhere(over: Over, current: Generation | None, alive: Iterable[str]) -> bool:
+def known_elsewhere(
+    over: Over, current: Generation | None, alive: Iterable[str], others_train: bool | None
+) -> bool:
     """Whether others are still to tell where the run stopped: they train, without any rank of the
-    one who says `over`, and have to come to a boundary first."""
-    if over.outcome != "stopped" or over.at_once or current is None:
+    one who says `over`, and have to come to a boundary first. One that is in no generation yet
+    goes by what they say of themselves."""
+    if over.outcome != "stopped" or over.at_once:
         return False
+    if current is None:
+        return bool(others_train)
     return over.sender not in current.agents and not {*current.agents}.isdisjoint(alive)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from evener.membership.words import Plea, Rests
+from evener.membership.words import Heartbeat, Plea, Rests
 
 FIRST_S, LONGEST_S = 4.0, 300.0  # after the second miss in a row; it doubles from there
 QUICK_S, FALLS = 10.0, 3  # who stays no longer than that, so often in a row, rests
@@ -72,20 +72,26 @@ class Callers:
 
 
 class Strangers:
-    """Agents in another generation than ours, since when."""
+    """Agents in another generation than ours, since when, and in which."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
+        self._where: dict[str, tuple[object, tuple[str, ...]]] = {}  # the ballot, the agents
 
-    def heard(self, agent: str, *, elsewhere: bool, now: float) -> None:
-        if elsewhere:
-            self._since.setdefault(agent, now)
+    def heard(self, beat: Heartbeat, *, is_ours: bool, now: float) -> None:
+        if is_ours or beat.current is None:
+            self._since.pop(beat.sender, None)
         else:
-            self._since.pop(agent, None)
+            self._since.setdefault(beat.sender, now)
+            self._where[beat.sender] = beat.current, beat.agents
 
-    def found(self, since: float, is_alive: Callable[[str], bool]) -> list[str]:
-        """Those that stay there, and live."""
-        return [a for a, at in self._since.items() if at < since and is_alive(a)]
+    def found(self, since: float, is_alive: Callable[[str], bool], newcomer: str = "") -> list[str]:
+        """Those that stay there, and live. A `newcomer`, who has nothing to bring yet, is needed
+        only where they are in several generations, or in one that counts on its former life."""
+        found = [a for a, at in self._since.items() if at < since and is_alive(a)]
+        places = {self._where[a] for a in found}
+        together = len(places) == 1 and not any(newcomer in agents for _, agents in places)
+        return [] if newcomer and together else found
 
     def clear(self) -> None:
         self._since.clear()

@@ -189,8 +189,7 @@ class Membership:
         is_ours = self._is_ours(beat)
         if is_ours and beat.met:
             self._follower.others_met()
-        elsewhere = beat.current is not None and not is_ours
-        self._strangers.heard(beat.sender, elsewhere=elsewhere, now=self._now)
+        self._strangers.heard(beat, is_ours=is_ours, now=self._now)
         ours = self.current
         if ours is not None and beat.promised == ours.ballot != beat.current:
             self._repeat_go(beat.sender, ours)
@@ -299,7 +298,8 @@ class Membership:
         """Somebody stays in another generation than the leader's; others leave it to the leader.
         Where a member of ours does, ours comes to no boundary any more."""
         since = self._now - 2 * self._settings.heartbeat_s
-        found = self._strangers.found(since, self._peers.is_alive)
+        newcomer = self._me if self.current is None else ""
+        found = self._strangers.found(since, self._peers.is_alive, newcomer)
         if not found or not any(self._callers.heard(a, self._now) for a in found):
             return None
         urgent = not {*self._follower.agents}.isdisjoint(found)
