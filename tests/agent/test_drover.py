@@ -12,6 +12,7 @@ import pytest
 
 from evener.agent.child import Child
 from evener.agent.drover import BEGUN_S, Drover, Setting
+from evener.agent.outside import Outside
 from evener.agent.reserve import Reserve, Warm
 from evener.agent.team import Driven
 from evener.agent.translate import Letter, Over, Reached, Through
@@ -58,9 +59,8 @@ class Stage:
         ranks = (RankPlan(0, "cpu", 1, ""), RankPlan(1, "cpu", 1, ""))
         plan = AgentPlan("a00", "here", ranks)
         spare = reserve or Reserve(None)
-        setting = Setting(
-            plan, "127.0.0.1", self.run, self._start, spare, lambda fetch: lambda: True
-        )
+        exchange, looks = lambda fetch: lambda: True, Outside((), self.events.append)
+        setting = Setting(plan, "127.0.0.1", self.run, self._start, spare, exchange, looks)
         self.drover = Drover(load_job("train.py", (), folder).job, setting, voice, lambda: self.now)
         if reserve is None:
             self.drover.data_ready()

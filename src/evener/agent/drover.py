@@ -22,6 +22,7 @@ from evener.agent import blame, deaths, ending, leftovers, torchrun
 from evener.agent.blame import Failure
 from evener.agent.child import Child
 from evener.agent.listening import Listener
+from evener.agent.outside import Outside
 from evener.agent.reserve import Reserve
 from evener.agent.stillness import Stillness
 from evener.agent.team import Driven, team
@@ -66,7 +67,8 @@ class Errand:
 @dataclass(frozen=True, slots=True)
 class Setting:
     """Of one agent: `start` starts the script, with what it is told in its environment; `reserve`
-    has processes that are warm; `exchange` brings the script's files home, and fetches others'."""
+    has processes that are warm; `exchange` brings the script's files home, and fetches others';
+    `outside` looks for what nobody brings."""
 
     agent: AgentPlan
     host: str
@@ -74,6 +76,7 @@ class Setting:
     start: Callable[[Driven, Mapping[str, str]], Child]
     reserve: Reserve
     exchange: Exchange
+    outside: Outside
 
 
 class Drover:
@@ -286,6 +289,7 @@ class Drover:
             self._voice.tell_agents(Still(self._me))
         self._stillness.tell(self._team, now)
         self._writers.look(self._team, now)
+        self._setting.outside.look(now)
         if now >= self._tell_at:
             self._tell_at = now + TELL_S
             self._speak()

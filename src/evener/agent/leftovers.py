@@ -21,7 +21,7 @@ _CONTAINER = 1  # the agent's own number there
 
 def alert(run: str, own_groups: Collection[int]) -> Alert | None:
     """`run` is what its processes were told, `own_groups` are those that the agent ends itself."""
-    if os.getpid() == _CONTAINER:
+    if in_container():
         return None
     found = dict(_left(run, own_groups))
     if not found:
@@ -32,6 +32,11 @@ def alert(run: str, own_groups: Collection[int]) -> Alert | None:
     return Alert(
         "warning", f"what the script has started goes on without it: {named}{more}; kill {pids}"
     )
+
+
+def in_container() -> bool:
+    """Whether all that the agent's machine is ends with it."""
+    return os.getpid() == _CONTAINER
 
 
 def _left(run: str, own_groups: Collection[int]) -> Iterator[tuple[int, str]]:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evener import contract
-from evener.agent import crew, torchrun
+from evener.agent import crew, outside, torchrun
 from evener.agent.child import Child, Programs
 from evener.agent.courier import Courier
 from evener.agent.drover import Drover, Setting
 from evener.agent.environment import environment_of_ranks
+from evener.agent.outside import Outside
 from evener.agent.ranks import Ranks
 from evener.agent.reserve import POSSIBLE, Reserve, Warm
 from evener.agent.team import Driven
@@ -93,7 +94,8 @@ def _drover(job: Job, place: Place, voice: Voice) -> Drover:
         return Warm(argv, base, run.rank_log(driven.plan.rank), place.ended)
 
     reserve = Reserve(warm if _keeps_reserve(job, run.configs / script.path) else None)
-    setting = Setting(place.own, place.host, run, start, reserve, place.courier.exchange)
+    looks = Outside(outside.lost(run, apart=bool(place.env.apart)), voice.emit)
+    setting = Setting(place.own, place.host, run, start, reserve, place.courier.exchange, looks)
     return Drover(job, setting, voice)
 
 

@@ -1,7 +1,8 @@
 """Files that several of a script's processes on one machine write at once: told of, once each.
 
 A torn file shows much later than it was made, and seldom with its cause. Only Linux tells what a
-process holds open, and only what stays so for a while is seen. Who appends harms nobody.
+process holds open, and only what stays so for a while is seen. Who appends harms nobody, and what
+libraries share in hidden folders is theirs.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ MOST_TOLD = 3
 _FLAGS = re.compile(r"^flags:\s*([0-7]+)$", re.MULTILINE)
 _LOCKS = (".lock", ".lck")
 _ACCESS = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
+_SYSTEMS_OWN = ("/dev/", "/proc/", "/sys/")
 
 
 class Writers:
-    """Of one agent, below the folder that its script runs in."""
+    """Of one agent, whose script runs in `folder` and may write elsewhere as well."""
 
     def __init__(self, folder: Path, emit: Callable[[Event], None], proc: Path = PROC) -> None:
         self._folder, self._emit, self._proc = folder, emit, proc
@@ -55,12 +57,17 @@ class Writers:
     def _of_entry(self, pid: int, entry: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             path = entry.readlink()
-            if not path.is_relative_to(self._folder) or path.suffix in _LOCKS:
+            if path.suffix in _LOCKS or self._is_hidden(path):
                 return
             match = _FLAGS.search((self._proc / str(pid) / "fdinfo" / entry.name).read_text())
             flags = int(match[1], 8) if match else os.O_RDONLY
             if flags & _ACCESS != os.O_RDONLY and not flags & os.O_APPEND and path.is_file():
                 yield path
+
+    def _is_hidden(self, path: Path) -> bool:
+        below = path.is_relative_to(self._folder)
+        parts = path.relative_to(self._folder).parts if below else path.parts
+        return str(path).startswith(_SYSTEMS_OWN) or any(part.startswith(".") for part in parts)
 
 
 def _text(path: Path, ranks: Sequence[int]) -> str:
