@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from evener import contract, ignored
+from evener.agent.outputs import Outputs
 from evener.config.load import load_job
 from evener.errors import BadCombination
 from evener.launch import shipment
+from evener.rundir import outputs
 from evener.rundir.layout import RunDir
 
 
@@ -72,6 +74,30 @@ def test_code_goes_into_the_run_and_the_job_finds_it_there(tmp_path: Path) -> No
     (run.work / "deep/train.py").write_text("print(2)")
     assert shipment.shipped(there, run).script == shipped.script
     assert (run.work / "deep/train.py").read_text() == "print(2)"
+
+
+def test_data_are_found_by_the_paths_that_lead_there_from_the_script(tmp_path: Path) -> None:
+    """By no copy: a link, where containers see them at their own path."""
+    root = tmp_path / "mine"
+    write(root, trainDOTpy="", DOTgitignore="*.bin\n", data__prepareDOTpy="", data__xDOTbin="x")
+    write(tmp_path, data__far="x", other__deep__y="y")
+    run = RunDir(root / "experiments" / "new")
+    run.create()
+    reads = 'script.reads=["data", "../data", "../other/deep", "../.."]'
+    shipment.shipped(load_job("train.py", (reads,), root).job, run)
+
+    assert (run.work / "data" / "x.bin").read_text() == "x"
+    assert (run.path / "data" / "far").read_text() == "x"
+    assert (run.path / "other" / "deep" / "y").read_text() == "y"
+    assert outputs.listing(run).keys() == {"train.py", ".gitignore"}
+    there = RunDir(tmp_path / "there" / "new")
+    there.create()
+    there.code_file.write_bytes(run.code_file.read_bytes())
+    came = tmp_path / "cache"
+    write(came, xDOTbin="sent")
+    Outputs("a01", there, (), {str(root / "data"): str(came)}).unpack()
+    assert (there.work / "data" / "x.bin").read_text() == "sent"
+    assert (there.path / "data" / "far").read_text() == "x"
 
 
 def test_what_can_be_no_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,8 @@ class Courier:
     def follow(self, stays: Sequence[str]) -> None:
         """From now on what a script writes is brought as well, but for what `stays`."""
         if self._env.apart:
-            self._outputs = Outputs(self._env.agent, self._run, stays)
+            data = cargo.places(self._run, contract.cache_folder() / contract.CARGO)
+            self._outputs = Outputs(self._env.agent, self._run, stays, data)
             self._outputs.unpack()
 
     def exchange(self, *, fetch: bool) -> Callable[[], bool]:

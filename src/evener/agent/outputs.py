@@ -28,11 +28,14 @@ _AHEAD = ".ahead"  # in an agent's own copy of the run's folder: what waits to b
 
 @dataclass(slots=True)
 class Outputs:
-    """Of one agent, whose disk is its own. `stays` are lines as of a .gitignore."""
+    """Of one agent, whose disk is its own. `stays` are lines as of a .gitignore; `places` says
+    where data that came here are, by their path at home."""
 
     agent: str
     run: RunDir
     stays: Sequence[str]
+    places: Mapping[str, str] = field(default_factory=dict)
+    _links: list[str] = field(default_factory=list)  # to what the script only reads
     _here: dict[str, Mark] = field(default_factory=dict)  # as it is known at home
     _home: dict[str, Mark] = field(default_factory=dict)  # as it was there then
     _ahead: dict[str, Mark] = field(default_factory=dict)  # as it was there when it was fetched
@@ -49,7 +52,10 @@ class Outputs:
             if not self.run.work.is_dir():
                 for member in files:
                     _lay_out(archive, member, self.run.work / member.name)
+            links = {m.name: m.linkname for m in archive if m.issym() and outputs.is_near(m.name)}
             code = {member.name for member in files}
+        outputs.link(self.run, {name: self.places.get(to, to) for name, to in links.items()})
+        self._links = [f"/{name}" for name in links]
         self._here = {path: mark for path, mark in self._written().items() if path in code}
 
     def forget(self) -> None:
@@ -150,7 +156,7 @@ class Outputs:
         return {path: (mark[0], mark[1]) for path, mark in found if not _stays(path, known)}
 
     def _rules(self) -> list[ignored.Rule]:
-        return ignored.rules((*ignored.ALWAYS, *self.stays))
+        return ignored.rules((*ignored.ALWAYS, *self.stays, *self._links))
 
 
 def _lay_out(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:

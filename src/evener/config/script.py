@@ -47,8 +47,9 @@ class ScriptConfig(Section):
     )
     reads: tuple[str, ...] = Field(
         (),
-        description="Files and folders of data that lie outside of its own, relative to the job "
-        "file: containers see them at the same path, and cannot write there.",
+        description="Files and folders of data, relative to the job file, that do not travel with "
+        "its code: containers see them at the same path, and where the script finds them from its "
+        "own folder; they cannot write there.",
     )
     stays: tuple[str, ...] = Field(
         ("data/",),

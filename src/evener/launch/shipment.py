@@ -6,6 +6,7 @@ whatever became of the original. What the script writes by relative paths lies b
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -19,7 +20,7 @@ from evener.config.schema import Job
 from evener.ignored import Rule
 from evener.image import requirements
 from evener.launch.stack import SECRET, STACK
-from evener.rundir import layout
+from evener.rundir import layout, outputs
 from evener.rundir.layout import RunDir
 
 LARGE_BYTES, MOST_BYTES = 50 * 10**6, 10**9
@@ -29,11 +30,13 @@ _GIT, DOCKER_IGNORE = ".gitignore", ".dockerignore"
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """`files` by their path in `root`, with sizes."""
+    """`files` by their path in `root`, with sizes. `links` lead from there to what ranks read
+    without a copy, of the job's `reads`."""
 
     root: Path
     script: str
     files: tuple[tuple[str, int], ...]
+    links: tuple[tuple[str, str], ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -63,11 +66,13 @@ def shipment(job: Job, run: RunDir, leave_out: Sequence[Path] = ()) -> Shipment:
     script, folder = Path(job.script.path), Path(job.script.folder)
     root = folder if _inside(script, folder) else script.parent
     runs = (run.path.parent, folder / job.log.dir)
-    files = tuple(_walk(root, {path.resolve() for path in (*runs, *leave_out)}))
+    links = tuple(_links(job.script.reads, root))
+    data = [root / name for name, _ in links]
+    files = tuple(_walk(root, {path.resolve() for path in (*runs, *leave_out, *data)}))
     name = script.relative_to(root).as_posix()
     if name not in dict(files):
         files = (*files, (name, script.stat().st_size))  # ignored or not: it is asked for
-    found = Shipment(root, name, files)
+    found = Shipment(root, name, files, links)
     if found.size_bytes > MOST_BYTES:
         biggest = max(files, key=lambda each: each[1])[0]
         raise errors.BadCombination(
@@ -120,6 +125,10 @@ def _pack(what: Shipment) -> bytes:
     with tarfile.open(fileobj=into, mode="w:gz") as archive:
         for name, _ in what.files:
             archive.add(what.root / name, name, recursive=False)
+        for name, path in what.links:
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, path
+            archive.addfile(link)
     return into.getvalue()
 
 
@@ -131,6 +140,16 @@ def _load(what: Shipment, run: RunDir) -> None:
         with layout.translated(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(what.root / name, target)
+    outputs.link(run, dict(what.links))
+
+
+def _links(reads: Sequence[str], root: Path) -> Iterator[tuple[str, str]]:
+    """Where a script that is called in `root` finds them by paths that start there."""
+    for read in reads:
+        with contextlib.suppress(ValueError):  # another drive
+            name = PurePath(os.path.relpath(read, root)).as_posix()
+            if outputs.is_near(name):
+                yield name, read
 
 
 def _aboard(job: Job, script: str) -> Job:
@@ -156,6 +175,8 @@ def _walk(root: Path, leave_out: Set[Path]) -> Iterator[tuple[str, int]]:
         folders[:] = [f for f in kept if not _is_ours(here / f, leave_out)]
         known |= {f"{base}{f}/": own for f in folders}
         for name in sorted(names):
+            if (here / name).resolve() in leave_out:
+                continue
             if not _left_out(f"{base}{name}", own, folder=False) and (here / name).is_file():
                 yield f"{base}{name}", (here / name).stat().st_size
 

@@ -84,13 +84,20 @@ def unpack(run: RunDir, code: Path, cache: Path) -> None:
     told = layout.read_json(file)
     if CODE in told:
         _unpacked(run, told[CODE], code)
-    places = {path: _cached(run, sha256, cache) for path, sha256 in told[READS].items()}
+    here = places(run, cache)
     job = json.loads(run.job_file.read_text(encoding="utf-8"))
     for table, key in _KEYS:
         named = (job.get(table) or {}).get(key)
-        if named in places:
-            job[table][key] = str(places[named])
+        if named in here:
+            job[table][key] = here[named]
     layout.write_json(run.job_file, job)
+
+
+def places(run: RunDir, cache: Path) -> dict[str, str]:
+    """Where data are that came here, by the path that they have at home."""
+    file = run.cargo / LIST_NAME
+    told = layout.read_json(file)[READS] if file.is_file() else {}
+    return {path: str(_cached(run, sha256, cache)) for path, sha256 in told.items()}
 
 
 def missing(run: RunDir, cache: Path, names: Sequence[str]) -> list[str]:

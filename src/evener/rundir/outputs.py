@@ -6,7 +6,9 @@ and takes its place when all of it is there.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -90,3 +92,20 @@ def is_below(path: str) -> bool:
     """Whether the folder's own files may be called so."""
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts
+
+
+def is_near(path: str) -> bool:
+    """Whether a script may look there for what it reads: below its folder, or beside it."""
+    parts = PurePosixPath(path).parts
+    beside = parts[:1] == ("..",) and len(parts) > 1
+    return is_below("/".join(parts[1:] if beside else parts))
+
+
+def link(run: RunDir, links: Mapping[str, str]) -> None:
+    """To what it reads, where it looks for that; what is there already stays."""
+    for name, path in links.items():
+        target = Path(os.path.normpath(run.work / name))
+        with layout.translated(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists() and not target.is_symlink():
+                target.symlink_to(path)
