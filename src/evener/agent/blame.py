@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import re
 import signal
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evener import errors, usercode
+from evener import contract, errors, usercode
 from evener.errors import EvenerError
 
 _ABORTED = -getattr(signal, "SIGABRT", 6)  # how NCCL's watchdog ends a process
@@ -123,4 +124,16 @@ def _fix(word: dict[str, Any], kind: str, log: Path) -> str:
         )
     if word.get("errno") in (errno.EROFS, errno.EACCES, errno.EPERM):
         return "it may write in the folder it runs in, by a relative path, and in /tmp"
+    if word.get("errno") == errno.ENOENT and _runs_in_copy(word, log):
+        missing = Path(str(word.get("file")))
+        named = missing.parent if missing.parent.name else missing
+        return (
+            "it runs in a copy of its folder, without what .gitignore and .dockerignore name and "
+            f'what lies elsewhere: script.reads = ["{named}"] has it there'
+        )
     return f"mend the script; the traceback is in {log}"
+
+
+def _runs_in_copy(word: dict[str, Any], log: Path) -> bool:
+    """Beside the run's logs, as it does in containers and on other machines."""
+    return str(word.get("where")).startswith(f"{log.parent.parent / contract.WORK}{os.sep}")
