@@ -68,14 +68,14 @@ def _held(wanted: str) -> Iterator[tuple[str, Callable[[str], str]]]:
         assert own.stdin is not None
         assert own.stdout is not None
         assert own.stderr is not None
-        stdin, stdout = own.stdin, own.stdout
+        stdin, stdout, stderr = own.stdin, own.stdout, own.stderr
 
         def tell(line: str) -> str:
             stdin.write(line + "\n")
             stdin.flush()
             answer = stdout.readline()
             if not answer:
-                raise MeasureError(f"the lab could not: {line}")
+                raise MeasureError(f"the lab could not {line}: {stderr.read().strip()}")
             return answer
 
         said = own.stdout.readline().strip()

@@ -46,7 +46,9 @@ DIFFERENT = 1e-12  # of weights about 1, in fp64: what another order of addition
 MACHINES, HEADS, ANOTHER, LAST = 3, 0, 1, 2  # engines of the Swarm, by their numbers
 LOST_S, JOINED_S = 12.0, 15.0
 TIMES, QUICK_TIMES = 5, 1
-AWAY_S, PATIENCE_S, LOOK_S, CALM_S = 60.0, 180.0, 0.5, 20.0
+AWAY_S = LOST_S + 2  # of the head's engine: by then the others have gone on, or it is too late
+CALM_S = 12.0  # warm processes wait again by then, and the newest checkpoint is on every machine
+PATIENCE_S, LOOK_S = 90.0, 0.5
 QUIET = (
     "checkpoint.every_s=86400", "local.device=cpu", "local.threads=1", "balance.policy=equal",
     f"local.workers={RANKS}",
@@ -105,13 +107,13 @@ def _on_a_swarm(settings: Settings) -> Iterator[Case]:
     with lab.swarm(_build) as swarm, _with_script(swarm.inside) as trials:
         run = trials.start("script.toml", on="swarm")
         if settings.wants("lost"):
-            yield _lost("lost", [_gap(run, swarm, (LAST, ANOTHER)[n % 2]) for n in range(times)])
+            yield _lost("lost", run, swarm, [(LAST, ANOTHER)[n % 2] for n in range(times)])
         if settings.wants("lost-head"):
-            yield _lost("lost-head", [_gap(run, swarm, HEADS, AWAY_S) for _ in range(times)])
-        trials.end(run)
+            yield _lost("lost-head", run, swarm, [HEADS] * times, AWAY_S)
         if settings.wants("joined"):
-            taken = harness.spread([_join_s(trials, swarm) for _ in range(times)])
+            taken = harness.spread([_join_s(run, swarm) for _ in range(times)])
             yield Case("joined", taken.median, JOINED_S, "s", sides={"s": taken})
+        trials.end(run)
 
 
 def _build() -> None:
@@ -127,43 +129,70 @@ def _with_script(inside: Sequence[str] = ()) -> Iterator[Trials]:
         yield trials
 
 
-def _lost(name: str, gaps: list[tuple[float, float]]) -> Case:
+def _lost(
+    name: str, run: RunDir, swarm: lab.Swarm, numbers: list[int], away_s: float = 0.0
+) -> Case:
     """From the loss to the script's new processes, and to the first step that they print."""
+    gaps = [_gap(run, swarm, number, away_s) for number in numbers]
     starts, steps = (harness.spread(values) for values in zip(*gaps, strict=True))
     return Case(name, steps.median, LOST_S, "s", sides={"start s": starts, "step s": steps})
 
 
-def _gap(run: RunDir, swarm: lab.Swarm, number: int, away_s: float = 0.0) -> tuple[float, float]:
+def _gap(run: RunDir, swarm: lab.Swarm, number: int, away_s: float) -> tuple[float, float]:
     """An engine dies with all that runs on it. Without its head the record is written when that
     is back; events have the times of those who tell them."""
-    _await(lambda: _together(run) == MACHINES, "not all machines take part")
-    time.sleep(CALM_S)
+    _calm(run, MACHINES)
     at = swarm.kill(number)
     time.sleep(away_s)
     if away_s:
         swarm.start(number)
-    _await(lambda: _after(run, StepCommitted, at) is not None, "nobody goes on")
+    stepped = _step_after(run, at, f"after engine {number} was lost")
     if not away_s:
         swarm.start(number)
-    began, stepped = _after(run, RankStarted, at), _after(run, StepCommitted, at)
+    began = _after(run, RankStarted, at)
     assert began is not None
-    assert stepped is not None
-    return began - at, stepped - at
+    return began - at, _told(stepped - at, f"engine {number} lost")
 
 
-def _join_s(trials: Trials, swarm: lab.Swarm) -> float:
+def _join_s(run: RunDir, swarm: lab.Swarm) -> float:
     """From a machine's joining the Swarm to the first step that it takes part in."""
+    _calm(run, MACHINES)
     swarm.leave(LAST)
-    run = trials.start("script.toml", on="swarm")
-    _await(lambda: _together(run) == MACHINES - 1 and _printed(run) > 0, "the others do not train")
-    time.sleep(CALM_S)
+    _calm(run, MACHINES - 1)
     at = swarm.join(LAST)
-    _await(lambda: _after(run, StepCommitted, at) is not None, "it is not used")
-    stepped = _after(run, StepCommitted, at)
-    if _together(run) != MACHINES or stepped is None:
+    stepped = _step_after(run, at, "with the machine that joined")
+    if _together(run) != MACHINES:
         raise MeasureError("the script began anew without the machine that joined")
-    trials.end(run)
-    return stepped - at
+    return _told(stepped - at, "joined")
+
+
+def _told(seconds: float, what: str) -> float:
+    """Each takes a minute: who waits sees that it goes on."""
+    print(f"scripts: {what}: {seconds:.2f} s", file=sys.stderr, flush=True)
+    return seconds
+
+
+def _calm(run: RunDir, machines: int) -> None:
+    """So many train, and have what they need to go on when one is lost."""
+    seen = "nothing"
+
+    def all_train() -> bool:
+        nonlocal seen
+        seen = f"{_together(run)} of {machines} machines"
+        return _together(run) == machines
+
+    _await(all_train, lambda: f"{seen} print steps together")
+    time.sleep(CALM_S)
+
+
+def _step_after(run: RunDir, at: float, when: str) -> float:
+    def stepped() -> float | None:
+        return _after(run, StepCommitted, at)
+
+    _await(lambda: stepped() is not None, lambda: f"no step is printed {when}")
+    found = stepped()
+    assert found is not None
+    return found
 
 
 def _after(run: RunDir, kind: type[Event], at: float) -> float | None:
@@ -175,23 +204,19 @@ def _after(run: RunDir, kind: type[Event], at: float) -> float | None:
 
 
 def _together(run: RunDir) -> int:
-    """How many take part, as far as the script has come: 0 while it begins."""
+    """How many take part, as far as the script has come: 0 while it begins. What was told while
+    the head was away may come in after what came later."""
     trial = look(run)
-    formed, steps = trial.events(GenerationFormed), trial.events(StepCommitted)
-    if not formed or not steps or steps[-1].generation // 2 != formed[-1].generation // 2:
-        return 0
-    return len(formed[-1].ranks)
+    newest = max(trial.events(GenerationFormed), key=lambda e: e.generation, default=None)
+    steps = {e.generation // 2 for e in trial.events(StepCommitted)}
+    return len(newest.ranks) if newest and newest.generation // 2 in steps else 0
 
 
-def _printed(run: RunDir) -> int:
-    return len(look(run).events(StepCommitted))
-
-
-def _await(holds: Callable[[], object], otherwise: str) -> None:
+def _await(holds: Callable[[], object], otherwise: Callable[[], str]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not _now(holds):
         if time.monotonic() > deadline:
-            raise MeasureError(otherwise)
+            raise MeasureError(f"{otherwise()}, {PATIENCE_S:.0f} s on")
         time.sleep(LOOK_S)
 
 
