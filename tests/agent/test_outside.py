@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from evener.agent import outside
-from evener.agent.outside import LOOK_S, Outside
+from evener.agent.outside import LOOK_S, Outside, _is_lost
 from evener.rundir.layout import RunDir
 
 
@@ -33,6 +36,16 @@ def test_what_would_be_missed_is_told_of_once(tmp_path: Path) -> None:
         looks.look(look * LOOK_S)
     [alert] = told
     assert f"{home}/out/model.pt, {run.path}/data/train.bin; " in alert.text
+
+
+def test_what_is_mounted_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform == "linux":
+        assert not _is_lost(Path("/proc"))
+    write(tmp_path / "mounted" / "data.bin")
+    monkeypatch.setattr(outside, "_is_lost", lambda folder: folder.name != "mounted")
+    told = list[Any]()
+    Outside((tmp_path,), told.append).look(LOOK_S)
+    assert told == []
 
 
 def test_processes_of_this_machine_write_on_disks_that_stay(tmp_path: Path) -> None:

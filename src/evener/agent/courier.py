@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import os
 import queue
 import shutil
 import threading
@@ -64,8 +65,9 @@ class Courier:
     def follow(self, stays: Sequence[str]) -> None:
         """From now on what a script writes is brought as well, but for what `stays`."""
         if self._env.apart:
-            data = cargo.places(self._run, contract.cache_folder() / contract.CARGO)
-            self._outputs = Outputs(self._env.agent, self._run, stays, data)
+            came = cargo.places(self._run, contract.cache_folder() / contract.CARGO)
+            places = {os.path.normpath(path): at for path, at in came.items()}
+            self._outputs = Outputs(self._env.agent, self._run, stays, places)
             self._outputs.unpack()
 
     def exchange(self, *, fetch: bool) -> Callable[[], bool]:

@@ -65,11 +65,19 @@ def _kept(folders: Sequence[Path]) -> Iterator[Path]:
 
 def _files(top: Path) -> Iterator[Path]:
     for folder, names, files in os.walk(top):
-        names[:] = [n for n in names if not n.startswith(_PASSING)]
+        names[:] = [n for n in names if not n.startswith(_PASSING) and _is_lost(Path(folder, n))]
         if Path(folder) == top:
             names[:] = [n for n in names if n not in _OURS]
             files = [f for f in files if f not in _OURS]
         yield from (Path(folder, f) for f in files if not f.startswith(_PASSING))
+
+
+def _is_lost(folder: Path) -> bool:
+    """What is mounted there stays."""
+    try:
+        return folder.stat().st_dev == folder.parent.stat().st_dev
+    except OSError:  # it is gone, or not ours
+        return False
 
 
 def _text(found: Sequence[Path]) -> str:

@@ -149,7 +149,7 @@ def _links(reads: Sequence[str], root: Path) -> Iterator[tuple[str, str]]:
         with contextlib.suppress(ValueError):  # another drive
             name = PurePath(os.path.relpath(read, root)).as_posix()
             if outputs.is_near(name):
-                yield name, read
+                yield name, os.path.normpath(read)  # as mounts are named
 
 
 def _aboard(job: Job, script: str) -> Job:
