@@ -339,8 +339,7 @@ class Agent:
         if self._departure.together and over.outcome == "stopped" and not over.at_once:
             self._leave(Left(returns=True))
             return
-        now = time.monotonic()
-        others = self._membership.alive, self._company.trains(now)
+        others = self._membership.alive, self._company.trains(now := time.monotonic())
         if not self._theirs and ending.known_elsewhere(over, self._generation, *others):
             self._announce(Stop(self._env.agent, over.reason), now)
             return  # the crew says it again
