@@ -23,7 +23,6 @@ from evener.agent.company import UNSEEN_S, Company
 from evener.agent.courier import Courier
 from evener.agent.departure import AWAY, Departure, Move
 from evener.agent.door import door
-from evener.agent.errands import Sink
 from evener.agent.inbox import TICK_S, Inbox
 from evener.agent.outfit import Crew, Place, crew_of
 from evener.agent.peers import Peers, addresses
@@ -54,8 +53,8 @@ FLUSH_S = 5.0  # for the head to take the last events; the spool keeps what it d
 class Agent:
     """One agent's life: `run` it once."""
 
-    def __init__(self, env: AgentEnv, job: Job, plan: Plan, sink: Sink, programs: Programs, *,
-                 courier: Courier, standin: StandIn) -> None:  # fmt: skip
+    def __init__(self, env: AgentEnv, job: Job, plan: Plan, sink: errands.Sink, programs: Programs,
+                 *, courier: Courier, standin: StandIn) -> None:  # fmt: skip
         self._env, self._job, self._plan, self._sink = env, job, plan, sink
         self._courier, self._standin, self._programs = courier, standin, programs
         self._run = RunDir(Path(env.run_dir))
