@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from evener import contract
+from evener import contract, errors
 from evener.config.schema import Image
 from evener.docker import Engine
 from evener.events import Alert, CheckpointHome, GenerationFormed, RankStarted
@@ -123,10 +123,11 @@ def test_a_run_whose_manager_is_gone_finds_a_home_on_another(
         machines.engines[0].start()
     until(lambda: events(home, GenerationFormed)[-1].ranks == (0, 1, 2), "not all train")
     second.await_step(home, shells.last_step(home) + 20)
+    assert shell.evener("stop", "job").returncode == errors.RunActive.exit_status
     assert second.evener("stop").returncode == 0
     check_steps(home)
+    assert shell.evener("stop", "job").returncode == 0  # what is left where it began
     second.await_nothing_left()
-    assert shell.evener("stop", "job", "--now").returncode == 0  # what is left where it began
     for name in others:
         machines.docker(0, "node", "demote", name)
 

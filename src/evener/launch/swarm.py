@@ -22,7 +22,7 @@ from evener.launch.docker import DockerLauncher, Left
 from evener.launch.ferries import Freight
 from evener.launch.silence import Silence
 from evener.placement import SWARM, Place, Plan
-from evener.rundir import cargo, layout
+from evener.rundir import cargo, freight, layout
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 from evener.wire.outbox import Outbox
@@ -105,6 +105,7 @@ class SwarmLauncher(DockerLauncher):
         janitor.leave(run)
 
     def stop(self, run: RunDir, *, now: bool) -> None:
+        self._check_home(run)
         if not now:
             self._ask_to_stop(run)
             return
@@ -114,6 +115,15 @@ class SwarmLauncher(DockerLauncher):
             while self.living(run) and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
         self.clean(run)
+
+    def _check_home(self, run: RunDir) -> None:
+        adopted = len(self._listed("config", run))
+        if adopted > freight.adoptions(freight.identity(run)):
+            raise errors.RunActive(
+                "another manager has adopted the run while this machine was away",
+                where=str(run.path),
+                fix="stop it there; `evener stop` here removes what is left when it has ended",
+            )
 
     def attend(self, run: RunDir, alive: Iterable[str]) -> None:
         """A machine that has joined the Swarm gets an agent of its own. Asking for it again and
