@@ -29,6 +29,7 @@ LABEL_IMAGE, LABEL_STAGE = "dev.evener.image", "dev.evener.stage"
 LABEL_RUN, LABEL_ROLE = "dev.evener.run", "dev.evener.role"
 SECRET_VARIABLE = PREFIX + "SECRET_FILE"  # in place of the secret: who may read the file
 SCRIPT_VARIABLE = PREFIX + "SCRIPT"  # whose run a torchrun script's processes are of
+MESH_VARIABLE = PREFIX + "MESH"  # where the container beside this one keeps the mesh of both
 CACHE_VARIABLE = PREFIX + "CACHE"  # a person's own: where downloads are kept
 
 # An engine that goes away, to be back, sends this to a container; who ends with that status is

@@ -13,7 +13,7 @@ from evener.image.parcel import Label
 
 
 def test_the_line_for_an_engine_gives_no_rights_and_is_one_that_evener_takes() -> None:
-    line = invitation.docker_line("AB-CD", "evener:1")
+    [line] = invitation.docker_lines("AB-CD", "evener:1", "")
     assert {"--cap-drop=ALL", "--user=65534:65534", "--network=host"} <= {*line}
     assert not [word for word in line if "privileged" in word and "no-new" not in word]
     verb, *arguments = line[line.index("evener") + 1 :]

@@ -21,9 +21,14 @@ RUN python3 -m venv /opt/evener && \\
     /opt/evener/bin/pip install --no-cache-dir --disable-pip-version-check -c /tmp/pins.txt \
 --extra-index-url https://download.pytorch.org/whl/cpu \\
     pydantic typer rich starlette uvicorn cryptography psutil torch numpy safetensors pillow \
-tiktoken
+tiktoken zeroconf
 
 FROM python:3.11-slim
+# For the mesh of a pool. Where it cannot be had, runs do without it.
+RUN (apt-get update && \\
+    apt-get install -y --no-install-recommends nebula && \\
+    rm -rf /var/lib/apt/lists/*) || \\
+    echo 'there is no nebula: containers of this image are in no mesh'
 COPY --from=made /opt/evener /opt/evener
 ENV PATH=/opt/evener/bin:$PATH
 """
@@ -39,7 +44,8 @@ def test_every_key_has_its_line() -> None:
     assert text.count("FROM debian:12") == 2
     assert "--no-index --find-links /tmp/wheels" in text
     assert "COPY wheels /tmp/wheels" in text
-    assert "tiktoken 'einops>=0.8'" in text  # to a shell, it would be a file to write
+    assert "nebula" not in text  # no registry is reached
+    assert "zeroconf 'einops>=0.8'" in text  # to a shell, it would be a file to write
     assert "--no-install-recommends git" in text
 
 

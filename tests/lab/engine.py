@@ -74,7 +74,7 @@ def daemon(data: Path | None = None) -> Iterator[Daemon]:
 
 def wheels() -> Path:
     """A folder with every wheel of an image, torch's CPU build included."""
-    folder = KEPT / f"wheels-{recipe.identity([PINS.read_text()], {})}"
+    folder = KEPT / f"wheels-{recipe.identity([PINS.read_text(), *recipe.PACKAGES], {})}"
     if not (folder / ".done").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

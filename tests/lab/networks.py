@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +63,9 @@ class Networks:
 
 
 @contextlib.contextmanager
-def networks(behind: int) -> Iterator[Networks]:
-    """Raises NoLab where they cannot be made."""
+def networks(behind: int, also: Sequence[int] = ()) -> Iterator[Networks]:
+    """`also` are processes whose networks are behind routers as well, the last of them. Raises
+    NoLab where they cannot be made."""
     need(_PROGRAMS, _PACKAGES)
     if not Path("/dev/net/tun").exists():
         raise NoLab("this system has no tun devices: /dev/net/tun is not there")
@@ -81,14 +82,16 @@ def networks(behind: int) -> Iterator[Networks]:
             return made
 
         head, stranger = at_switch(1), at_switch(9)
-        routers = tuple(at_switch(100 + n) for n in range(behind))
-        machines = tuple(_behind(one(), router, n) for n, router in enumerate(routers))
+        inside = [*(one() for _ in range(behind)), *map(Network, also)]
+        routers = tuple(at_switch(100 + n) for n in range(len(inside)))
+        both = zip(inside, routers, strict=True)
+        machines = tuple(_behind(each, router, n) for n, (each, router) in enumerate(both))
         yield Networks(switch, head, stranger, machines, routers)
 
 
 def _behind(machine: Network, router: Network, number: int) -> Network:
     net = f"192.168.{number + 1}"
-    _cable(router, "inside", machine, "eth0", f"{net}.2")
+    _cable(router, "inside", machine, "lab0", f"{net}.2")
     router.do("ip", "address", "add", f"{net}.1/24", "dev", "inside")
     router.do("ip", "link", "set", "inside", "up")
     router.do("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from evener import errors, versions
 from evener.cluster import Device, Machine
 from evener.contract import LOOPBACK
-from evener.docker import Engine, gpus
+from evener.docker import DESKTOP, Engine, gpus
 from evener.docker.engine import Facts
 from evener.image.parcel import Label
 from evener.placement import Hindrance
@@ -21,10 +23,11 @@ from evener.pool.contained import Container, Entry
 from evener.pool.entry import Entrance
 from evener.pool.fetching import Offer
 from evener.pool.house import Joined, Pool
+from evener.pool.paths import AUTO, HOST, MESH
 from evener.versions import Versions
 from evener.wire.calls import Server
 from tests.pool.serving import serving
-from tests.pool.test_images import pack
+from tests.pool.test_images import LABEL, pack
 from tests.pool.test_server import owner
 
 
@@ -96,7 +99,7 @@ def test_a_container_has_the_machines_gpus_where_image_and_engine_can_use_them(
     monkeypatch.setattr(contained, "check_free", lambda container: None)
     monkeypatch.setattr(contained, "start", start)
     monkeypatch.setattr(fetching, "bring", lambda offer, engine, note: None)
-    monkeypatch.setattr(entry, "listed", lambda joined, started: {})
+    monkeypatch.setattr(entry, "listed", lambda joined, started, meshed: {})
     boarding._in_container(offered(label), "AB-CD", None, notes.append)
     assert started == given
     assert told in " ".join(notes)
@@ -108,3 +111,45 @@ def test_what_starts_it_gives_no_rights() -> None:
     assert {"--cap-drop=ALL", "--user=65534:65534", "--gpus=all"} <= {*line}
     assert not [word for word in line if "docker.sock" in word or word == "--privileged"]
     assert line[-3:] == ("--at", "10.0.0.1", "AB-CD")
+
+
+@pytest.mark.parametrize(
+    ("network", "nebula", "system", "mesh"),
+    [
+        (AUTO, "yes", "Debian GNU/Linux 12", contained.SHARED),
+        (AUTO, "yes", DESKTOP, contained.APART),
+        (MESH, "yes", "Debian GNU/Linux 12", contained.APART),
+        (AUTO, "", "Debian GNU/Linux 12", ""),
+        (HOST, "yes", DESKTOP, ""),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere engines are in virtual machines")
+def test_a_container_is_on_its_machines_network_where_others_may_reach_it_there(
+    network: str, nebula: str, system: str, mesh: str
+) -> None:
+    offer = replace(offered(replace(LABEL, nebula=nebula)), network=network)
+    says = json.dumps({"NCPU": 2, "MemTotal": 1, "OperatingSystem": system})
+    engine, heard = Engine(("sh", "-c", f"echo '{says}'")), list[str]()
+    assert boarding._mesh(offer, engine, heard.append) == mesh
+    assert heard == ([] if nebula else ["it is in no mesh: there is no nebula in demo:1"])
+
+
+@pytest.mark.parametrize(
+    ("mesh", "of_side", "of_ranks"),
+    [
+        (contained.SHARED, ["--network=host"], ["--network=host"]),
+        (contained.APART, [], [f"--network=container:{contained.SIDE}"]),
+    ],
+)
+def test_one_right_is_given_to_the_container_of_the_mesh_alone(
+    mesh: str, of_side: list[str], of_ranks: list[str]
+) -> None:
+    by = Entry("AB-CD", "evener:1", mesh=mesh)
+    side, ranks = contained.side_line(by), contained.line(by)
+    given = [word for word in (*side, *ranks) if word.startswith(("--cap-add", "--device"))]
+    assert given == ["--cap-add=NET_ADMIN", "--device=/dev/net/tun"]
+    assert "--cap-add=NET_ADMIN" in side
+    assert "AB-CD" not in side
+    assert {"--cap-drop=ALL", "--security-opt=no-new-privileges"} <= {*side} & {*ranks}
+    for line, networks in ((side, of_side), (ranks, of_ranks)):
+        assert [word for word in line if word.startswith("--network")] == networks

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evener.pool import mesh
+from evener.pool import mesh, nebula
 from evener.pool.authority import Authority
 from evener.pool.paths import AUTO, HOST, MESH, Ways, chosen
 
@@ -48,14 +48,18 @@ def test_why_a_machine_is_left_out_depends_on_the_network() -> None:
 def test_the_first_knows_nobody_and_passes_on_and_others_know_it(tmp_path: Path) -> None:
     pin = "7f" * 32
     first, other = (mesh.address(pin, number) for number in (mesh.FIRST, 300))
-    leads = mesh.config(tmp_path, first, first, 7077, ())
-    follows = mesh.config(tmp_path, other, first, 7077, ("192.168.1.10",))
+    leads = nebula.config(tmp_path, first, first, 7077, ())
+    follows = nebula.config(tmp_path, other, first, 7077, ("192.168.1.10",))
     assert leads["lighthouse"]["am_lighthouse"]
     assert leads["relay"]["am_relay"]
     assert leads["listen"]["port"] == 7077
     assert follows["static_host_map"] == {first: ["192.168.1.10:7077"]}
     assert follows["relay"]["relays"] == follows["lighthouse"]["hosts"] == [first]
     assert not follows["relay"]["am_relay"]
+    [ranks, asked] = leads["firewall"]["inbound"]
+    assert follows["firewall"]["inbound"] == [ranks]
+    assert ranks == {"port": nebula.system_ports(), "proto": "tcp", "host": "any"}
+    assert asked["port"] == "9"  # whether it is there
     assert len(follows["tun"]["dev"]) <= 15  # the kernel takes no more
     assert other.endswith(".1.44")
     json.dumps(follows)
@@ -65,8 +69,8 @@ def test_a_detour_leads_through_loopback_and_nobody_else_is_looked_for_there(
     tmp_path: Path,
 ) -> None:
     first, other = (mesh.address("7f" * 32, number) for number in (mesh.FIRST, 2))
-    told = mesh.config(tmp_path, other, first, 7077, ("192.168.1.10", "10.0.0.1"))
-    found = mesh.detoured(told, 4001, 4002)
+    told = nebula.config(tmp_path, other, first, 7077, ("192.168.1.10", "10.0.0.1"))
+    found = nebula.detoured(told, 4001, 4002)
     assert found["static_host_map"] == {first: ["127.0.0.1:4001"]}
     assert found["listen"]["port"] == 4002
     assert told["listen"]["port"] == 0
@@ -93,9 +97,9 @@ def test_who_joins_is_signed_and_its_key_stays_where_it_was_made(tmp_path: Path)
     member = mesh.Mesh(tmp_path / "member", _nowhere)
     member.block(["ab", "cd"])
     member.move(["192.168.1.99"])
-    found = json.loads((tmp_path / "member" / mesh.CONFIG_NAME).read_text())
+    found = json.loads((tmp_path / "member" / nebula.CONFIG_NAME).read_text())
     assert found["pki"]["blocklist"] == ["ab", "cd"]
     assert [*found["static_host_map"].values()] == [["192.168.1.99:7077"]]
-    assert mesh._address_in(tmp_path / "member") == mesh.address("7f" * 32, 5)
+    assert nebula.address_in(tmp_path / "member") == mesh.address("7f" * 32, 5) + "/16"
     assert mesh.public_key(tmp_path / "member") == public
     assert "PRIVATE" not in json.dumps(told)

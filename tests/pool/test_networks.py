@@ -49,6 +49,16 @@ for port in found["tcp"]:
 print(json.dumps(found))
 """
 
+# What a machine serves for itself, at a port and at all of its addresses; and who asks there.
+SERVE = """
+import socket
+with socket.create_server(("", 8080)) as serving:
+    print(flush=True)
+    while True:
+        serving.accept()[0].close()
+"""
+ASK = "import socket, sys; socket.create_connection((sys.argv[1], 8080), 2)"
+
 
 @pytest.fixture
 def networks() -> Iterator[Networks]:
@@ -78,6 +88,7 @@ def test_machines_behind_nat_train_with_and_without_udp_and_tell_a_stranger_noth
     assert "by TCP" in machines.done(2, "join", typed)
     assert by(machines) == ["udp", "udp", "tcp"]
     assert machines.done(0, "nodes").count("by TCP, slower") == 1
+    _check_closed(networks, machines)
 
     machines.done(0, "run", "job.toml", "--on", "pool", "--detach")
     until(lambda: _trained(run) >= 20, "all three do not train")
@@ -95,6 +106,24 @@ def test_machines_behind_nat_train_with_and_without_udp_and_tell_a_stranger_noth
     machines.done(0, "stop")
     assert check_steps(run) == last_step(run)
     machines.done(0, "down")
+
+
+def _check_closed(networks: Networks, machines: Machines) -> None:
+    """Those in the mesh reach of each other what the pool needs, and nothing else."""
+    own = [door.rpartition(":")[0] for door in machines.states("mesh").values()][1]
+    serves, asks = networks.behind[0], (networks.behind[0], networks.head)
+    with subprocess.Popen(
+        [*serves.inside, sys.executable, "-c", SERVE], stdout=subprocess.PIPE
+    ) as service:
+        try:
+            assert service.stdout is not None
+            service.stdout.readline()
+            commands = [(*place.inside, sys.executable, "-c", ASK, own) for place in asks]
+            done = [subprocess.run(each, capture_output=True, check=False) for each in commands]
+        finally:
+            service.kill()
+    assert [each.returncode == 0 for each in done] == [True, False]
+    assert b"timed out" in done[1].stderr
 
 
 def by(machines: Machines) -> list[str]:

@@ -14,7 +14,7 @@ from evener import units, versions
 from evener.cli import console
 from evener.image.parcel import Label
 from evener.placement.words import counted
-from evener.pool import contained
+from evener.pool import contained, founding
 from evener.pool.contained import Entry
 
 _BLOCKS = "\u2588\u2580\u2584"  # what the picture is drawn with
@@ -45,13 +45,19 @@ def _with_gpus(torch: str = "") -> str:
     """Of an image that is not at hand nobody knows which torch it has."""
     if versions.is_for_processors(torch):
         return f"It uses no GPU: its torch ({torch}) is for processors."
-    return "Where that machine has GPUs, `docker run --gpus=all` in place of `docker run`."
+    return "Where that machine has GPUs, `docker run --gpus=all` in the last line."
 
 
 def _show_docker(code: str, image: str, with_gpus: str) -> None:
-    typer.echo("without Python, on Linux with a Docker engine:")
-    typer.echo(f"\n    {shlex.join(docker_line(code, image))}\n")
-    typer.echo(with_gpus)
+    mesh = founding.mesh_for(image)
+    where = "with a Docker engine" if mesh == contained.APART else "on Linux with a Docker engine"
+    typer.echo(f"without Python, {where}:")
+    for line in docker_lines(code, image, mesh):
+        typer.echo(f"\n    {shlex.join(line)}")
+    if mesh:
+        typer.echo("\nThe first of the two has the mesh for the other: it alone may make a network")
+        typer.echo("device. To start them again: docker start evener-mesh evener")
+    typer.echo(f"\n{with_gpus}")
     typer.echo("There the image must be before:")
     typer.echo(f"    evener image save {image} evener.tar      # there: docker load -i evener.tar")
     typer.echo(f"    evener image push {image} REGISTRY        # and its name there in the line\n")
@@ -64,8 +70,10 @@ def show_image(image: str, code: str, where: str) -> None:
     typer.echo(f"    evener image fetch {code}\n")
 
 
-def docker_line(code: str, image: str) -> tuple[str, ...]:
-    return ("docker", *contained.line(Entry(code, image)))
+def docker_lines(code: str, image: str, mesh: str) -> list[tuple[str, ...]]:
+    by = Entry(code, image, mesh=mesh)
+    lines = [contained.side_line(by), contained.line(by)] if mesh else [contained.line(by)]
+    return [("docker", *line) for line in lines]
 
 
 def picture(text: str) -> str:

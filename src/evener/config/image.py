@@ -35,7 +35,10 @@ class Image(Section):
         description="Which build of torch: auto is cpu where the machine has no NVIDIA GPU, and "
         "what PyPI's torch brings where it has one.",
     )  # fmt: skip
-    apt: tuple[_Package, ...] = Field((), description="Debian packages to install as well.")
+    apt: tuple[_Package, ...] = Field(
+        (), description="Debian packages to install as well. nebula is "
+        "tried by itself, for the mesh of a pool, but where wheels is given: name it here then.",
+    )  # fmt: skip
     pip: tuple[_Package, ...] = Field((), description="Python packages to install as well.")
     wheels: str | None = Field(
         None,

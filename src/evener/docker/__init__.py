@@ -4,6 +4,6 @@ The CLI brings contexts, credentials and the user's own settings with it, and wo
 would first have to be told all that.
 """
 
-from evener.docker.engine import Engine
+from evener.docker.engine import DESKTOP, Engine
 
-__all__ = ["Engine"]
+__all__ = ["DESKTOP", "Engine"]

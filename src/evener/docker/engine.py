@@ -14,6 +14,7 @@ from evener import errors
 from evener.docker.failures import translate
 
 CALL_S = 60.0
+DESKTOP = "Docker Desktop"  # as it calls the system that its engine is on
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Facts:
     memory_bytes: int
     runtimes: tuple[str, ...]
     security: tuple[str, ...] = ()  # "name=rootless" and the like
+    system: str = ""  # of the machine that it is on, which may be a virtual one
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ class Engine:
             )
         runtimes = tuple(told.get("Runtimes") or ())
         security = tuple(told.get("SecurityOptions") or ())
-        return Facts(float(told["NCPU"]), int(told["MemTotal"]), runtimes, security)
+        system = str(told.get("OperatingSystem", ""))
+        return Facts(float(told["NCPU"]), int(told["MemTotal"]), runtimes, security, system)
 
     def last_words(self, container: str, lines: int) -> list[str]:
         """The end of what a container printed, on either stream."""

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evener import errors
-from evener.docker.engine import Engine
+from evener.docker.engine import DESKTOP, Engine
 
 NANO = 10**9
-DESKTOP = "Docker Desktop"
 _NO_OVERLAY = "whose overlay network reaches no other machine"
 _BY_HAND = "`evener up`, and on others the line that it prints, joins machines without a Swarm"
 _ACTIVE = "active"

@@ -26,10 +26,10 @@ from evener.versions import Versions
 
 VERSION = 1
 ASK_S = 120.0  # a cold disk reads Python slowly
-UNKNOWN = Versions("", "")
 _ARCHIVE, _LIST = "image.tar", "image.json"
-_VERSIONS = (
-    "from evener.versions import installed; v = installed(); print(v.evener, v.torch or '-')"
+_INSIDE = (
+    "import shutil; from evener.versions import installed; v = installed(); "
+    "print(v.evener, v.torch or '-', 'yes' if shutil.which('nebula') else '-')"
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KINDS = {kind.decode() for kind in (tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE,
@@ -46,6 +46,19 @@ class Label:
     architecture: str
     evener: str
     torch: str
+    nebula: str = ""  # "yes" where it is in there
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What is known of what is in an image, as `Label` has it."""
+
+    evener: str = ""
+    torch: str = ""
+    nebula: str = ""
+
+
+UNKNOWN = Inside()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +86,12 @@ def pack(
     image: str,
     folder: Path,
     note: Callable[[str], None],
-    inside: Versions = UNKNOWN,
+    inside: Inside = UNKNOWN,
 ) -> Label:
     """Into `folder`, unless it is there; `inside` is what is known of it. Raises ImageMissing."""
     found = build.look(engine, image)
     name = _name(image, found["RepoTags"] or ())
-    label = Label(name, found["Id"], found["Architecture"], inside.evener, inside.torch)
+    label = Label(name, found["Id"], found["Architecture"], **asdict(inside))
     known = read(folder)
     if known is not None and known.label == label:
         return label
@@ -104,14 +117,14 @@ def _name(image: str, tags: Sequence[str]) -> str:
     return found
 
 
-def fitting(engine: Engine, image: str) -> Versions:
+def fitting(engine: Engine, image: str) -> Inside:
     """What is in it. Raises ImageMissing; ImageUnfit where what runs in it would not train with
     what runs here."""
     build.look(engine, image)
-    command = ("run", "--rm", "--network=none", image, "python", "-P", "-c", _VERSIONS)
+    command = ("run", "--rm", "--network=none", image, "python", "-P", "-c", _INSIDE)
     build_one = "hand on one that `evener image build JOB` has made with this evener"
     try:
-        evener, torch = engine.call(*command, timeout_s=ASK_S).split()
+        evener, torch, nebula = engine.call(*command, timeout_s=ASK_S).split()
     except (errors.DockerFailed, ValueError) as error:
         raise errors.ImageUnfit(
             "there is no evener in this image", where=image, fix=build_one
@@ -126,7 +139,7 @@ def fitting(engine: Engine, image: str) -> Versions:
             where=image,
             fix=build_one,
         )
-    return inside
+    return Inside(inside.evener, inside.torch, "" if nebula == "-" else nebula)
 
 
 def _digests(file: Path) -> dict[str, str]:
@@ -179,7 +192,8 @@ def opened(folder: Path, sha256: str) -> tuple[IO[bytes], int]:
 
 def understood(told: Any) -> tuple[Label, list[Part]]:
     """What was said of an image. Raises ValueError, TypeError or KeyError for anything else."""
-    label = Label(**{f: str(told["label"][f]) for f in Label.__dataclass_fields__})
+    said = {"nebula": "", **told["label"]}  # an older pool says nothing of it
+    label = Label(**{f: str(said[f]) for f in Label.__dataclass_fields__})
     parts = [
         Part(str(p["name"]), str(p["kind"]), str(p["link"]), int(p["size"]), str(p["sha256"]))
         for p in told["parts"]

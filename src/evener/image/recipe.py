@@ -15,12 +15,13 @@ from evener.config.schema import Image
 
 LIBRARIES, RUN = "evener-libraries", "evener"
 PINS_NAME, WHEELS_NAME, SITE_NAME, CODE_NAME = "pins.txt", "wheels", "site", "code"
+MESH = "nebula"  # Debian's package, for who joins a pool in a container
 PYPI = "pypi"  # torch as it comes from there: with CUDA
 TORCH_INDEX = "https://download.pytorch.org/whl/"
 # What a rank and its agent import. Versions are in the pins.
 PACKAGES = (
     *("pydantic", "typer", "rich", "starlette", "uvicorn", "cryptography", "psutil"),
-    *("torch", "numpy", "safetensors", "pillow", "tiktoken"),
+    *("torch", "numpy", "safetensors", "pillow", "tiktoken", "zeroconf"),
 )
 _ID_DIGITS = 12
 # Fails where an image lacks what a rank, its agent or a head needs, in one line.
@@ -72,10 +73,12 @@ def libraries_text(image: Image, cuda: str) -> str:
         f"FROM {image.start}",
     ]
     if image.apt:
+        lines += ["RUN " + _installing(image.apt)]
+    if image.wheels is None and MESH not in image.apt:
         lines += [
-            "RUN apt-get update && \\",
-            f"    apt-get install -y --no-install-recommends {shlex.join(image.apt)} && \\",
-            "    rm -rf /var/lib/apt/lists/*",
+            "# For the mesh of a pool. Where it cannot be had, runs do without it.",
+            f"RUN ({_installing((MESH,))}) || \\",
+            f"    echo 'there is no {MESH}: containers of this image are in no mesh'",
         ]
     lines += [
         "COPY --from=made /opt/evener /opt/evener",
@@ -113,6 +116,14 @@ def _own_text() -> str:
             "ENTRYPOINT []",
             "",
         ]
+    )
+
+
+def _installing(packages: Iterable[str]) -> str:
+    return (
+        "apt-get update && \\\n"
+        f"    apt-get install -y --no-install-recommends {shlex.join(packages)} && \\\n"
+        "    rm -rf /var/lib/apt/lists/*"
     )
 
 

@@ -1,12 +1,14 @@
-"""`python -m evener.pool serve|work|mesh`: a pool's server, a machine that has joined, its mesh."""
+"""`python -m evener.pool serve|work|mesh FILE|beside FOLDER`: a pool's server, a machine that has
+joined, its mesh, and that of a container beside it."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 
 from evener import errors
-from evener.pool import house, mesh
+from evener.pool import beside, house, nebula
 
 
 def main(what: str) -> int:
@@ -20,7 +22,9 @@ def main(what: str) -> int:
                 raise errors.NoPool("this machine has no pool", fix="evener up")
             serving.main(pool)
         elif what == "mesh":
-            mesh.become(sys.argv[2])
+            nebula.become(sys.argv[2])
+        elif what == "beside":
+            return beside.main(Path(sys.argv[2]))
         else:
             from evener.pool import joiner
 

@@ -189,12 +189,12 @@ class Agents:
         agent.status, agent.words = MOVED, f"the machine had {host} before, and has another address"
         return True
 
-    def part(self) -> None:
+    def part(self, patience_s: float) -> None:
         """All leave their runs, and are waited for."""
         for agent in self._known.values():
             if agent.status is None:
                 self._part(agent)
-        deadline = time.monotonic() + PART_S
+        deadline = time.monotonic() + patience_s
         for agent in self._known.values():
             if agent.process is not None:
                 try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evener.pool import mesh
+from evener.pool import mesh, nebula
 from evener.rundir import layout
 
 CA_HOURS = 24 * 3650
@@ -22,9 +22,10 @@ class Authority:
 
     def create(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not (self.folder / mesh.CA_NAME).is_file():
-            lasts, out = f"{CA_HOURS}h", ("-out-crt", mesh.CA_NAME, "-out-key", "ca.key")
-            mesh.call(self.folder, mesh.SIGNER, "ca", "-name", "evener", "-duration", lasts, *out)
+        if not (self.folder / nebula.CA_NAME).is_file():
+            lasts, out = f"{CA_HOURS}h", ("-out-crt", nebula.CA_NAME, "-out-key", "ca.key")
+            named = (nebula.SIGNER, "ca", "-name", "evener", "-duration", lasts)
+            nebula.call(self.folder, *named, *out)
 
     def admit(self, name: str, number: int, public: str) -> dict[str, Any]:
         """What a machine with that public key needs."""
@@ -32,15 +33,15 @@ class Authority:
         layout.write_atomic(own, public)
         out.unlink(missing_ok=True)
         where = f"{mesh.address(self.pin, number)}/16"
-        mesh.call(
-            *(self.folder, mesh.SIGNER, "sign", "-ca-crt", mesh.CA_NAME, "-ca-key", "ca.key"),
+        nebula.call(
+            *(self.folder, nebula.SIGNER, "sign", "-ca-crt", nebula.CA_NAME, "-ca-key", "ca.key"),
             *("-in-pub", own.name, "-out-crt", out.name, "-name", f"{number}-{name}"),
             *("-ip", where, "-duration", f"{mesh.MEMBER_HOURS}h"),
         )
         return {
-            "ca": (self.folder / mesh.CA_NAME).read_text(),
+            "ca": (self.folder / nebula.CA_NAME).read_text(),
             "certificate": out.read_text(),
-            "fingerprint": mesh.printed(self.folder, out.name)["fingerprint"],
+            "fingerprint": nebula.printed(self.folder, out.name)["fingerprint"],
             "address": where.partition("/")[0],
             "first": mesh.address(self.pin, mesh.FIRST),
             "port": self.port,

@@ -4,13 +4,14 @@ there is an engine, as a container in the image that the pool hands on."""
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from evener import errors, versions
-from evener.docker import Engine, gpus
-from evener.pool import contained, entry, fetching, house
+from evener.docker import DESKTOP, Engine, gpus
+from evener.pool import contained, entry, fetching, house, paths
 from evener.pool.contained import Container, Entry
 from evener.pool.fetching import Offer
 from evener.pool.house import Joined
@@ -35,7 +36,7 @@ def join(typed: str | None, at: str | None, note: Note) -> Aboard:
         entry.entrance(typed, at)  # of another pool it would be refused
         container = Container(Engine())
         joined = contained.again(container, known, at)
-        return Aboard(joined, entry.listed(joined, container))
+        return Aboard(joined, entry.listed(joined, container, meshed=container.has_mesh))
     if known is None and typed is not None and (why := _unlike(typed, at)):
         offer, _ = _offered(typed, at)
         if offer is not None:
@@ -119,13 +120,39 @@ def _in_container(offer: Offer, typed: str, at: str | None, note: Note) -> Aboar
     with fetching.alone():
         contained.check_free(container)
         fetching.bring(offer, container.engine, note)
-        by = Entry(typed, offer.label.name, at, _gives_gpus(offer, container.engine, note))
-        try:
-            joined = contained.start(container, by)
-        except errors.DeviceMissing as error:
-            note(f"its GPUs are not used: {error.what}. {error.fix}; then leave and join again")
-            joined = contained.start(container, replace(by, gpus=False))
-    return Aboard(joined, entry.listed(joined, container))
+        by = Entry(
+            typed, offer.label.name, at, _gives_gpus(offer, container.engine, note),
+            _mesh(offer, container.engine, note), house.joined_folder().name,
+        )  # fmt: skip
+        joined = _started(container, by, note)
+    meshed = bool(by.mesh) and container.has_mesh
+    return Aboard(joined, entry.listed(joined, container, meshed=meshed))
+
+
+def _started(container: Container, by: Entry, note: Note) -> Joined:
+    """With what the engine can give of all that it should have."""
+    try:
+        return contained.start(container, by)
+    except contained.NoMeshError as error:
+        note(f"it is in no mesh: {error}")
+        return _started(container, replace(by, mesh=""), note)
+    except errors.DeviceMissing as error:
+        if not by.gpus:
+            raise
+        note(f"its GPUs are not used: {error.what}. {error.fix}; then leave and join again")
+        return _started(container, replace(by, gpus=False), note)
+
+
+def _mesh(offer: Offer, engine: Engine, note: Note) -> str:
+    """Whose network it is on. The machine's, where others may reach it directly there; one of
+    their own, if they cannot: in a virtual machine, or as the pool says."""
+    if offer.network == paths.HOST:
+        return ""
+    if not offer.label.nebula:
+        note(f"it is in no mesh: there is no nebula in {offer.label.name}")
+        return ""
+    elsewhere = sys.platform != "linux" or engine.facts().system == DESKTOP
+    return contained.APART if elsewhere or offer.network == paths.MESH else contained.SHARED
 
 
 def _gives_gpus(offer: Offer, engine: Engine, note: Note) -> bool:

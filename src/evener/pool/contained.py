@@ -2,8 +2,9 @@
 
 In the container is what else would be a process of this machine (`joiner`): it joins by itself, and
 what it must not forget is in a volume. The engine starts it again when it dies, and when the
-machine was off; one that has left the pool ends well, and is not started again. Here is kept what
-the machine's owner needs to see the pool, and to leave.
+machine was off; one that has left the pool ends well, and is not started again. Where the pool has
+a mesh, a second container has it for the first (`beside`). Here is kept what the machine's owner
+needs to see the pool, and to leave.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from evener.pool.house import Joined
 from evener.wire import calls
 
 NAME = "evener"  # of the container, and of its volume
+SIDE = "evener-mesh"  # of the one that alone may make a network device
+SHARED, APART = "shared", "apart"  # whose network both are on: the machine's, or their own
 STOP_S = 40  # above the time in which its agents say goodbye
 START_S = 60.0  # for it to have joined: a cold disk reads Python slowly
 LEAVE_S = 50.0
@@ -30,36 +33,58 @@ _TAIL_LINES = 6
 _POLL_S = 0.2
 _READ = f'cat "{contract.IMAGE_RUNS}"/evener/joined/*/joined.json'
 _EVENER = ("python", "-P", "-m", "evener")
+_NOBODY = 65534
+_MESH = f"{contract.IMAGE_RUNS}/mesh"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a container is started with."""
+    """What a container is started with. `mesh` is empty for none, else whose network it is on;
+    `host` is what its machine is called there, where that is known here."""
 
     code: str = field(repr=False)
     image: str
     at: str | None = None
     gpus: bool = False
+    mesh: str = ""
+    host: str = ""
 
 
 def line(by: Entry) -> tuple[str, ...]:
-    """What follows `docker`: the machine's own network, its ranks' memory, a volume for what it
-    must not forget, and nothing else: no rights, nothing of the machine's disk.
+    """What follows `docker`: a network, its ranks' memory, a volume for what it must not forget,
+    and nothing else: no rights, nothing of the machine's disk.
 
     An engine that goes away, to be back, says so by a signal of its own: the status with which the
     container then ends is one after which it is started again.
     """
     home = contract.IMAGE_RUNS
+    network = f"container:{SIDE}" if by.mesh == APART else "host"
     return (
         *("run", "--detach", "--init", f"--name={NAME}", "--restart=on-failure"),
         *(f"--stop-signal={contract.AWAY_SIGNAL}", f"--stop-timeout={STOP_S}"),
-        *("--network=host", "--shm-size=1g", "--user=65534:65534", "--cap-drop=ALL"),
-        *("--security-opt=no-new-privileges", f"--volume={NAME}:{home}"),
+        *(f"--network={network}", "--shm-size=1g", f"--user={_NOBODY}:{_NOBODY}"),
+        *("--cap-drop=ALL", "--security-opt=no-new-privileges", f"--volume={NAME}:{home}"),
         *(f"--env=XDG_STATE_HOME={home}", f"--env={contract.CACHE_VARIABLE}={home}/cache"),
+        *((f"--env={contract.MESH_VARIABLE}={_MESH}",) if by.mesh else ()),
         *(("--gpus=all",) if by.gpus else ()),
         *(by.image, *_EVENER, "join", "--foreground"),
         *(("--at", by.at) if by.at else ()),
         by.code,
+    )
+
+
+def side_line(by: Entry) -> tuple[str, ...]:
+    """The same of the container beside it, which is started first. It has one right, over the
+    network that both are on; it runs no code of anybody's, and writes into the volume alone, where
+    the other's group is what lets it read what that says."""
+    home = contract.IMAGE_RUNS
+    own = (f"--hostname={by.host}",) if by.host else ()
+    return (
+        *("run", "--detach", "--init", f"--name={SIDE}", "--restart=on-failure"),
+        *(("--network=host",) if by.mesh == SHARED else own),
+        *(f"--user=0:{_NOBODY}", "--cap-drop=ALL", "--cap-add=NET_ADMIN", "--device=/dev/net/tun"),
+        *("--security-opt=no-new-privileges", "--read-only", f"--volume={NAME}:{home}"),
+        *(by.image, "python", "-P", "-m", "evener.pool", "beside", _MESH),
     )
 
 
@@ -102,36 +127,50 @@ class Container:
             return "".join(f"\n    {each}" for each in words)
         return ""
 
-    def state(self) -> State | None:
-        """None where there is none."""
+    def state(self, name: str = NAME) -> State | None:
+        """Also of the one beside it. None where there is none."""
         form = "{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}"
         try:
-            said = self.engine.call("container", "inspect", f"--format={form}", NAME)
+            said = self.engine.call("container", "inspect", f"--format={form}", name)
         except errors.DockerFailed:
             return None
         status, exit_status, restarts = said.split()
         return State(status, int(exit_status), int(restarts))
 
+    @property
+    def has_mesh(self) -> bool:
+        """Whether the one beside it runs."""
+        beside = self.state(SIDE)
+        return beside is not None and beside.is_up
+
     def remove(self) -> None:
         """And what it remembers."""
-        for command in (("rm", "--force", NAME), ("volume", "rm", "--force", NAME)):
+        for command in (("rm", "--force", NAME, SIDE), ("volume", "rm", "--force", NAME)):
             with contextlib.suppress(errors.DockerFailed):
                 self.engine.call(*command)
 
 
 def check_free(container: Container) -> None:
     """Raises NoPool where one is there already that we know nothing of."""
-    if container.state() is not None:
+    there = [name for name in (NAME, SIDE) if container.state(name) is not None]
+    if there:
         raise errors.NoPool(
-            f"a container {NAME} is on this engine already, from a `docker run` line",
+            f"a container {there[0]} is on this engine already, from a `docker run` line",
             where=f"docker ps --all --filter name={NAME}",
-            fix=f"where it is to go: docker rm --force {NAME}, docker volume rm {NAME}; then join",
+            fix=f"where it is to go: docker rm --force {NAME} {SIDE}, docker volume rm {NAME}; "
+            "then join",
         )
 
 
+class NoMeshError(Exception):
+    """Why the engine does not start the container that is to have it."""
+
+
 def start(container: Container, by: Entry) -> Joined:
-    """What it is in the pool, once it is; nothing of it stays where it does not get there."""
+    """What it is in the pool, once it is; nothing of it stays where it does not get there. Raises
+    NoMeshError."""
     try:
+        _start_side(container, by)
         container.engine.call(*line(by))
         joined = _await(container)
     except BaseException:
@@ -139,6 +178,15 @@ def start(container: Container, by: Entry) -> Joined:
         raise
     house.write_joined(house.joined_folder(), joined)
     return joined
+
+
+def _start_side(container: Container, by: Entry) -> None:
+    if not by.mesh:
+        return
+    try:
+        container.engine.call(*side_line(by))
+    except errors.DockerFailed as error:
+        raise NoMeshError(error.what.splitlines()[-1].strip()) from error
 
 
 def _await(container: Container) -> Joined:
@@ -174,6 +222,8 @@ def _remembered(container: Container) -> Joined | None:
 
 def again(container: Container, known: Joined, at: str | None) -> Joined:
     """Started, if it was stopped; told where the pool is, if that is known."""
+    with contextlib.suppress(errors.DockerFailed):  # there may be none
+        container.engine.call("start", SIDE)
     try:
         container.engine.call("start", NAME)
     except errors.DockerFailed as error:

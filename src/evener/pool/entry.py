@@ -264,17 +264,18 @@ def work_detached(joined: Joined) -> dict[str, Any]:
     return listed(joined, started)
 
 
-def listed(joined: Joined, started: Works | None) -> dict[str, Any]:
+def listed(joined: Joined, started: Works | None, *, meshed: bool = False) -> dict[str, Any]:
     """What the pool says of this machine once it is on its list. `started` is what makes it so;
-    None where that is there already."""
+    None where that is there already; `meshed`: by a container that is to be in the mesh."""
     folder = house.joined_folder()
     client = Client(calls.parse(joined.servers[0]), joined.secret)
+    to_be_meshed = mesh.settled(house.mesh_folder(folder))
     began = time.monotonic()
     deadline = began + LISTED_S
     while True:
         with contextlib.suppress(OSError, AnsweredError):
             mine = [each for each in members(client) if each["id"] == joined.member]
-            waits = mesh.settled(house.mesh_folder(folder)) and time.monotonic() - began < MESH_S
+            waits = (meshed or to_be_meshed) and time.monotonic() - began < MESH_S
             if mine and (mine[0]["mesh"] or not waits) and (mine[0]["door"] or mine[0]["why_not"]):
                 return mine[0]
         if time.monotonic() > deadline or (started is not None and not started.alive):

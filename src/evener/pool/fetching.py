@@ -20,7 +20,7 @@ from evener import contract, errors, process, units
 from evener.docker import Engine
 from evener.image import archive, parcel
 from evener.image.parcel import Label, Part
-from evener.pool import entry, house, images
+from evener.pool import entry, house, images, paths
 from evener.pool.client import AnsweredError, Client
 from evener.pool.entry import Entrance
 from evener.rundir import layout
@@ -37,12 +37,14 @@ TRIES = 3  # of a part that does not have its hash
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """`parts` are those that the engine here lacks."""
+    """`parts` are those that the engine here lacks; `network` is by which runs of the pool go,
+    where that is without a mesh `paths.HOST`."""
 
     server: Server
     by: Entrance
     label: Label
     parts: tuple[Part, ...]
+    network: str = paths.HOST
 
 
 def offered(by: Entrance, engine: Engine | None = None) -> Offer | None:
@@ -107,7 +109,7 @@ def _read(server: Server, by: Entrance, told: dict[str, Any]) -> Offer | None:
             where=by.line.typed,
             fix="it may be of a later version: install that here, and type this again",
         ) from error
-    return Offer(server, by, label, tuple(parts))
+    return Offer(server, by, label, tuple(parts), str(told.get("network", paths.HOST)))
 
 
 def bring(offer: Offer, engine: Engine, note: Note) -> None:

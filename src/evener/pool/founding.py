@@ -12,7 +12,7 @@ from evener import contract, errors, versions
 from evener.docker import Engine
 from evener.image import parcel
 from evener.image.parcel import Label
-from evener.pool import code, detached, house, mesh, paths, serving, whereabouts
+from evener.pool import code, contained, detached, house, mesh, paths, serving, whereabouts
 from evener.pool.client import Owner, owner
 from evener.pool.code import Code
 from evener.pool.house import Pool
@@ -112,6 +112,17 @@ def hand_on(image: str | None, note: Callable[[str], None]) -> Label | None:
         )
         return None
     return known.label
+
+
+def mesh_for(image: str) -> str:
+    """Whose network machines are on that join in that image without evener, and are to be in the
+    mesh; empty where they cannot be, as far as is known here."""
+    pool, known = house.read_pool(), parcel.read(house.image_folder())
+    if pool is None or known is None or pool.network == paths.HOST or mesh.missing():
+        return ""
+    if known.label.name != image or not known.label.nebula:
+        return ""
+    return contained.APART if pool.network == paths.MESH else contained.SHARED
 
 
 def end() -> None:

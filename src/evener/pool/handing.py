@@ -71,7 +71,7 @@ def stand(engine: Engine, image: str, bind: str, port: int | None, note: Note) -
         pool = _pool(bind, listening)
         roll = Roll(folder / "roll.json")
         _, secret = roll.mint(LASTS_S, 1)
-        app = server.walled(images.routes(Gate(roll, pool), folder / "image", _telling(note)))
+        app = server.walled(images.routes(Gate(roll, pool), folder / "image", asked=_telling(note)))
         made = Server(app, serving.GOODBYE_S, tls.serving(pool.secret))
         yield Stand(label, _code(pool, secret), pool, made, listening)
 

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from evener import versions
 from evener.image import parcel
 from evener.image.parcel import Label, Part
-from evener.pool import relay
+from evener.pool import paths, relay
 from evener.pool.gate import Gate
 from evener.wire import porter
 
@@ -33,8 +33,14 @@ _RANGE = re.compile(r"bytes=(\d+)-")
 Asked = Callable[[str, Sequence[Part]], None]
 
 
-def routes(gate: Gate, folder: Path, asked: Asked = lambda address, parts: None) -> list[Route]:
-    """`folder` is where the image is packed, if one is; `asked` hears which address lacks what."""
+def routes(
+    gate: Gate,
+    folder: Path,
+    network: str = paths.HOST,
+    asked: Asked = lambda address, parts: None,
+) -> list[Route]:
+    """`folder` is where the image is packed, if one is; `network` is by which runs go, and `asked`
+    hears which address lacks what."""
 
     async def offer(request: Request) -> Response:
         gate.let_in(request)
@@ -45,7 +51,8 @@ def routes(gate: Gate, folder: Path, asked: Asked = lambda address, parts: None)
             return JSONResponse({})
         label, parts = found
         asked(request.client.host if request.client else "", parts)
-        return JSONResponse({"label": asdict(label), "parts": [asdict(each) for each in parts]})
+        lacking = [asdict(each) for each in parts]
+        return JSONResponse({"label": asdict(label), "parts": lacking, "network": network})
 
     async def part(request: Request) -> Response:
         gate.let_in(request)

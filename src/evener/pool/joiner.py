@@ -22,7 +22,7 @@ from typing import Any
 
 from evener import contract, errors
 from evener.pool import detour, house, whereabouts
-from evener.pool.agents import Agents, Door, facing
+from evener.pool.agents import PART_S, Agents, Door, facing
 from evener.pool.attendance import GRACE_S, HOLD_S
 from evener.pool.client import AnsweredError, Client, introduction
 from evener.pool.house import Joined
@@ -55,6 +55,7 @@ class Joiner:
         self._head_file = folder / "runs" / "head"  # where agents read that the pool has moved
         self._way = Way([*map(calls.parse, joined.servers)], self._elsewhere)
         self._ending = threading.Event()
+        self._has_network = True  # by which agents can say goodbye
         self.status = 0  # with which the process ends
         # Between the threads, under `_lock`:
         self._lock = threading.Lock()
@@ -79,7 +80,7 @@ class Joiner:
         try:
             self._work()
         finally:
-            self._agents.part()
+            self._agents.part(PART_S if self._has_network else 0.0)
             for door in (self._door, self._mesh_door):
                 door.close()
             self._mesh.close()
@@ -139,6 +140,7 @@ class Joiner:
         if self._leaves != UNKNOWN:
             with contextlib.suppress(OSError, AnsweredError):
                 Client(self._way.home, self._joined.secret).call("POST", "leave")
+        self._mesh.leave()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     # ------------------------------------------------------------------- the other threads
@@ -213,6 +215,10 @@ class Joiner:
                 self._mesh.look()
             except errors.EvenerError as error:  # of the disk
                 log.error("the mesh cannot be looked after: %s", error)
+            if self._mesh.is_elsewhere:
+                log.error("the mesh was started anew, with another network: so are we")
+                self._has_network = False
+                self.be_back()
             if self._mesh.is_due():
                 self._renew()
 

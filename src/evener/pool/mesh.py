@@ -10,13 +10,9 @@ as long as it is so.
 from __future__ import annotations
 
 import ipaddress
-import json
 import logging
-import os
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -24,29 +20,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evener import contract
+from evener.pool import beside, nebula
+from evener.pool.beside import Neighbour
 from evener.pool.detour import Detour, Opened, udp_answers
+from evener.pool.nebula import CONFIG_NAME, Nebula
 from evener.probe import interface_of
 from evener.rundir import layout
-from evener.wire.frames import join_address, split_address
+from evener.wire.frames import split_address
 
 log = logging.getLogger("evener.pool")
 
-NEBULA, SIGNER = "nebula", "nebula-cert"
-CONFIG_NAME, LOG_NAME, CA_NAME = "nebula.json", "nebula.log", "ca.crt"
 DETOUR_NAME = "nebula-detour.json"
-CERTIFICATE_NAME, KEY_NAME, PUBLIC_NAME = "host.crt", "host.key", "host.pub"
 MEMBER_HOURS = 24 * 30  # of a certificate, which is renewed after half of it
-MTU = 1300
 PRIVATE = 0o600
-_RANGE = ipaddress.ip_network("100.64.0.0/10")
 FIRST = 1  # the number of the server's machine
-TOOL_S = 10.0
 REACH_S = 3.0
-_PORT = 9  # where nobody answers
-_ALLOWED = "remote_allow_list"
 _NET_ADMIN = 12  # the number of CAP_NET_ADMIN
-AGAIN_S = 5.0  # until nebula is started again, where it has ended
 DETOUR_S = 3.0  # without an answer from the first, until the detour is taken
 LOOK_S = 5.0  # between two looks whether UDP comes through again
 SEEN, SEEN_MOST = 3, 48  # looks in a row that it does, until it is believed; doubled each time
@@ -54,7 +43,7 @@ SEEN, SEEN_MOST = 3, 48  # looks in a row that it does, until it is believed; do
 
 def missing() -> str:
     """Why there can be no mesh on this machine, as far as one can tell without making it."""
-    found = [tool for tool in (NEBULA, SIGNER) if shutil.which(tool) is None]
+    found = [tool for tool in (nebula.PROGRAM, nebula.SIGNER) if shutil.which(tool) is None]
     if found:
         return f"{' and '.join(found)} not installed"
     if sys.platform == "linux" and not is_net_admin(Path("/proc/self/status").read_text()):
@@ -76,28 +65,28 @@ def address(pin: str, number: int) -> str:
 
 def is_in(host: str) -> bool:
     """Whether that is an address of a mesh."""
-    return ipaddress.ip_address(host) in _RANGE
+    return ipaddress.ip_address(host) in beside.RANGE
 
 
 def public_key(folder: Path) -> str:
     """Of this machine, made if there is none yet. Empty where there can be no mesh."""
+    if (neighbour := beside.here()) is not None:
+        return neighbour.public_key()
     if missing():
         return ""
-    file = folder / PUBLIC_NAME
-    if not file.is_file():
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            call(folder, SIGNER, "keygen", "-out-key", KEY_NAME, "-out-pub", PUBLIC_NAME)
-        except OSError:
-            return ""
-    return file.read_text()
+    try:
+        return nebula.make_key(folder).read_text()
+    except OSError:
+        return ""
 
 
 def settle(folder: Path, told: Mapping[str, Any], hosts: Sequence[str]) -> None:
     """Write down what the server has answered; `hosts` are those at which it is reached."""
-    layout.write_atomic(folder / CA_NAME, str(told["ca"]))
-    layout.write_atomic(folder / CERTIFICATE_NAME, str(told["certificate"]))
-    found = config(folder, str(told["address"]), str(told["first"]), int(told["port"]), hosts)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    layout.write_atomic(folder / nebula.CA_NAME, str(told["ca"]))
+    layout.write_atomic(folder / nebula.CERTIFICATE_NAME, str(told["certificate"]))
+    own, first, port = str(told["address"]), str(told["first"]), int(told["port"])
+    found = nebula.config(folder, own, first, port, hosts)
     found["pki"]["blocklist"] = list(told["blocked"])
     layout.write_json(folder / CONFIG_NAME, found, PRIVATE)
 
@@ -107,79 +96,29 @@ def settled(folder: Path) -> bool:
     return (folder / CONFIG_NAME).is_file()
 
 
-def config(folder: Path, own: str, first: str, port: int, hosts: Sequence[str]) -> dict[str, Any]:
-    """nebula's, which reads JSON as YAML."""
-    leads = own == first
-    others = [] if leads else [first]
-    everything = [{"port": "any", "proto": "any", "host": "any"}]
-    device = f"ev{int(ipaddress.ip_address(own)) & 0xFFFFFF:06x}"
-    return {
-        "pki": {
-            "ca": str(folder / CA_NAME),
-            "cert": str(folder / CERTIFICATE_NAME),
-            "key": str(folder / KEY_NAME),
-            "disconnect_invalid": True,
-        },
-        "static_host_map": {} if leads else {first: [f"{host}:{port}" for host in hosts]},
-        "lighthouse": {"am_lighthouse": leads, "interval": 10, "hosts": others}
-        | ({} if leads else {_ALLOWED: {"0.0.0.0/0": True, "127.0.0.0/8": False}}),
-        "listen": {
-            "host": contract.EVERYWHERE,
-            "port": port if leads else 0,
-            "send_recv_error": "always",  # which `udp_answers` asks for
-        },
-        "punchy": {"punch": True, "respond": True},
-        "relay": {"am_relay": leads, "use_relays": True, "relays": others},
-        "tun": {"dev": device, "mtu": MTU},
-        "logging": {"level": "warning"},
-        "firewall": {"outbound": everything, "inbound": everything},
-    }
-
-
-def detoured(told: Mapping[str, Any], port: int, own_port: int) -> dict[str, Any]:
-    """The same, where the first is reached by a detour that begins at `port` of loopback: there
-    others look for nobody, though the first tells them of such addresses."""
-    lighthouse = {key: value for key, value in told["lighthouse"].items() if key != _ALLOWED}
-    return {
-        **told,
-        "static_host_map": {
-            first: [join_address(contract.LOOPBACK, port)] for first in told["static_host_map"]
-        },
-        "lighthouse": lighthouse,
-        "listen": {**told["listen"], "port": own_port},
-    }
-
-
 class Mesh:
-    """nebula on this machine. It ends with the thread that tends it. `opened` opens the detour."""
+    """nebula on this machine. It ends with the thread that tends it, unless it is beside this
+    container. `opened` opens the detour."""
 
     def __init__(self, folder: Path, opened: Opened) -> None:
         self._folder, self._opened = folder, opened
+        self._beside = beside.here()
+        self._nebula: Nebula | Neighbour = self._beside or Nebula(folder / nebula.LOG_NAME)
         self._detour: Detour | None = None
         self._look_at, self._seen, self._wanted = 0.0, 0, SEEN
-        self._process: subprocess.Popen[bytes] | None = None
-        self._not_before = 0.0
         self._own = ""
         self._reached = False
-        self._started_at = 0.0
         self._lock = threading.Lock()  # of the file
 
     def tend(self) -> None:
         """Start it where there is a mesh and it does not run."""
-        file = self._folder / CONFIG_NAME
-        if self._runs:
+        if not (self._nebula.waits and settled(self._folder)):
             return
-        self._process = None
-        if time.monotonic() < self._not_before or missing() or not file.is_file():
+        if self._beside is None and missing():
             return
-        self._not_before = time.monotonic() + AGAIN_S
-        self._own, self._reached = _address_in(self._folder), False
-        self._started_at = time.monotonic()
-        with (self._folder / LOG_NAME).open("ab") as words:
-            self._process = subprocess.Popen(
-                _command(self._read), stdin=subprocess.DEVNULL, stdout=words, stderr=words,
-                start_new_session=True,
-            )  # fmt: skip
+        self._own = nebula.address_in(self._folder).partition("/")[0]
+        if self._nebula.tend(self._read):
+            self._reached = False
 
     def move(self, hosts: Sequence[str]) -> None:
         """The first is reached at these from now on."""
@@ -190,12 +129,12 @@ class Mesh:
                 found["static_host_map"][first] = [f"{host}:{port}" for host in hosts]
 
         if self._change(moved):
-            self._restart()
+            self._nebula.restart()
 
     def is_due(self) -> bool:
         """Whether it is time for a new certificate."""
-        file = self._folder / CERTIFICATE_NAME
-        if self._process is None or not file.is_file():
+        file = self._folder / nebula.CERTIFICATE_NAME
+        if not self._nebula.runs or not file.is_file():
             return False
         return time.time() - file.stat().st_mtime > MEMBER_HOURS * 3600 / 2
 
@@ -229,24 +168,21 @@ class Mesh:
     @property
     def host(self) -> str:
         """This machine's address in the mesh, where it has it and reaches the first by it."""
-        return self._own if self._runs and self._reached and interface_of(self._own) else ""
-
-    @property
-    def _runs(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        runs = self._nebula.runs and self._reached
+        return self._own if runs and interface_of(self._own) else ""
 
     def look(self) -> None:
         """Whether the first answers through the mesh, and by which way it does. Takes its time; for
         a thread of its own."""
         file = self._folder / CONFIG_NAME
-        if self._process is None or not file.is_file():
+        if not self._nebula.started_at or not file.is_file():
             return
         known = layout.read_json(file)["static_host_map"]
         self._reached = all(map(_answers, known))
         places = [split_address(place) for each in known.values() for place in each]
         if self._detour is None:
-            late = self._runs and time.monotonic() - self._started_at > DETOUR_S
-            if late and not self._reached and not udp_answers(places):
+            late = time.monotonic() - self._nebula.started_at > DETOUR_S
+            if self._nebula.runs and late and not self._reached and not udp_answers(places):
                 self._turn_off()
         elif time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_S
@@ -267,14 +203,14 @@ class Mesh:
             detour.close()
             raise
         self._detour, self._seen = detour, 0
-        self._restart()
+        self._nebula.restart()
 
     def _turn_back(self) -> None:
         """Whose UDP comes and goes is believed later and later: each turn cuts it off briefly."""
         log.info("UDP comes through to the pool again")
         over, self._detour = self._detour, None
         self._wanted = min(2 * self._wanted, SEEN_MOST)
-        self._restart()
+        self._nebula.restart()
         if over is not None:
             over.close()
 
@@ -284,81 +220,37 @@ class Mesh:
         return self._folder / (DETOUR_NAME if self._detour else CONFIG_NAME)
 
     def _reload(self) -> None:
-        """nebula reads its file again, and those who stay in the mesh notice nothing."""
         if self._detour is not None:
             self._write(self._detour)
-        fresh = time.monotonic() - self._started_at < AGAIN_S
-        if self._process is None or fresh or sys.platform == "win32":
-            self._restart()  # it may not have read anything yet, or knows no such signal
-        else:
-            self._process.send_signal(signal.SIGHUP)
+        self._nebula.reload()
 
     def _write(self, detour: Detour) -> None:
         told = layout.read_json(self._folder / CONFIG_NAME)
-        found = detoured(told, detour.port, detour.own_port)
+        found = nebula.detoured(told, detour.port, detour.own_port)
         layout.write_json(self._folder / DETOUR_NAME, found, PRIVATE)
-
-    def _restart(self) -> None:
-        """It is started again by who tends it."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            self._not_before = 0.0
 
     def close(self) -> None:
         if self._detour is not None:
             self._detour.close()
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(TOOL_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        self._nebula.close()
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether what has it for us is no longer where we are."""
+        return self._beside is not None and self._beside.is_elsewhere
+
+    def leave(self) -> None:
+        """Who shares our network has no mesh any more either."""
+        if self._beside is not None:
+            self._beside.part()
 
 
 def _answers(first: str) -> bool:
     """A refusal is an answer as well."""
     try:
-        socket.create_connection((first, _PORT), REACH_S).close()
+        socket.create_connection((first, nebula.NOBODY_PORT), REACH_S).close()
     except ConnectionRefusedError:
         pass
     except OSError:
         return False
     return True
-
-
-def become(file: str) -> None:
-    """This process is nebula from now on, which ends with whoever has started us."""
-    from evener.lifeline import die_with_parent
-
-    die_with_parent()
-    os.execvp(NEBULA, [NEBULA, "-config", file])
-
-
-def _command(file: Path) -> tuple[str, ...]:
-    if sys.platform == "linux":
-        return (sys.executable, "-P", "-m", "evener.pool", "mesh", str(file))
-    return (NEBULA, "-config", str(file))
-
-
-def _address_in(folder: Path) -> str:
-    return str(printed(folder, CERTIFICATE_NAME)["details"]["ips"][0]).partition("/")[0]
-
-
-def printed(folder: Path, certificate: str) -> dict[str, Any]:
-    """What it says."""
-    return dict(json.loads(call(folder, SIGNER, "print", "-json", "-path", certificate)))
-
-
-def call(folder: Path, *command: str) -> str:
-    """Raises OSError where it fails."""
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=TOOL_S, check=False,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise OSError(f"{command[0]} does not end") from error
-    if done.returncode != 0:
-        raise OSError(f"{command[0]} {command[1]}: {(done.stderr or done.stdout).strip()[:200]}")
-    return done.stdout

@@ -74,7 +74,7 @@ def build(desk: Desk) -> ASGIApp:
     gate = Gate(desk.roll, desk.pool)
     routes = [
         *_of_members(desk, gate),
-        *images.routes(gate, desk.image),
+        *images.routes(gate, desk.image, desk.pool.network if desk.authority else paths.HOST),
         *_of_owner(desk),
         Route("/runs/{key}/{path:path}", relay.handler(desk.roll), methods=relay.METHODS),
     ]

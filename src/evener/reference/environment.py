@@ -47,6 +47,7 @@ _INTERNAL = """\
 evener starts its own processes with the variables below. Nobody types them, and they are taken out
 of what a process hands on to its children. The secret travels here because other users of the
 machine can read a command line, and not this."""
+_MESH_PAGE = "../how-to/pool.md#behind-nat-the-mesh"
 _TITLES = {
     contract.AgentEnv: "To an agent",
     contract.RankEnv: "To a rank",
@@ -57,6 +58,9 @@ _TITLES = {
 def page() -> str:
     people = table(("variable", "what it does"), [(code(n), text) for n, text in FOR_PEOPLE])
     blocks = ["## For you to set", people, "## Between evener's own processes", _INTERNAL]
+    beside = f"Where the container beside it keeps [the mesh]({_MESH_PAGE}) of both."
+    lone = table(("variable", "what it says"), [(code(contract.MESH_VARIABLE), beside)])
+    blocks += ["### To a container that joins a pool", lone]
     for record, title in _TITLES.items():
         blocks += [f"### {title}", paragraph(fields.about(record)), _variables(record)]
     return document("Environment variables", _INTRODUCTION, *blocks)
