@@ -61,6 +61,14 @@ def test_gpus_are_reserved_and_named_too() -> None:
     assert "--env=NVIDIA_VISIBLE_DEVICES=all" in second
 
 
+def test_a_manager_that_stops_what_has_reserved_a_gpu_is_asked_for_no_reservation() -> None:
+    ash = Place("id-ash", "ash", 16, gpu_kind="NVIDIA-GPU", gpus=("MIG-1", "MIG-2"))
+    (own,) = services.services(plan_swarm(job(), [ash]), RUN, OUTSIDE, reserve=False)
+    words = services.service_command(own, RUN, "evener:123")
+    assert "--env=NVIDIA_VISIBLE_DEVICES=MIG-1,MIG-2" in words
+    assert not any("generic-resource" in word for word in words)
+
+
 def test_what_they_meet_in_and_know_each_other_by() -> None:
     assert services.network_command(RUN, services.mtu(replace(PLAN, packet_bytes=1420))) == (
         "network", "create", "--driver=overlay", "--attachable",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import select
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ from evener import errors
 from evener.docker.failures import translate
 
 CALL_S = 60.0
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # which the classic builder gives what fails
 DESKTOP = "Docker Desktop"  # as it calls the system that its engine is on
 
 
@@ -26,6 +28,7 @@ class Facts:
     runtimes: tuple[str, ...]
     security: tuple[str, ...] = ()  # "name=rootless" and the like
     system: str = ""  # of the machine that it is on, which may be a virtual one
+    version: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ class Engine:
         runtimes = tuple(told.get("Runtimes") or ())
         security = tuple(told.get("SecurityOptions") or ())
         system = str(told.get("OperatingSystem", ""))
-        return Facts(float(told["NCPU"]), int(told["MemTotal"]), runtimes, security, system)
+        cpus, memory_bytes = float(told["NCPU"]), int(told["MemTotal"])
+        return Facts(cpus, memory_bytes, runtimes, security, system, _version(told))
 
     def last_words(self, container: str, lines: int) -> list[str]:
         """The end of what a container printed, on either stream."""
@@ -144,7 +148,8 @@ class Engine:
         with process:
             assert process.stdout is not None
             try:
-                for line in process.stdout:
+                for coloured in process.stdout:
+                    line = _COLOURS.sub("", coloured)
                     said.append(line)
                     note(line.rstrip())
             except BaseException:
@@ -152,6 +157,12 @@ class Engine:
                 raise
         if process.returncode != 0:
             raise translate(f"docker build --tag {tag}", "".join(said[-40:]))
+
+
+def _version(told: Mapping[str, Any]) -> tuple[int, ...]:
+    """(20, 10, 24), of "20.10.24+dfsg1"."""
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", str(told.get("ServerVersion")))
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def _no_command(error: OSError, program: str) -> errors.DockerAway:

@@ -61,7 +61,10 @@ def watchful_head_of(plan: Plan, run: RunDir, outside: Outside) -> Container:
     return replace(head, env={**head.env, **alias}, other_alias=HEADS)
 
 
-def services(plan: Plan, run: RunDir, outside: Outside) -> Iterator[Service]:
+def services(
+    plan: Plan, run: RunDir, outside: Outside, *, reserve: bool = True
+) -> Iterator[Service]:
+    """GPUs are named to NVIDIA's toolkit in any case."""
     inside = RunDir(Path(contract.IMAGE_RUNS) / run.name)
     made = containers.containers(plan, inside, outside)[1:]
     apart = {contract.PREFIX + "APART": "1", contract.PREFIX + "RUN_DIR": inside.path.as_posix()}
@@ -75,8 +78,12 @@ def services(plan: Plan, run: RunDir, outside: Outside) -> Iterator[Service]:
             node=agent.node,
             shm_bytes=each.limits.shm_bytes if each.limits else 0,
             reads=outside.reads,
-            gpus=(each.limits.gpu_kind, len(each.limits.gpus)) if each.limits else ("", 0),
+            gpus=_reserved(each.limits) if reserve else ("", 0),
         )
+
+
+def _reserved(limits: Limits | None) -> tuple[str, int]:
+    return (limits.gpu_kind, len(limits.gpus)) if limits else ("", 0)
 
 
 def _which(limits: Limits | None) -> dict[str, str]:

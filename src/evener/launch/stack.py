@@ -184,6 +184,7 @@ def _one(number: int, machine: Service, told: Mapping[str, str]) -> list[str]:
 def _reserved(kind: str, count: int) -> list[str]:
     return [
         "      # As its engine advertises them (node-generic-resources); nobody else gets them.",
+        "      # Docker before 25.0.3 stops such a task (moby 44378): there without the next line.",
         "      resources: {reservations: {generic_resources: [{discrete_resource_spec: "
         f'{{kind: "{kind}", value: {count}}}}}]}}}}',
     ]

@@ -35,11 +35,16 @@ STOP_S = 20.0
 LOOK_S = 2.0  # at who begins,
 REST_S = 10.0  # and, when all have, at what we were not told of
 _NEWS = ("type=node", "type=container", "event=create", "event=update", "event=die")
+RESERVES = (25, 0, 3)  # the first version of Docker that does it right
 _POLL_S = 0.3
 _MEETING = ("network", "secret")  # what stays while machines get the image
 _CUT_DOWN = "Exited (255)"  # with its engine
 _WORDS = 12  # lines of a container that ended at once
 _JANITOR = "janitor"
+_UNRESERVED = (
+    "Docker before 25.0.3 stops what has reserved a GPU (moby 44378): the run's GPUs are named to "
+    "NVIDIA's toolkit and not reserved, so that another service may get them too"
+)
 _UNHEARD = (
     "runs its container, and nothing is heard of it: 7946 (tcp and udp) and 4789/udp must be open "
     "between its engine and all others, which train without it"
@@ -75,7 +80,7 @@ class SwarmLauncher(DockerLauncher):
             ("secret", services.secret_command(run)),
             (head.role, containers.run_command(head, run, outside)),
         ]
-        for each in services.services(plan, run, outside):
+        for each in services.services(plan, run, outside, reserve=self._may_reserve()):
             commands.append((each.role, services.service_command(each, run, outside.image)))
         return Rendered(
             run, tuple(Command(what, self._argv(*argv), {}, run.logs) for what, argv in commands)
@@ -90,9 +95,21 @@ class SwarmLauncher(DockerLauncher):
             self._provided.append(build.pushed(self.engine, tag, registry, self.note))
 
     def start(self, rendered: Rendered) -> Handle:
+        plan = placement.from_dict(layout.read_json(rendered.run.plan_file))
+        if any(a.limits and a.limits.gpus for a in plan.agents) and not self._may_reserve():
+            self.note(_UNRESERVED)
         if self.ships:
             cargo.pack(rendered.run, (), self.ships)
         return DockerLauncher.start(self, rendered)
+
+    def _may_reserve(self) -> bool:
+        """An older manager stops whatever has reserved a GPU when something of its machine changes
+        (moby 44378): a network that comes there is enough."""
+        try:
+            version = self.engine.facts().version
+        except errors.MachineError:  # as for a dry run
+            return True
+        return not version or version >= RESERVES
 
     def take_in(self, run: RunDir) -> None:
         """The head of a run that goes on, from a folder of this machine, and who looks after it."""
@@ -153,7 +170,7 @@ class SwarmLauncher(DockerLauncher):
         outside, known = self._as_started(run, plan), {agent.machine for agent in plan.agents}
         layout.write_json(run.plan_file, placement.to_dict(grown))  # which it fetches
         try:
-            for each in services.services(grown, run, outside):
+            for each in services.services(grown, run, outside, reserve=self._may_reserve()):
                 if each.alias not in known:
                     self.engine.call(*services.service_command(each, run, outside.image))
                     self._joined.add(each.name)
