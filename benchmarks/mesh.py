@@ -13,11 +13,14 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import harness
 import lab
@@ -25,13 +28,18 @@ import pool
 from harness import Case, MeasureError, Settings, Spread
 from pool import Machines
 
-PORT, REDUCE_PORT, PATIENCE_S = 5555, 5556, 60.0
+PORT, REDUCE_PORT, PATIENCE_S = 45555, 45556, 60.0  # where the mesh lets a pool through
 LINK_MBIT, SUM_MB = 100, 10
+SUMS_MB, SUM_COST = (3, SUM_MB, 45), 1.11  # of the time without: a tenth of the rate
 LOST, BY_TCP = 0.9, 0.75  # of the rate without, and of that by UDP, at the least
 BY_PAIR = 1.25  # of the time of a sum, at the most: a network for each pair would win less
 SLOWER_MS = 5.0
 AT_LINK, PAIRS = (f"lan-rate-{LINK_MBIT}", f"tcp-rate-{LINK_MBIT}"), f"by-pair-{LINK_MBIT}"
+SUMS = f"sum-{SUM_MB}-mb-{LINK_MBIT}"
 HEAD, BESIDE, BEHIND, WITHOUT_UDP = range(4)
+THREE = (HEAD, BESIDE, BEHIND)
+DIRECT, LAN_DEVICE = ("10.79.0.1", "10.79.0.9"), "eth0"  # of the first two, on their LAN
+SUM_TURNS = 3
 # Echoes what comes after a "p", and counts what comes after an "s".
 SERVE = """
 import socket, sys, threading
@@ -76,10 +84,10 @@ with socket.create_connection((host, port), 20) as sock:
 """
 REDUCE = """
 import statistics, sys, time, torch, torch.distributed as dist
-rank, host, port, mb = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
-dist.init_process_group("gloo", init_method=f"tcp://{host}:{port}", rank=rank, world_size=3)
+rank, host, port, mb, size = int(sys.argv[1]), sys.argv[2], sys.argv[3], *map(int, sys.argv[4:])
+dist.init_process_group("gloo", init_method=f"tcp://{host}:{port}", rank=rank, world_size=size)
 numbers, times = torch.zeros(mb * 250_000), []
-for _ in range(6):
+for _ in range(6 if mb <= 10 else 3):
     dist.barrier()
     began = time.perf_counter()
     dist.all_reduce(numbers)
@@ -104,7 +112,7 @@ def measure(settings: Settings) -> Iterator[Case]:
             machines.evener(number, "join", machines.code)
         by = _addresses(machines)
         with _serving(machines, HEAD), _serving(machines, WITHOUT_UDP):
-            host, beside = "10.79.0.1", "10.79.0.9"
+            host, beside = DIRECT
             ways: dict[str, Callable[[], Link]] = {
                 "direct": _way(machines, BESIDE, host, seconds),
                 "mesh": _way(machines, BESIDE, by[HEAD], seconds),
@@ -118,11 +126,13 @@ def measure(settings: Settings) -> Iterator[Case]:
             tell(f"rate {LINK_MBIT}")
             if any(map(settings.wants, AT_LINK)):
                 yield from _limited(harness.interleave(ways, repetitions))
+        if settings.wants(SUMS):
+            yield _sums(machines, by, (SUM_MB,) if settings.quick else SUMS_MB)
         if not settings.wants(PAIRS):
             return
         there, back = (HEAD, by[BESIDE], beside), (BESIDE, by[HEAD], host)
         sums = {
-            "mesh": lambda: _sum(machines, by),
+            "mesh": lambda: _sum(machines, by, THREE),
             "by pair": lambda: _past_the_mesh(machines, by, (there, back)),
         }
         yield _by_pair(harness.interleave(sums, repetitions))
@@ -168,7 +178,7 @@ def _past_the_mesh(
     for number, to, via in routes:
         _ip(machines, number, "route", "add", f"{to}/32", "via", via, "src", by[number])
     try:
-        return _sum(machines, by)
+        return _sum(machines, by, THREE)
     finally:
         for number, to, _ in routes:
             _ip(machines, number, "route", "del", f"{to}/32")
@@ -178,12 +188,51 @@ def _ip(machines: Machines, number: int, *words: str) -> None:
     harness.run([*machines.before(number), "ip", *words], cwd=machines.folder)
 
 
-def _sum(machines: Machines, by: Sequence[str]) -> float:
+def _sums(machines: Machines, by: Sequence[str], sizes_mb: Sequence[int]) -> Case:
+    """Of two on one LAN, with and without the mesh, and of all four by it."""
+    pair, four = (HEAD, BESIDE), (HEAD, BESIDE, BEHIND, WITHOUT_UDP)
+    used_s, moved_mb = _nebula_s(), 0.0
+    ways: dict[str, Callable[[], float]] = {}
+    for mb in sizes_mb:
+        ways[f"direct {mb} MB"] = partial(_sum, machines, DIRECT, pair, mb)
+        ways[f"mesh {mb} MB"] = partial(_sum, machines, by, pair, mb)
+        ways[f"four {mb} MB"] = partial(_sum, machines, by, four, mb)
+    found = harness.interleave(ways, SUM_TURNS)
+    cost = harness.ratios(found, f"mesh {SUM_MB} MB", f"direct {SUM_MB} MB")
+    for mb in sizes_mb:  # in each of its sums a ring of n sends 2 (n - 1) times all of it
+        times = SUM_TURNS * (6 if mb <= SUM_MB else 3)
+        moved_mb += times * mb * (2 * (2 - 1) + 2 * (4 - 1))
+    cpu_ms = (_nebula_s() - used_s) / moved_mb * 1e3
+    sides = {f"{way} s": harness.spread(values) for way, values in found.items()}
+    notes = {"nebula's cpu ms for each MB, both ends": round(cpu_ms, 1)}
+    return Case(SUMS, cost.median, SUM_COST, "x", sides=sides, notes=notes)
+
+
+def _nebula_s() -> float:
+    """Of processor time, of all that run."""
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            name, _, rest = stat.read_text().rpartition(")")
+            if name.endswith("(nebula"):
+                total += sum(map(int, rest.split()[11:13]))
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def _device(address: str) -> str:
+    """The mesh's is called by its address; the LAN's is the only one there is besides."""
+    if address in DIRECT:
+        return LAN_DEVICE
+    return f"ev{int(ipaddress.ip_address(address)) & 0xFFFFFF:06x}"
+
+
+def _sum(machines: Machines, by: Sequence[str], members: Sequence[int], mb: int = SUM_MB) -> float:
     """The seconds of one, by the slowest."""
     ranks = []
-    for rank, number in enumerate((HEAD, BESIDE, BEHIND)):
-        device = f"GLOO_SOCKET_IFNAME=ev{int(ipaddress.ip_address(by[number])) & 0xFFFFFF:06x}"
-        words = [sys.executable, "-c", REDUCE, str(rank), by[HEAD], str(REDUCE_PORT), str(SUM_MB)]
+    for rank, number in enumerate(members):
+        device = f"GLOO_SOCKET_IFNAME={_device(by[number])}"
+        told = (rank, by[HEAD], REDUCE_PORT, mb, len(members))
+        words = [sys.executable, "-c", REDUCE, *map(str, told)]
         ranks.append(
             subprocess.Popen(
                 [*machines.before(number), "env", device, *words], env=harness.environment(),

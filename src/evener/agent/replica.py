@@ -21,7 +21,7 @@ from evener.wire.asking import Asking, understood
 
 FOLDER = "standin"
 HOME, RECORDS, EVENTS = "/v1/home", "/v1/records", "/v1/events"
-ANSWER_S = 10.0
+ANSWER_S = 5.0
 PAGE = 500  # records that are told at once
 PAGE_BYTES = 4 * 2**20
 
