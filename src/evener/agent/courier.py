@@ -165,13 +165,14 @@ class Courier:
             self._thread = threading.Thread(target=self._work, name="courier", daemon=True)
             self._thread.start()
 
-    def finish(self) -> None:
+    def finish(self) -> bool:
         """Bring what there is: nothing is written any more. Some tries, then it stays here."""
         for _ in range(TRIES):
             if not self._env.apart or self._bring():
-                return
+                return True
             time.sleep(self._again_s)
         log.error("the head does not take what this machine has of the run: it stays here")
+        return False
 
     def close(self) -> None:
         self._closing.set()

@@ -148,17 +148,16 @@ class StandIn:
         told = 0
         if self._replica.run_has_ended:  # who would bring it may be gone; and told so, home ends
             own = replace(self._env, run_dir=str(self._replica.run.path))
-            Courier(own, self._replica.run).finish()
+            if not Courier(own, self._replica.run).finish():
+                return
         else:
             told = self._replica.tell(self._env.head, self._env.secret)
         self._port = 0
         self._end_child()
         told += self._replica.tell(self._env.head, self._env.secret)
         self._hosts = False
-        text = (
-            f"the head is back: agent {self._env.agent} has told it what it missed: {told} events"
-        )
-        outbox.put(Alert("note", text))
+        text = f"the head is back: agent {self._env.agent} has told it what it missed"
+        outbox.put(Alert("note", f"{text}: {told} events"))
 
     def _is_home(self) -> bool:
         with contextlib.suppress(OSError):
