@@ -56,7 +56,7 @@ def adopt(
     Type it on another manager. The run's folder is here from then on, with its record and newest
     checkpoint, and with its page: all other commands work as where it was started.
     """
-    run = adoption.adopt(name, root_of(folder), console.note)
+    run = adoption.adopt(name, root_of(folder), console.note, Engine())
     typer.echo(f"{run.name} is at home here: {run.path}")
     typer.echo(f"then: evener status {run.name}")
 

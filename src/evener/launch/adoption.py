@@ -30,12 +30,11 @@ _PREFIX = "evener-"
 _ENV = contract.PREFIX
 
 
-def adopt(name: str, root: Path, note: Callable[[str], None]) -> RunDir:
+def adopt(name: str, root: Path, note: Callable[[str], None], engine: Engine) -> RunDir:
     """The run of that name, which goes on in the Swarm of this manager, in a folder under `root`.
 
     Raises RunNotFound, RunActive where it has a home, StartFailed where it is not to be had.
     """
-    engine = Engine()
     here = next(node for node in swarm.nodes(engine) if node.here)
     identity, found = _services(engine, name)
     run = RunDir(root / name)
@@ -51,7 +50,7 @@ def adopt(name: str, root: Path, note: Callable[[str], None]) -> RunDir:
         _fetch(engine, run, here.id, found)
         freight.adopt(run, _note_down(engine, run))
         note("what the others have of it is here; its head is started")
-        SwarmLauncher(note=note).take_in(run)
+        SwarmLauncher(note=note, engine=engine).take_in(run)
     except BaseException:
         shutil.rmtree(run.path, ignore_errors=True)
         raise
