@@ -66,7 +66,7 @@ class Container:
 def identity(run: RunDir) -> str:
     """What all of the run's objects are labelled with: its folder, in a form that fits anywhere;
     of a run that another machine has adopted, that of the folder where it began."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return (run.configs / ADOPTED).read_text(encoding="utf-8")
     return hashlib.sha256(str(run.path.resolve()).encode()).hexdigest()[:_ID_DIGITS]
 
