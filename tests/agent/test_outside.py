@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evener.agent import outside
+from evener.agent import outside, replica
 from evener.agent.outside import LOOK_S, Outside, _is_lost
 from evener.rundir.layout import RunDir
 
@@ -25,6 +25,7 @@ def test_what_would_be_missed_is_told_of_once(tmp_path: Path) -> None:
     write(home / "empty", "")
     write(run.work / "model.pt")
     write(run.rank_log(0))
+    write(run.path / replica.FOLDER / "run" / "run.db")
     told = list[Any]()
     looks = Outside((home, run.path), told.append)
     looks.look(LOOK_S)

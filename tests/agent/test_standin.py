@@ -69,7 +69,7 @@ def home(tmp_path: Path) -> RunDir:
 def living(run: RunDir, port: int, *, first: bool = True) -> Iterator[Machine]:
     machine = Machine(run, port, first=first)
     with closing(machine.standin), machine.outbox, closing(machine.courier):
-        machine.standin.watch(machine.outbox)
+        machine.standin.watch(machine.outbox, ())
         machine.courier.watch(machine.outbox.put, machine.outbox.address)
         yield machine
 
@@ -95,6 +95,8 @@ def test_the_first_stands_in_until_home_is_back_and_nothing_is_lost(
         assert one.standin.hosts
         assert not two.standin.hosts
         one.run.export_file.write_bytes(b"weights")
+        one.copy.work.mkdir()
+        (one.copy.work / "best.pt").write_bytes(b"of a script")
         wait_for(one.copy.export_file.is_file)
         one.outbox.put(RunEnded("finished", 5))
         one.outbox.flush(PATIENCE_S)
@@ -110,4 +112,5 @@ def test_the_first_stands_in_until_home_is_back_and_nothing_is_lost(
             ]
             assert sum(isinstance(r.event, RunEnded) for r in recorded(home)) == 1
             assert home.export_file.read_bytes() == b"weights"
+            assert (home.work / "best.pt").read_bytes() == b"of a script"
             assert checkpoints.entries(home.checkpoints)[-1].step == 5

@@ -76,7 +76,7 @@ def _train(env: AgentEnv, programs: Programs | None, run: RunDir, standin: Stand
         contextlib.closing(courier),
     ):
         hosting.watch(outbox)
-        standin.watch(outbox)
+        standin.watch(outbox, job.script.stays if job.script.path else None)
         courier.watch(outbox.put, outbox.address)
         programs = programs or programs_of(job)
         agent = Agent(env, job, plan, outbox, programs, courier=courier, standin=standin)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from evener import contract
+from evener.agent import replica
 from evener.agent.leftovers import in_container
 from evener.events import Alert, Event
 from evener.rundir.layout import RunDir
@@ -23,16 +24,9 @@ MOST_FILES = 2000  # in one look, which the agent does nothing beside
 HOME = Path("/tmp")
 _OURS = {
     *(contract.CONFIGS, contract.LOGS, contract.CHECKPOINTS, contract.CARGO),
-    *(contract.TENSORBOARD, contract.WORK, contract.EXPORT_NAME),
+    *(contract.TENSORBOARD, contract.WORK, contract.EXPORT_NAME, replica.FOLDER),
 }
-_PASSING = (
-    ".",
-    "_",
-    "evener-",
-    "tmp",
-    "torch",
-    "pymp-",
-)  # what libraries call what they do not keep
+_PASSING = (".", "_", "evener-", "tmp", "torch", "pymp-")  # what libraries do not keep
 
 
 class Outside:

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from evener import contract, errors
@@ -59,6 +59,7 @@ class StandIn:
         self._next_s = 0.0
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._stays: Sequence[str] | None = None
         self._causeway: Causeway | None = None
         if env.apart:
             self._causeway = Causeway(env.secret, self._likely, lambda: self._port)
@@ -81,8 +82,10 @@ class StandIn:
         """Who comes by the causeway."""
         await causeway.receive(channel, self._port)
 
-    def watch(self, outbox: Outbox) -> None:
+    def watch(self, outbox: Outbox, stays: Sequence[str] | None) -> None:
+        """From now on. `stays` is what of a script's files does not travel, None without one."""
         if self._env.apart:
+            self._stays = stays
             target = self._watch
             self._thread = threading.Thread(target=target, args=(outbox,), name="stand-in")
             self._thread.start()
@@ -147,8 +150,7 @@ class StandIn:
             return
         told = 0
         if self._replica.run_has_ended:  # who would bring it may be gone; and told so, home ends
-            own = replace(self._env, run_dir=str(self._replica.run.path))
-            if not Courier(own, self._replica.run).finish():
+            if not self._bring_all():
                 return
         else:
             told = self._replica.tell(self._env.head, self._env.secret)
@@ -158,6 +160,14 @@ class StandIn:
         self._hosts = False
         text = f"the head is back: agent {self._env.agent} has told it what it missed"
         outbox.put(Alert("note", f"{text}: {told} events"))
+
+    def _bring_all(self) -> bool:
+        """Whether home has taken all that others have brought here."""
+        own = replace(self._env, run_dir=str(self._replica.run.path))
+        courier = Courier(own, self._replica.run)
+        if self._stays is not None:
+            courier.follow(self._stays)
+        return courier.finish()
 
     def _is_home(self) -> bool:
         with contextlib.suppress(OSError):
