@@ -152,13 +152,15 @@ def _stood_in(machines: Machines, times: int) -> Case:
     machines.evener(0, "run", "job.toml", "--on", "pool", "--detach", "--name", "lost")
     home = machines.folder / contract.RUN_DIR_DEFAULT / "lost" / contract.DB_NAME
     lasted: list[float] = []
+    at = 0.0
     for _ in range(times):
-        _until(lambda: len(_newest_ranks(home)) > OTHERS, "not all train")
+        _until(partial(_all_train, home, at), "not all train")
         time.sleep(CALM_S)
         at = machines.power_off(0)
         _until(partial(_goes_on, machines, at), "nobody stands in")
         lasted.append(time.time() - at)
         machines.evener(0, "up")
+    _until(partial(_all_train, home, at), "the head is not back")
     machines.evener(0, "stop")
     found = harness.spread(lasted)
     return Case("standin", found.median, STANDIN_S, "s", sides={"s": found})
@@ -170,10 +172,13 @@ def _goes_on(machines: Machines, at: float) -> bool:
     return any(_newest_time(db) > at for db in copies)
 
 
-def _newest_ranks(record: Path) -> tuple[int, ...]:
+def _all_train(record: Path, since: float) -> bool:
+    """Whether all came together after that."""
     with Store.open(record, write=False) as store:
         found = store.newest(GenerationFormed.__name__)
-        return found.event.ranks if found and isinstance(found.event, GenerationFormed) else ()
+    if found is None or not isinstance(found.event, GenerationFormed):
+        return False
+    return found.time > since and len(found.event.ranks) > OTHERS
 
 
 def _newest_time(record: Path) -> float:
