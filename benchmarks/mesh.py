@@ -14,6 +14,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -23,8 +24,13 @@ from functools import partial
 from pathlib import Path
 
 import harness
+import jobs
 import lab
 import pool
+from evener import contract
+from evener.events import GenerationFormed, StepCommitted
+from evener.rundir.layout import RunDir
+from evener.rundir.store import Store
 from harness import Case, MeasureError, Settings, Spread
 from pool import Machines
 
@@ -36,6 +42,7 @@ BY_PAIR = 1.25  # of the time of a sum, at the most: a network for each pair wou
 SLOWER_MS = 5.0
 AT_LINK, PAIRS = (f"lan-rate-{LINK_MBIT}", f"tcp-rate-{LINK_MBIT}"), f"by-pair-{LINK_MBIT}"
 SUMS = f"sum-{SUM_MB}-mb-{LINK_MBIT}"
+STEP, STEP_TURNS, WARM_STEPS, STEPS = f"step-{LINK_MBIT}", 2, 10, 40
 HEAD, BESIDE, BEHIND, WITHOUT_UDP = range(4)
 THREE = (HEAD, BESIDE, BEHIND)
 DIRECT, LAN_DEVICE = ("10.79.0.1", "10.79.0.9"), "eth0"  # of the first two, on their LAN
@@ -106,6 +113,12 @@ class Link:
 
 def measure(settings: Settings) -> Iterator[Case]:
     repetitions, seconds = (2, 1.5) if settings.quick else (7, 4.0)
+    if settings.wants(STEP) and not settings.quick:
+        with lab.networks() as (inside, tell):
+            tell(f"rate {LINK_MBIT}")
+            yield _step(inside)
+    if not any(map(settings.wants, ("tcp-rate", "tcp-ms", *AT_LINK, SUMS, PAIRS))):
+        return
     with lab.networks() as (inside, tell), pool.pool_of(inside) as machines:
         tell("udp 1 stops")
         for number in (BESIDE, BEHIND, WITHOUT_UDP):
@@ -206,6 +219,49 @@ def _sums(machines: Machines, by: Sequence[str], sizes_mb: Sequence[int]) -> Cas
     sides = {f"{way} s": harness.spread(values) for way, values in found.items()}
     notes = {"nebula's cpu ms for each MB, both ends": round(cpu_ms, 1)}
     return Case(SUMS, cost.median, SUM_COST, "x", sides=sides, notes=notes)
+
+
+def _step(inside: Sequence[Sequence[str]]) -> Case:
+    """Of a training by two machines on one LAN, in pools one after the other."""
+    ways = {"direct": partial(_trained, inside, "host"), "mesh": partial(_trained, inside, "mesh")}
+    found = harness.interleave(ways, STEP_TURNS)
+    cost = harness.ratios(found, "mesh", "direct")
+    sides = {f"{way} s": harness.spread(values) for way, values in found.items()}
+    return Case(STEP, cost.median, SUM_COST, "x", sides=sides, notes={"steps of each": STEPS})
+
+
+def _trained(inside: Sequence[Sequence[str]], network: str) -> float:
+    """The median seconds of a step."""
+    with pool.pool_of(inside, ("--network", network)) as machines:
+        machines.evener(BESIDE, "join", machines.code)
+        text = machines.folder / "text.txt"
+        text.write_text(jobs.text_of_65_letters())
+        (machines.folder / "gpt.toml").write_text(jobs.GPT.replace("text.txt", str(text)))
+        set_so = ("local.device=cpu", "balance.policy=equal", "balance.park=false",
+                  "membership.standby=false", "train.steps=100000")  # fmt: skip
+        told = [word for each in set_so for word in ("-o", each)]
+        machines.evener(HEAD, "run", "gpt.toml", "--on", "pool", "--detach", *told)
+        run = RunDir(machines.folder / contract.RUN_DIR_DEFAULT / "gpt")
+        deadline = time.monotonic() + 2 * PATIENCE_S
+        steps: list[float] = []
+        while len(steps) < WARM_STEPS + STEPS:
+            if time.monotonic() > deadline:
+                raise MeasureError(f"only {len(steps)} steps by the {network} network")
+            time.sleep(1.0)
+            steps = _of_both(run)
+        machines.evener(HEAD, "stop", "--now")
+        return statistics.median(steps[WARM_STEPS:])
+
+
+def _of_both(run: RunDir) -> list[float]:
+    with Store.open(run.db, write=False) as store:
+        told = [record.event for record in store.records()]
+    newest = max((e for e in told if isinstance(e, GenerationFormed)),
+                 key=lambda e: e.generation, default=None)  # fmt: skip
+    if newest is None or len(newest.ranks) < 2:
+        return []
+    made = (e for e in told if isinstance(e, StepCommitted))
+    return [e.seconds for e in made if e.generation == newest.generation]
 
 
 def _nebula_s() -> float:

@@ -117,6 +117,12 @@ def order(machines: lab.Swarm, *words: str) -> None:
     until(taken, f"not taken: {words}")
 
 
+def states(machines: lab.Swarm) -> list[str]:
+    """Who is no manager any more is away for a moment."""
+    told = machines.docker(0, "node", "ls", "--format={{.Status}} {{.ManagerStatus}}")
+    return sorted(line.strip() for line in told.splitlines())
+
+
 def test_a_run_whose_manager_is_gone_finds_a_home_on_another(
     shell: Shell, machines: lab.Swarm, wheels: Path, tmp_path: Path
 ) -> None:
@@ -145,6 +151,7 @@ def test_a_run_whose_manager_is_gone_finds_a_home_on_another(
     second.await_nothing_left()
     for name in others:
         order(machines, "node", "demote", name)
+    until(lambda: states(machines) == ["Ready", "Ready", "Ready Leader"], "not all are ready")
 
 
 def test_a_machine_gets_an_image_from_a_registry_by_its_digest(machines: lab.Swarm) -> None:
