@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -92,6 +93,7 @@ def main(
     a full run is not made, and a quick one tells it beside its figures.
     """
     settings = _arguments(name, about, argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what it has started ends with it
     cases: list[Case] = []
     try:
         if busy is not None:
