@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from evener.agent import outside, replica
-from evener.agent.outside import LOOK_S, Outside, _is_lost
+from evener.agent.outside import LOOK_S, Outside
 from evener.rundir.layout import RunDir
 
 
@@ -39,14 +41,22 @@ def test_what_would_be_missed_is_told_of_once(tmp_path: Path) -> None:
     assert f"{home}/out/model.pt, {run.path}/data/train.bin; " in alert.text
 
 
-def test_what_is_mounted_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if sys.platform == "linux":
-        assert not _is_lost(Path("/proc"))
-    write(tmp_path / "mounted" / "data.bin")
-    monkeypatch.setattr(outside, "_is_lost", lambda folder: folder.name != "mounted")
-    told = list[Any]()
-    Outside((tmp_path,), told.append).look(LOOK_S)
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="to mount something needs root on Linux"
+)
+def test_what_is_mounted_there_stays(tmp_path: Path) -> None:
+    told, there = list[Any](), tmp_path / "mounted"
+    there.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", there], check=True)
+    try:
+        write(there / "data.bin")
+        Outside((tmp_path,), told.append).look(LOOK_S)
+    finally:
+        subprocess.run(["umount", there], check=True)
     assert told == []
+    write(there / "data.bin")  # the same, in a folder of its disk
+    Outside((tmp_path,), told.append).look(LOOK_S)
+    assert len(told) == 1
 
 
 def test_processes_of_this_machine_write_on_disks_that_stay(tmp_path: Path) -> None:

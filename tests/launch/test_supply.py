@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 from tests.placement.test_placement import job
 
-from evener import errors, placement
+from evener import placement
 from evener.config.load import job_to_json
 from evener.docker import Engine
 from evener.docker.swarm import Task
-from evener.launch import ferries, services
+from evener.launch import services
 from evener.launch.swarm import SwarmLauncher
 from evener.placement import Place, plan_swarm
 from evener.rundir import layout
@@ -23,7 +21,9 @@ NAMES = ("oak", "elm", "ash")
 
 
 @dataclass(frozen=True, slots=True)
-class _Engine(Engine):
+class _Manager(Engine):
+    """Of a Swarm in which elm's disk is full: its fetchers end in vain, the others well."""
+
     called: list[tuple[str, ...]] = field(default_factory=list)
 
     def call(self, *arguments: str, timeout_s: float = 0.0) -> str:
@@ -31,29 +31,35 @@ class _Engine(Engine):
         return ""
 
     def ask(self, *arguments: str, short: bool = False) -> list[dict[str, str]]:
+        if arguments[:2] != ("service", "ps"):
+            return []
+        return [self._ended(name) for name in arguments[2:]]
+
+    def last_words(self, container: str, lines: int) -> list[str]:
         return []
 
+    def _ended(self, service: str) -> dict[str, str]:
+        node = self.fetchers()[service]
+        told = ("Failed", "no space left") if node == "elm" else ("Complete", "")
+        return {"Name": f"{service}.1", "Node": node, "CurrentState": told[0], "Error": told[1]}
 
-def test_all_get_it_at_once_and_one_that_cannot_take_it_hinders_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run, engine = RunDir(tmp_path), _Engine()
+    def fetchers(self) -> dict[str, str]:
+        """By service, the machine it was made for last."""
+        made = (words for words in self.called if words[:2] == ("service", "create"))
+        return {next(w[7:] for w in words if w.startswith("--name=")): words[-1] for words in made}
+
+
+def test_all_get_it_at_once_and_one_that_cannot_take_it_hinders_no_other(tmp_path: Path) -> None:
+    run, manager = RunDir(tmp_path), _Manager()
     run.configs.mkdir()
-    plan = plan_swarm(job(), [Place(name, name, 4) for name in NAMES])
+    plan = plan_swarm(job(), [Place(f"id-{name}", name, 4) for name in NAMES])
     layout.write_json(run.plan_file, placement.to_dict(plan))
     layout.write_atomic(run.job_file, job_to_json(job()))
-    brought: list[set[str]] = []
-
-    def bring(engine: Engine, freight: object, machines: Mapping[str, str], note: object) -> None:
-        brought.append({*machines})
-        if "elm" in machines:
-            raise errors.ImageMissing("its disk is full", where="elm", fix="free some space")
-
-    monkeypatch.setattr(ferries, "bring", bring)
     lacking = [
         Task(services.name_of(run, name), name, "Rejected", "No such image: x") for name in NAMES
     ]
-    SwarmLauncher(engine=engine)._supply(run, "x", lacking)
-    assert brought == [{*NAMES}, {"oak", "ash"}]
-    updated = [words[-1] for words in engine.called if words[:2] == ("service", "update")]
+    SwarmLauncher(engine=manager)._supply(run, "x", lacking)
+    made = [words[-1] for words in manager.called if words[:2] == ("service", "create")]
+    assert made == ["ash", "elm", "oak", "ash", "oak"]
+    updated = [words[-1] for words in manager.called if words[:2] == ("service", "update")]
     assert updated == [lacking[0].service, lacking[2].service]

@@ -14,6 +14,7 @@ from evener.pool import beside, mesh, nebula
 from evener.pool.authority import Authority
 from evener.pool.beside import Side
 from evener.pool.mesh import Mesh
+from evener.pool.nebula import Nebula
 from tests.pool.test_mesh import _nowhere
 
 PIN = "7f" * 32
@@ -23,13 +24,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-class Engine:
+class Engine(Nebula):
     """What nebula's process is asked to do; it is not started."""
 
-    waits, runs = False, True
-
     def __init__(self) -> None:
+        super().__init__(None)
         self.done: list[str] = []
+
+    @property
+    def waits(self) -> bool:
+        return False
 
     def reload(self) -> None:
         self.done.append("reload")
@@ -39,12 +43,16 @@ class Engine:
 
 
 @pytest.fixture
-def side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Side:
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine) -> Side:
     """As it has begun, and whoever joins finds it."""
     monkeypatch.setenv(contract.MESH_VARIABLE, str(tmp_path / "side"))
-    made = Side(tmp_path / "side")
+    made = Side(tmp_path / "side", engine)
     made.begin()
-    monkeypatch.setattr(made, "_nebula", Engine())
     return made
 
 
@@ -62,7 +70,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def test_what_who_has_joined_says_is_done_and_its_key_is_not_his(
-    side: Side, tmp_path: Path
+    side: Side, tmp_path: Path, engine: Engine
 ) -> None:
     member = joined(tmp_path)
     member.tend()
@@ -77,7 +85,7 @@ def test_what_who_has_joined_says_is_done_and_its_key_is_not_his(
     member.move(["192.168.1.99"])
     member.tend()
     assert side.step()
-    assert side._nebula.done[1:] == ["reload", "restart"]  # type: ignore[attr-defined]
+    assert engine.done[1:] == ["reload", "restart"]
     assert read(tmp_path)["static_host_map"] == {FIRST: ["192.168.1.99:7077"]}
     member.leave()
     assert not side.step()

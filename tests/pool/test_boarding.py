@@ -11,15 +11,13 @@ from pathlib import Path
 import pytest
 
 from evener import errors, versions
-from evener.cluster import Device, Machine
+from evener.cluster import Device
 from evener.contract import LOOPBACK
-from evener.docker import DESKTOP, Engine, gpus
-from evener.docker.engine import Facts
+from evener.docker import DESKTOP, Engine
 from evener.image.parcel import Label
-from evener.placement import Hindrance
-from evener.pool import boarding, code, contained, entry, fetching
+from evener.pool import boarding, code, contained
 from evener.pool.code import PIN_BYTES, Code
-from evener.pool.contained import Container, Entry
+from evener.pool.contained import Entry
 from evener.pool.entry import Entrance
 from evener.pool.fetching import Offer
 from evener.pool.house import Joined, Pool
@@ -59,9 +57,7 @@ def test_torch_is_compared_with_that_of_the_image(
 
 
 GPU = Device("cuda", name="NVIDIA RTX A4000", uuid="GPU-1")
-WITH_GPUS = Label("evener:1", "sha256:i", "amd64", versions.EVENER, "2.13.0+cu130")
-FOR_CPUS = replace(WITH_GPUS, torch="2.13.0+cpu")
-NO_TOOLKIT = Hindrance("the toolkit is not installed", "install it")
+FOR_GPUS, FOR_CPUS = "2.13.0+cu130", "2.13.0+cpu"
 
 
 def offered(label: Label) -> Offer:
@@ -70,40 +66,42 @@ def offered(label: Label) -> Offer:
 
 
 @pytest.mark.parametrize(
-    ("devices", "label", "hindrance", "refuses", "given", "told"),
+    ("devices", "torch", "programs", "given", "told"),
     [
-        ((GPU,), WITH_GPUS, None, False, [True], ""),
-        ((), WITH_GPUS, None, False, [False], ""),
-        ((GPU,), FOR_CPUS, None, False, [False], "for processors"),
-        ((GPU,), WITH_GPUS, NO_TOOLKIT, False, [False], "install it"),
-        ((GPU,), WITH_GPUS, None, True, [True, False], "mend it; then leave and join again"),
+        ((GPU,), FOR_GPUS, ("nvidia-smi", "nvidia-ctk"), True, ""),
+        ((), FOR_GPUS, ("nvidia-smi", "nvidia-ctk"), False, ""),
+        ((GPU,), FOR_CPUS, ("nvidia-smi", "nvidia-ctk"), False, "for processors"),
+        ((GPU,), FOR_GPUS, ("nvidia-smi",), False, "install the package nvidia-container-toolkit"),
+        ((GPU,), FOR_GPUS, ("nvidia-ctk",), False, "install the driver"),
     ],
 )
-def test_a_container_has_the_machines_gpus_where_image_and_engine_can_use_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: tuple[Device, ...], label: Label,
-    hindrance: Hindrance | None, refuses: bool, given: list[bool], told: str,
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the engine brings the toolkit")
+def test_a_container_gets_the_machines_gpus_where_image_driver_and_toolkit_are_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: tuple[Device, ...], torch: str,
+    programs: tuple[str, ...], given: bool, told: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for name in programs:
+        (tmp_path / name).touch(0o755)
+    says, notes = json.dumps({"NCPU": 2, "MemTotal": 1}), list[str]()
+    engine = Engine(("/bin/sh", "-c", f"echo '{says}'"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert boarding._gives_gpus(devices, torch, engine, notes.append) == given
+    assert told in " ".join(notes)
+    assert len(notes) == bool(told)
+
+
+def test_where_the_engine_refuses_gpus_it_starts_without_and_is_told_so() -> None:
     started, notes = list[bool](), list[str]()
 
-    def start(container: Container, by: Entry) -> Joined:
+    def start(by: Entry) -> Joined:
         started.append("--gpus=all" in contained.line(by))
-        if by.gpus and refuses:
+        if by.gpus:
             raise errors.DeviceMissing("the engine does not know them", fix="mend it")
         return Joined(("x",), "m", "n", "s", container="evener")
 
-    machine = Machine("lab", "Linux", 4.0, 8 * 10**9, devices=devices)
-    monkeypatch.setattr(boarding, "probe", lambda: machine)
-    monkeypatch.setattr(Engine, "facts", lambda self: Facts(4.0, 8 * 10**9, ()))
-    monkeypatch.setattr(gpus, "hindrance", lambda devices, runtimes: hindrance)
-    monkeypatch.setattr(contained, "check_free", lambda container: None)
-    monkeypatch.setattr(contained, "start", start)
-    monkeypatch.setattr(fetching, "bring", lambda offer, engine, note: None)
-    monkeypatch.setattr(entry, "listed", lambda joined, started, meshed: {})
-    boarding._in_container(offered(label), "AB-CD", None, notes.append)
-    assert started == given
-    assert told in " ".join(notes)
-    assert len(notes) == bool(told)
+    boarding._started(start, Entry("AB-CD", "evener:1", gpus=True), notes.append)
+    assert started == [True, False]
+    assert "mend it; then leave and join again" in notes[0]
 
 
 def test_what_starts_it_gives_no_rights() -> None:

@@ -14,7 +14,8 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from evener import contract
 from evener.wire.channel import Channel, connect
@@ -119,14 +120,9 @@ async def _carry(
 ) -> None:
     """Both ways, until either side has ended."""
     free = asyncio.Semaphore(WINDOW)
-    ways = [asyncio.create_task(_out(channel, reader, free))]
-    ways.append(asyncio.create_task(_in(channel, writer, free)))
     try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        await _until_either(_out(channel, reader, free), _in(channel, writer, free))
     finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
         await channel.close()
 
 
@@ -152,14 +148,21 @@ async def _in(channel: Channel, writer: asyncio.StreamWriter, free: asyncio.Sema
 async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
     """To a head of this machine, without a channel."""
     theirs, ours = await asyncio.open_connection(contract.LOOPBACK, port)
-    ways = [asyncio.create_task(_copy(reader, ours)), asyncio.create_task(_copy(theirs, writer))]
+    try:
+        await _until_either(_copy(reader, ours), _copy(theirs, writer))
+    finally:
+        ours.close()
+
+
+async def _until_either(*works: Coroutine[Any, Any, None]) -> None:
+    """Both at once; when one has ended, so has the other."""
+    ways = [asyncio.create_task(work) for work in works]
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)
-        ours.close()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -18,9 +18,11 @@ from evener.rundir import freight, layout
 from evener.rundir.layout import RunDir
 from evener.rundir.store import Store
 from evener.wire.asking import Asking, understood
+from evener.wire.intake import PATH as EVENTS
+from evener.wire.porter import HOME
 
 FOLDER = "standin"
-HOME, RECORDS, EVENTS = "/v1/home", "/v1/records", "/v1/events"
+RECORDS = "/v1/records"
 ANSWER_S = 5.0
 PAGE = 500  # records that are told at once
 PAGE_BYTES = 4 * 2**20

@@ -121,12 +121,8 @@ def pull(
 @app.command()
 def serve(
     image: Image,
-    port: Annotated[
-        int | None, typer.Option("--port", min=1, max=65535, help="Otherwise: 7077, or the next.")
-    ] = None,
-    address: Annotated[
-        str, typer.Option("--address", help="Of this machine: others reach it there alone.")
-    ] = "",
+    port: options.ServedPort = None,
+    address: options.ServedAddress = "",
 ) -> None:
     """Hand an image on over the LAN, until Ctrl-C; prints the line to type on other machines.
 

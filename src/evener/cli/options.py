@@ -26,6 +26,12 @@ Root = Annotated[
     Path | None,
     typer.Option("--dir", metavar="FOLDER", help="Where runs live. Otherwise: experiments."),
 ]
+ServedPort = Annotated[
+    int | None, typer.Option("--port", min=1, max=65535, help="Otherwise: 7077, or the next.")
+]
+ServedAddress = Annotated[
+    str, typer.Option("--address", help="Of this machine: others reach it there alone.")
+]
 RunName = Annotated[
     str | None,
     typer.Argument(

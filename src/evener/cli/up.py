@@ -24,12 +24,8 @@ class Network(StrEnum):
 
 @app.command()
 def up(
-    port: Annotated[
-        int | None, typer.Option("--port", min=1, max=65535, help="Otherwise: 7077, or the next.")
-    ] = None,
-    address: Annotated[
-        str, typer.Option("--address", help="Of this machine: others reach it there alone.")
-    ] = "",
+    port: options.ServedPort = None,
+    address: options.ServedAddress = "",
     network: Annotated[
         Network, typer.Option("--network", help="By which machines of a run speak with each other.")
     ] = Network.auto,

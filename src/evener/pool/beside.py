@@ -135,8 +135,8 @@ def rendered(folder: Path, told: Mapping[str, Any]) -> dict[str, Any]:
 class Side:
     """What the other container does: nebula, as it was told last."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._nebula = folder, Nebula(None)
+    def __init__(self, folder: Path, engine: Nebula) -> None:
+        self._folder, self._nebula = folder, engine
         self._heard = ""
 
     def begin(self) -> None:
@@ -197,7 +197,7 @@ class Side:
 
 def main(folder: Path) -> int:
     """In the foreground of a container, until who has joined beside it has left the pool."""
-    side = Side(folder)
+    side = Side(folder, Nebula(None))
     try:
         side.begin()
         while side.step():

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from evener import errors, versions
+from evener.cluster import Device
 from evener.docker import DESKTOP, Engine, gpus
 from evener.pool import contained, entry, fetching, house, paths
 from evener.pool.contained import Container, Entry
@@ -121,26 +123,27 @@ def _in_container(offer: Offer, typed: str, at: str | None, note: Note) -> Aboar
         contained.check_free(container)
         fetching.bring(offer, container.engine, note)
         by = Entry(
-            typed, offer.label.name, at, _gives_gpus(offer, container.engine, note),
+            typed, offer.label.name, at,
+            _gives_gpus(probe().devices, offer.label.torch, container.engine, note),
             _mesh(offer, container.engine, note), house.joined_folder().name,
         )  # fmt: skip
-        joined = _started(container, by, note)
+        joined = _started(partial(contained.start, container), by, note)
     meshed = bool(by.mesh) and container.has_mesh
     return Aboard(joined, entry.listed(joined, container, meshed=meshed))
 
 
-def _started(container: Container, by: Entry, note: Note) -> Joined:
+def _started(start: Callable[[Entry], Joined], by: Entry, note: Note) -> Joined:
     """With what the engine can give of all that it should have."""
     try:
-        return contained.start(container, by)
+        return start(by)
     except contained.NoMeshError as error:
         note(f"it is in no mesh: {error}")
-        return _started(container, replace(by, mesh=""), note)
+        return _started(start, replace(by, mesh=""), note)
     except errors.DeviceMissing as error:
         if not by.gpus:
             raise
         note(f"its GPUs are not used: {error.what}. {error.fix}; then leave and join again")
-        return _started(container, replace(by, gpus=False), note)
+        return _started(start, replace(by, gpus=False), note)
 
 
 def _mesh(offer: Offer, engine: Engine, note: Note) -> str:
@@ -155,12 +158,13 @@ def _mesh(offer: Offer, engine: Engine, note: Note) -> str:
     return contained.APART if elsewhere or offer.network == paths.MESH else contained.SHARED
 
 
-def _gives_gpus(offer: Offer, engine: Engine, note: Note) -> bool:
-    devices = [device for device in probe().devices if device.kind == "cuda"]
+def _gives_gpus(found: Sequence[Device], torch: str, engine: Engine, note: Note) -> bool:
+    """`torch` is the image's."""
+    devices = [device for device in found if device.kind == "cuda"]
     if not devices:
         return False
-    if versions.is_for_processors(offer.label.torch):
-        note(f"its GPUs are not used: the image's torch ({offer.label.torch}) is for processors")
+    if versions.is_for_processors(torch):
+        note(f"its GPUs are not used: the image's torch ({torch}) is for processors")
         return False
     hindrance = gpus.hindrance(devices, engine.facts().runtimes)
     if hindrance is not None:
