@@ -25,7 +25,8 @@ from evener.launch.base import (
     Rendered,
     write_handle,
 )  # fmt: skip
-from evener.launch.containers import HEAD, Mount, Outside
+from evener.launch.containers import HEAD, RESTARTS, Mount, Outside
+from evener.launch.worn import Worn
 from evener.placement import DOCKER, Plan
 from evener.rundir import layout
 from evener.rundir.layout import RunDir
@@ -35,7 +36,7 @@ LOOK_S = 0.5
 AWAY_S = 300.0  # an engine that restarts, all its containers with it, is back before
 STOP_S = 8.0  # after which "at once" is made certain
 CLEAN_S = 30.0
-WAIT_S = 3600.0  # for one answer of the engine, which comes when all of the run has stopped
+WAIT_S = 60.0  # for all of the run to stop, before a look at who has stopped for good
 SETTLE_S = 2.0  # in which a container that cannot start has ended
 JANITOR_S = 0.5  # between two looks at a run that has stopped
 CALM = 8  # looks at which nothing lives
@@ -43,6 +44,8 @@ AWAY_LOOKS = 1200  # looks at which no engine answers: one that restarts is back
 _POLL_S = 0.2
 _AGAIN_S = 0.3  # two signals at once would arrive as one
 _TAIL_LINES = 12
+_RESTARTS = "--format={{.RestartCount}}"
+_WELL = "Exited (0)"
 
 
 Left = dict[str, list[str]]  # identities of the engine's objects, by kind
@@ -65,6 +68,7 @@ class DockerLauncher:
     vanished_s: float = 20.0  # an engine that comes back starts its containers one by one
     _looks: dict[Path, tuple[float, bool]] = field(default_factory=dict)
     _provided: list[str] = field(default_factory=list)  # the image, once it is there
+    _worn: Worn = field(default_factory=Worn)
 
     def render(self, plan: Plan, run: RunDir) -> Rendered:
         outside = self.outside(self._image())
@@ -203,9 +207,21 @@ class DockerLauncher:
             self.clean(run, own)
 
     def attend(self, run: RunDir, alive: Iterable[str]) -> None:
-        """Until these containers have stopped; asking again and again would cost the training some
-        of its time."""
-        self.engine.call("wait", *alive, timeout_s=WAIT_S)
+        """Until these containers have stopped, or for a while; asking again and again would cost
+        the training some of its time."""
+        try:
+            self.engine.call("wait", *alive, timeout_s=WAIT_S)
+        except errors.DockerAway:  # or all is well: the next question tells
+            self._revive(run)
+
+    def _revive(self, run: RunDir) -> None:
+        """Those that the engine starts no more; not who ended well, or was stopped by hand."""
+        stopped = (c for c in self._containers(run) if c["State"] == "exited")
+        ended = [c["ID"] for c in stopped if not c["Status"].startswith(_WELL)]
+        told = self.engine.call("inspect", _RESTARTS, *ended).split() if ended else []
+        down = [each for each, count in zip(ended, told, strict=True) if int(count) >= RESTARTS]
+        for each in self._worn.rested(down, time.monotonic()):
+            self.engine.call("start", each)
 
     def living(self, run: RunDir) -> set[str]:
         """The identities of what of it runs, or is about to run again."""
@@ -223,7 +239,7 @@ class DockerLauncher:
         while time.monotonic() < deadline:
             for each in self._containers(rendered.run):
                 if each["State"] == "restarting" or (
-                    each["State"] == "exited" and "Exited (0)" not in each["Status"]
+                    each["State"] == "exited" and not each["Status"].startswith(_WELL)
                 ):
                     raise self._failed(each)
             time.sleep(_POLL_S)

@@ -152,6 +152,7 @@ class SwarmLauncher(DockerLauncher):
             self.engine.await_event(*_NEWS, limit_s=LOOK_S if restless else REST_S)
         self._wake_head(run)
         self._see_in(run)
+        self._revive(run)
         deadline = time.monotonic() + LOOK_S  # who has joined is not ready at once
         while new := swarm.ids(self.engine) - known:
             if self._admit(run, plan):
@@ -206,7 +207,7 @@ class SwarmLauncher(DockerLauncher):
                 left = [task for task in lacking if task.node != error.where]
                 lacking = left if len(left) < len(lacking) else []
         for task in lacking:
-            self.engine.call("service", "update", "--force", "--detach", task.service)
+            self._start_anew(task.service)
 
     def _tell_of(self, run: RunDir, error: errors.EvenerError) -> None:
         self._tell(run, f"{error.what}; the run goes on without it. What helps: {error.fix}")
@@ -229,6 +230,18 @@ class SwarmLauncher(DockerLauncher):
         for each in self._containers(run):
             if each["Names"].endswith(f"-{HEAD}") and each["Status"].startswith(_CUT_DOWN):
                 self.engine.call("start", each["ID"])
+
+    def _revive(self, run: RunDir) -> None:
+        """Those of whom the Swarm starts no more tasks."""
+        idle = [s["Name"] for s in self._listed("service", run) if s["Replicas"].startswith("0/")]
+        newest = {t.service: t for t in reversed([*swarm.tasks(self.engine, idle)])}
+        down = [name for name, task in newest.items() if task.failed or task.state == "Shutdown"]
+        for name in self._worn.rested(down, time.monotonic()):
+            self._start_anew(name)
+
+    def _start_anew(self, service: str) -> None:
+        """The Swarm counts anew, too, how often it has started it."""
+        self.engine.call("service", "update", "--force", "--detach", service)
 
     def _as_started(self, run: RunDir, plan: Plan) -> Outside:
         """What the first service was made with. Raises DockerFailed where it is gone."""
