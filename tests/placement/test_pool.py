@@ -59,3 +59,4 @@ def test_who_has_moved_gets_an_agent_anew_however_many_there_are_to_be() -> None
     before = plan_pool(job("local.workers=1"), joined)
     grown = with_newcomers(before, job("local.workers=1"), joined, {"2"})
     assert [(agent.agent, agent.node) for agent in grown.agents] == [("a00", "2"), ("a01", "2")]
+    assert [agent.machine for agent in grown.agents] == ["big", "big"]

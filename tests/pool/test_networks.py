@@ -17,8 +17,10 @@ from evener.rundir.layout import RunDir
 from tests.backends.shell import check_steps, events, last_step, until
 from tests.lab import networks as lab
 from tests.lab.engine import NoLab
-from tests.lab.networks import HEAD, Networks
+from tests.lab.networks import HEAD, NET, Networks
 from tests.pool.machines import JOB, Machines, code
+
+ELSEWHERE = f"{NET}.50"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -91,7 +93,7 @@ def test_machines_behind_nat_train_with_and_without_udp_and_tell_a_stranger_noth
     _check_closed(networks, machines)
 
     machines.done(0, "run", "job.toml", "--on", "pool", "--detach")
-    until(lambda: _trained(run) >= 20, "all three do not train")
+    until(lambda: _trained(run, 3) >= 20, "all three do not train")
     seen = _stranger(networks)
     pool = json.loads(machines.state(0, "pool.json").read_text())
     assert (seen["tcp"], seen["udp"]) == ([pool["port"]], [])
@@ -102,10 +104,35 @@ def test_machines_behind_nat_train_with_and_without_udp_and_tell_a_stranger_noth
     networks.udp(1, passes=True)
     until(lambda: by(machines) == ["udp", "tcp", "udp"], "they do not turn")
     here = last_step(run)
-    until(lambda: _trained(run) > here + 20, "they do not go on")
+    until(lambda: _trained(run, 3) > here + 20, "they do not go on")
     machines.done(0, "stop")
     assert check_steps(run) == last_step(run)
     machines.done(0, "down")
+
+
+def test_a_run_goes_on_when_its_pools_machine_has_got_another_address(
+    networks: Networks, tmp_path: Path
+) -> None:
+    """As of a router that was restarted. The other machine finds it on the LAN."""
+    machines = Machines(tmp_path, {0: networks.head.inside, 1: networks.stranger.inside})
+    (machines.folder / "job.toml").write_text(JOB)
+    run = RunDir(machines.folder / contract.RUN_DIR_DEFAULT / "job")
+    try:
+        machines.done(1, "join", code(machines.done(0, "up", "--network", "host")))
+        machines.done(0, "run", "job.toml", "--on", "pool", "--detach")
+        until(lambda: _trained(run, 2) >= 20, "the two do not train")
+        formed, here = len(events(run, GenerationFormed)), last_step(run)
+        networks.head.do("ip", "address", "del", f"{HEAD}/24", "dev", "eth0")
+        networks.head.do("ip", "address", "add", f"{ELSEWHERE}/24", "dev", "eth0")
+        until(lambda: len(events(run, GenerationFormed)) > formed, "nobody notices")
+        until(lambda: _trained(run, 2) > here + 20, "they do not meet again")
+        first, _, anew = json.loads(run.plan_file.read_text())["agents"]
+        assert first["machine"] == anew["machine"]
+        machines.done(0, "stop")
+        assert check_steps(run) == last_step(run)
+        machines.done(0, "down")
+    finally:
+        machines.end()
 
 
 def _check_closed(networks: Networks, machines: Machines) -> None:
@@ -130,10 +157,10 @@ def by(machines: Machines) -> list[str]:
     return [*machines.states("mesh_by").values()]
 
 
-def _trained(run: RunDir) -> int:
-    """The last step, if all three machines made it."""
+def _trained(run: RunDir, machines: int) -> int:
+    """The last step, if so many machines made it."""
     formed = events(run, GenerationFormed) if run.db.exists() else []
-    return last_step(run) if formed and formed[-1].ranks == (0, 1, 2) else 0
+    return last_step(run) if formed and len(formed[-1].ranks) == machines else 0
 
 
 def _stranger(networks: Networks) -> dict[str, Any]:

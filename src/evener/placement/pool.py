@@ -89,7 +89,9 @@ def _public(version: str) -> str:
 def _agents(
     job: Job, joined: Sequence[Joined], before: Sequence[AgentPlan] = ()
 ) -> Iterator[AgentPlan]:
-    names = aliases([each.machine.name for each in joined], {agent.machine for agent in before})
+    ids = {each.id for each in joined}  # who has moved keeps its name
+    taken = {agent.machine for agent in before if agent.node not in ids}
+    names = aliases([each.machine.name for each in joined], taken)
     first = sum(len(agent.ranks) for agent in before)
     for number, (each, name) in enumerate(zip(joined, names, strict=True), len(before)):
         ranks = ranks_on(job, each.machine, None, first)
