@@ -19,7 +19,7 @@ from enum import Enum
 from typing import Any, cast
 
 from evener import errors
-from evener.wire import frames, tls
+from evener.wire import frames, names, tls
 from evener.wire.frames import Frame, FrameError
 
 log = logging.getLogger(__name__)
@@ -130,11 +130,10 @@ async def serve(
 async def connect(address: str, secret: str, hello: Frame, timeout_s: float = 5.0) -> Channel:
     """Dials and shakes hands. OSError where nobody answers (refused: ConnectionRefusedError)."""
     host, port = frames.split_address(address)
-    loop = asyncio.get_running_loop()
     wire: _Wire | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            _, wire = await loop.create_connection(_Wire, host, port)
+            wire = await _dial(host, port)
             shake = frames.Connecting(secret, hello)
             wire.send(shake.answer(await wire.line()))
             shake.finish(await wire.line())
@@ -146,6 +145,19 @@ async def connect(address: str, secret: str, hello: Frame, timeout_s: float = 5.
             raise ConnectionAbortedError(f"{address}: {error}") from error
         raise
     return Channel(wire, hello, shake.peer, hello)
+
+
+async def _dial(host: str, port: int) -> _Wire:
+    """By the first of its addresses that answers."""
+    loop, failed = asyncio.get_running_loop(), OSError(f"{host} has no address")
+    for each in await names.addresses(host, port):
+        try:
+            _, wire = await loop.create_connection(_Wire, each, port)
+        except OSError as error:
+            failed = error
+        else:
+            return wire
+    raise failed
 
 
 def _bind(address: str) -> socket.socket:
