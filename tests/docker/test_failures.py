@@ -29,6 +29,8 @@ SAID = {
     "for 127.0.0.1:80 failed: port is already allocated.": errors.PortTaken,
     "Error response from daemon: could not find an available, non-overlapping IPv4 address pool "
     "among the defaults to assign to the network": errors.DockerFailed,
+    "Error response from daemon: rpc error: code = FailedPrecondition desc = network khjqpy70p8 is "
+    "in use by task i0h867w8txn": errors.DockerFailed,
     'docker: Error response from daemon: could not select device driver "" with capabilities: '
     "[[gpu]].": errors.DeviceMissing,
     "nvidia-container-cli: initialization error: nvml error: driver not loaded: unknown.": (

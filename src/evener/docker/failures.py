@@ -50,6 +50,13 @@ _KNOWN = (
         "`docker network prune` removes those that nobody uses",
     ),
     _Known(
+        r"network \S+ is in use by (task|service)",
+        errors.DockerFailed,
+        "the network is held by a container on a machine that is away, or has been",
+        "nothing else is left here; `evener stop RUN` where the run began removes it, once that "
+        "machine is back",
+    ),
+    _Known(
         r"port is already allocated|address already in use",
         errors.PortTaken,
         "a port that was to be published is taken",

@@ -183,9 +183,16 @@ class DockerLauncher:
         return {kind: ids for kind, ids in found.items() if ids}
 
     def _remove(self, left: Left) -> None:
+        """What cannot be keeps nothing else. Raises what Docker said of the first such kind."""
+        failed = None
         for kind, ids in left.items():
             options = ("--force", "--volumes") if kind == "container" else ()
-            self.engine.call(kind, "rm", *options, *ids)
+            try:
+                self.engine.call(kind, "rm", *options, *ids)
+            except errors.DockerFailed as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     def look_after(self, run: RunDir) -> None:
         """Until nothing of what is there now lives: a resumed run has containers and a janitor of
