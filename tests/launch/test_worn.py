@@ -26,7 +26,7 @@ CONTAINERS = {  # by identity: its state, what docker says of it, and how often 
 }
 SERVICES = {  # by name: what runs of it, and its tasks, the newest first
     "elm": ("1/1", ("Running", "Failed", "Failed")),
-    "oak": ("0/1", ("Failed", "Shutdown", "Failed")),
+    "larch": ("0/1", ("Failed", "Shutdown", "Failed")),
     "yew": ("0/1", ("Shutdown", "Failed")),  # with its engine
     "ash": ("0/1", ("Pending", "Failed")),  # its engine is away
     "fir": ("0/1", ("Complete", "Failed")),
@@ -68,7 +68,11 @@ def _of_docker(launcher: DockerLauncher, run: RunDir) -> None:
         (
             SwarmLauncher,
             SwarmLauncher._revive,
-            [("service", "update", "--force", "--detach", name) for name in ("oak", "yew")],
+            [
+                ("service", "update", "--force", "--detach", "larch"),
+                ("start", "oak"),  # the head, on the manager's own engine
+                ("service", "update", "--force", "--detach", "yew"),
+            ],
         ),
     ],
 )
@@ -80,7 +84,7 @@ def test_only_who_is_started_by_nobody_else_is_and_after_a_rest(
 ) -> None:
     for down_for, orders in ((REST_S / 2, []), (REST_S, expected)):
         launcher = made(engine=_Engine())
-        launcher._worn.rested(["oak", "yew"], time.monotonic() - down_for)
+        launcher._worn.rested(["oak", "larch", "yew"], time.monotonic() - down_for)
         look(launcher, RunDir(tmp_path))
         given = [each for each in launcher.engine.called if each[0] in ("start", "service")]
         assert given == orders

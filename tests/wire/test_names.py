@@ -40,6 +40,14 @@ def test_what_nobody_knows_is_said_as_it_is(monkeypatch: pytest.MonkeyPatch) -> 
         names.need("head", 7070)
 
 
+def test_what_can_be_no_name_is_no_names_and_may_be_asked_again() -> None:
+    for _ in range(2):
+        with pytest.raises(socket.gaierror, match="can be no name"):
+            names.need("a" * 70, 7070)
+    with pytest.raises(socket.gaierror, match="can be no name"):
+        asyncio.run(connect(f"{'a' * 70}:7070", "secret", {}))
+
+
 def test_a_loop_ends_though_a_name_is_still_asked_for_and_each_is_asked_for_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -50,7 +50,7 @@ _KNOWN = (
         "`docker network prune` removes those that nobody uses",
     ),
     _Known(
-        r"network \S+ is in use by (task|service)",
+        r"network \S+ is in use by task",
         errors.DockerFailed,
         "the network is held by a container on a machine that is away, or has been",
         "nothing else is left here; `evener stop RUN` where the run began removes it, once that "

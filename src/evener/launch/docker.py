@@ -222,13 +222,18 @@ class DockerLauncher:
             self._revive(run)
 
     def _revive(self, run: RunDir) -> None:
-        """Those that the engine starts no more; not who ended well, or was stopped by hand."""
+        """Those that the engine starts no more, when they have rested."""
+        given_up = self._given_up(run)
+        for each in self._worn.rested(given_up, time.monotonic()):
+            self.engine.call(*given_up[each])
+
+    def _given_up(self, run: RunDir) -> dict[str, tuple[str, ...]]:
+        """And what starts each; not who ended well, or was stopped by hand."""
         stopped = (c for c in self._containers(run) if c["State"] == "exited")
         ended = [c["ID"] for c in stopped if not c["Status"].startswith(_WELL)]
         told = self.engine.call("inspect", _RESTARTS, *ended).split() if ended else []
-        down = [each for each, count in zip(ended, told, strict=True) if int(count) >= RESTARTS]
-        for each in self._worn.rested(down, time.monotonic()):
-            self.engine.call("start", each)
+        counted = zip(ended, told, strict=True)
+        return {each: ("start", each) for each, count in counted if int(count) >= RESTARTS}
 
     def living(self, run: RunDir) -> set[str]:
         """The identities of what of it runs, or is about to run again."""

@@ -207,7 +207,7 @@ class SwarmLauncher(DockerLauncher):
                 left = [task for task in lacking if task.node != error.where]
                 lacking = left if len(left) < len(lacking) else []
         for task in lacking:
-            self._start_anew(task.service)
+            self.engine.call(*_anew(task.service))
 
     def _tell_of(self, run: RunDir, error: errors.EvenerError) -> None:
         self._tell(run, f"{error.what}; the run goes on without it. What helps: {error.fix}")
@@ -231,17 +231,12 @@ class SwarmLauncher(DockerLauncher):
             if each["Names"].endswith(f"-{HEAD}") and each["Status"].startswith(_CUT_DOWN):
                 self.engine.call("start", each["ID"])
 
-    def _revive(self, run: RunDir) -> None:
-        """Those of whom the Swarm starts no more tasks."""
+    def _given_up(self, run: RunDir) -> dict[str, tuple[str, ...]]:
+        """The head, and those of whom the Swarm starts no more tasks."""
         idle = [s["Name"] for s in self._listed("service", run) if s["Replicas"].startswith("0/")]
         newest = {t.service: t for t in reversed([*swarm.tasks(self.engine, idle)])}
         down = [name for name, task in newest.items() if task.failed or task.state == "Shutdown"]
-        for name in self._worn.rested(down, time.monotonic()):
-            self._start_anew(name)
-
-    def _start_anew(self, service: str) -> None:
-        """The Swarm counts anew, too, how often it has started it."""
-        self.engine.call("service", "update", "--force", "--detach", service)
+        return DockerLauncher._given_up(self, run) | {name: _anew(name) for name in down}
 
     def _as_started(self, run: RunDir, plan: Plan) -> Outside:
         """What the first service was made with. Raises DockerFailed where it is gone."""
@@ -364,6 +359,11 @@ class SwarmLauncher(DockerLauncher):
         nodes = {services.name_of(freight.run, agent.machine): agent.node for agent in plan.agents}
         machines = {task.node: nodes[task.service] for task in lost}
         ferries.bring(self.engine, freight, machines, self.note)
+
+
+def _anew(service: str) -> tuple[str, ...]:
+    """The Swarm counts anew, too, how often it has started it."""
+    return ("service", "update", "--force", "--detach", service)
 
 
 def _has_ended(run: RunDir) -> bool:

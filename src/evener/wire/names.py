@@ -78,5 +78,8 @@ def _answer(host: str, port: int) -> None:
 
 
 def _look_up(host: str, port: int, flags: int = 0) -> list[str]:
-    told = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    try:
+        told = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except UnicodeError as error:
+        raise socket.gaierror(socket.EAI_NONAME, f"{host[:64]} can be no name") from error
     return [str(address[0]) for *_, address in told]
